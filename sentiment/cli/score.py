@@ -1,0 +1,454 @@
+"""`cinesent score`: its options, its messages and its exit codes; the work is in `sentiment.batch`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sentiment.cli import Failure, say
+
+if TYPE_CHECKING:
+    from sentiment.batch import ScoreOptions, Tick
+    from sentiment.parts import Summary
+    from sentiment.tables import Reject, Table
+    from sentiment.taxonomy import Taxonomy
+
+_DRY_ROWS = 1000
+_SHOWN_REJECTS = 20
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def _keys(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    keys = tuple(dict.fromkeys(key.strip() for key in value.replace("，", ",").split(",") if key.strip()))
+    if not keys:
+        raise click.BadParameter("expected dimension keys such as seating,price; `cinesent taxonomy` lists them")
+    return keys
+
+
+def _thresholds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | dict[str, float] | None:
+    if value is None:
+        return None
+    found: dict[str, float] = {}
+    parts = value.replace("，", ",").split(",")
+    for part in parts:
+        key, equals, number = part.rpartition("=")
+        try:
+            probability = float(number)
+        except ValueError:
+            probability = -1.0
+        if not 0 < probability < 1 or (equals and not key.strip()) or (not equals and len(parts) > 1):
+            raise click.BadParameter(f"expected P or key=P,key=P with P between 0 and 1, found {value!r}")
+        if not equals:
+            return probability
+        found[key.strip()] = probability
+    return found
+
+
+@click.command("score", short_help="Score a dump of reviews: CSV, TSV, XLSX, JSONL or Parquet.")
+@click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=click.Path(allow_dash=True))
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    type=click.Path(allow_dash=True),
+    help="Where the result goes; the suffix names the format: .csv .tsv .xlsx .jsonl .parquet, and .csv.gz .tsv.gz "
+    ".jsonl.gz. `-` writes JSON Lines to standard output. Required, except with --dry-run.",
+)
+@click.option("--text-col", metavar="COLUMN", help="The column with the texts. Default: found by name and content.")
+@click.option(
+    "--id-col", metavar="COLUMN", help="The column with the identifiers. Default: found by name, else the row number."
+)
+@click.option("--sheet", metavar="NAME", help="XLSX: the sheet to read. Default: the first that has a table.")
+@click.option("--no-header", is_flag=True, help="The first row is data. Default: it names the columns.")
+@click.option("--encoding", metavar="NAME", help="CSV, TSV, JSONL: utf-8, gb18030, big5, utf-16, … Default: found out.")
+@click.option(
+    "--input-format",
+    type=click.Choice(["csv", "tsv", "xlsx", "jsonl", "parquet"]),
+    help="The format of the input. Default: by its content.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["wide", "long"]),
+    default="wide",
+    show_default=True,
+    help="CSV, TSV, XLSX. wide: one line a text, three columns a dimension. long: one line a mention, and one with an "
+    "empty dimension for a text that mentions none.",
+)
+@click.option(
+    "--lang",
+    type=click.Choice(["en", "zh"]),
+    default="en",
+    show_default=True,
+    help="Language of the headers and values in CSV, TSV and XLSX, and of the summary.",
+)
+@click.option(
+    "--dimensions",
+    metavar="KEY,...",
+    callback=_keys,
+    help="Only these dimensions, e.g. seating,price. Default: all; `cinesent taxonomy` lists them.",
+)
+@click.option(
+    "--threshold",
+    metavar="P|KEY=P,...",
+    callback=_thresholds,
+    help="How probable a mention has to be: one number for all dimensions, or seating=0.6,price=0.4. Default: the "
+    "thresholds kept in the checkpoint.",
+)
+@click.option(
+    "--probabilities",
+    is_flag=True,
+    help="Add for every dimension the probabilities of negative, neutral and positive. Always there in Parquet.",
+)
+@click.option(
+    "--model",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A checkpoint folder. Default: the packaged one.",
+)
+@click.option(
+    "--taxonomy",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Names, owners and lenses of the dimensions (YAML); the keys must be the checkpoint's. Default: its own.",
+)
+@click.option("--batch-size", metavar="N", type=click.IntRange(min=1), help="Texts at once. Default: by their length.")
+@click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Threads. Default: one for each core.")
+@click.option(
+    "--max-memory",
+    metavar="MB",
+    type=click.IntRange(min=1),
+    help="Bounds the texts at once by the memory that they need, in megabytes. Default: the library's own bound.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the interrupted job in OUT.partial. Default: start a new one.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace OUT, an unfinished job that is not resumed, and columns of ours in the input. Default: refuse.",
+)
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Only the first N rows. Default: all.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say how the input would be read and what would be written, from the first 1,000 rows; write nothing.",
+)
+def command(
+    inputs: tuple[str, ...],
+    output: str | None,
+    text_col: str | None,
+    id_col: str | None,
+    sheet: str | None,
+    no_header: bool,
+    encoding: str | None,
+    input_format: str | None,
+    layout: Any,
+    lang: Any,
+    dimensions: tuple[str, ...] | None,
+    threshold: float | dict[str, float] | None,
+    probabilities: bool,
+    model: Path | None,
+    taxonomy: Path | None,
+    batch_size: int | None,
+    threads: int | None,
+    max_memory: int | None,
+    resume: bool,
+    overwrite: bool,
+    limit: int | None,
+    dry_run: bool,
+) -> int:
+    """Scores every row of a dump of reviews and writes it back with what it says: overall sentiment, intent,
+    escalation, and for each service dimension that it mentions the sentiment and the words that say so.
+
+    IN: files, folders, or `-` for standard input; CSV, TSV, XLSX, JSONL or Parquet, also as .gz, .xz or .zip of one
+    file. Of several files the columns are matched by name, and cs_source names the file.
+
+    \b
+    Examples:
+      cinesent score reviews.csv -o scored.csv
+      cinesent score reviews.xlsx --text-col 评论内容 --lang zh -o scored.xlsx
+      cinesent score dump/ --layout long --dimensions seating,price -o mentions.csv
+      cinesent score reviews.csv --dry-run
+      cat reviews.jsonl | cinesent score - -o - --probabilities > scored.jsonl
+      cinesent score big.parquet -o scored.parquet --resume
+
+    CSV, TSV and XLSX get columns that begin with cs_ (Chinese headers with --lang zh) after the input's own. JSONL and
+    Parquet hold the record, and the input's own columns under `input`. No row disappears: blank texts have the status
+    empty, texts in another language not_chinese. Rows that the file itself breaks go to OUT.rejects.jsonl.
+
+    A job writes finished blocks of 4,096 rows to OUT.partial, and OUT at the end. Interrupted, by a full disk too, it
+    goes on where it was with the same command and --resume. --threads, --batch-size and --max-memory may then change.
+
+    \b
+    Exit codes:
+      0        done, whatever the statuses
+      1        done, some rows were rejected
+      2        wrong usage, unreadable input or unwritable output
+      4        stopped midway (disk full, internal error); --resume goes on
+      130/143  interrupted; --resume goes on
+    """
+    from sentiment.batch import ScoreOptions, plan_flat
+    from sentiment.batch import score as run
+    from sentiment.parts import StoppedError, check_output, partial_folder
+    from sentiment.tables import ReadOptions, open_tables
+    from sentiment.tables.writers import FLAT, output_format
+    from sentiment.taxonomy import load_taxonomy
+
+    if output is None and not dry_run:
+        raise click.UsageError("expected -o OUT, found none; --dry-run needs none")
+    if output == "-" and resume:
+        raise click.UsageError("expected a file as output with --resume, found `-`; a stream cannot be resumed")
+    path = None if output in (None, "-") else Path(str(output))
+    options = ScoreOptions(
+        layout=layout,
+        lang=lang,
+        dimensions=dimensions,
+        probabilities=probabilities,
+        resume=resume,
+        overwrite=overwrite,
+        settings={
+            "sheet": sheet,
+            "no_header": no_header,
+            "encoding": encoding,
+            "input_format": input_format,
+            "threshold": threshold,
+        },
+    )
+    kept = ""
+    try:
+        with _terminable():
+            if path is not None:
+                check_output(path, resume=resume, overwrite=overwrite, probe=not dry_run)
+            reading = ReadOptions(text_col, id_col, sheet, no_header, encoding, input_format, limit)
+            table = open_tables(inputs, reading)
+            for note in table.notes:
+                say(note)
+            if path is not None and path.exists() and any(reader.path.samefile(path) for reader in table.readers):
+                raise Failure(f"expected another file as output, found the input {path}")
+            names = None if taxonomy is None else load_taxonomy(taxonomy)
+            analyzer = _load(model, names, threads, batch_size, dimensions, threshold, max_memory)
+            _check_keys(analyzer.taxonomy, dimensions, threshold)
+            if path is not None and output_format(path)[0] in FLAT:
+                plan_flat(table, table.columns, analyzer.taxonomy, options)
+            if dry_run:
+                _dry_run(table, analyzer.name, output)
+                return 0
+            with _progress(table) as progress:
+                if path is None:
+                    summary = _to_stdout(table, analyzer, options, progress)
+                else:
+                    kept = (
+                        f"; finished blocks are kept in {partial_folder(path)}, the same command with --resume goes on"
+                    )
+                    summary = run(table, analyzer, path, options, progress)
+    except StoppedError as error:
+        raise Failure(str(error), 4) from error
+    except KeyboardInterrupt:
+        raise Failure(f"interrupted{kept}", 130) from None
+    except Terminated:
+        raise Failure(f"terminated{kept}", 143) from None
+    _report(summary, analyzer.taxonomy, lang)
+    return 1 if summary.rejected else 0
+
+
+def _load(
+    model: Path | None,
+    taxonomy: Taxonomy | None,
+    threads: int | None,
+    batch_size: int | None,
+    dimensions: tuple[str, ...] | None,
+    thresholds: float | dict[str, float] | None,
+    max_memory: int | None,
+) -> Any:
+    from sentiment.analyzer import Analyzer
+
+    return Analyzer.load(
+        model,
+        taxonomy=taxonomy,
+        threads=threads,
+        batch_size=batch_size,
+        dimensions=dimensions,
+        thresholds=thresholds,
+        max_memory=max_memory,
+    )
+
+
+def _check_keys(
+    taxonomy: Taxonomy, dimensions: tuple[str, ...] | None, threshold: float | dict[str, float] | None
+) -> None:
+    for key in (*(dimensions or ()), *(threshold if isinstance(threshold, dict) else ())):
+        taxonomy[key]  # raises TaxonomyError, which lists the keys
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM raises Terminated, where the system and the thread let us."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except (AttributeError, ValueError):  # no such signal, or not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _to_stdout(table: Table, analyzer: Any, options: ScoreOptions, progress: Callable[[Tick], None] | None) -> Summary:
+    from sentiment.batch import stream
+
+    rejected = 0
+
+    def tell(reject: Reject) -> None:
+        nonlocal rejected
+        rejected += 1
+        if rejected <= _SHOWN_REJECTS:
+            say(f"{reject.source}, row {reject.number} rejected: {reject.reason}")
+        elif rejected == _SHOWN_REJECTS + 1:
+            say("more rows are rejected; -o FILE lists them all in FILE.rejects.jsonl")
+
+    return stream(table, analyzer, sys.stdout.buffer, options, progress, tell)
+
+
+def _dry_run(table: Table, model: str, output: str | None) -> None:
+    from sentiment.batch import row_text
+    from sentiment.tables import Row
+
+    rows = blank = rejected = 0
+    samples: list[str] = []
+    for item in islice(table, _DRY_ROWS):
+        if not isinstance(item, Row):
+            rejected += 1
+            continue
+        rows += 1
+        text = row_text(item, table)
+        if not text.strip():
+            blank += 1
+        elif len(samples) < 3:
+            where = f"row {item.number}" + (f" of {item.source}" if len(table.readers) > 1 else "")
+            samples.append(f"{where} ({len(text)} characters)")
+    say(f"columns: {', '.join(table.columns)}")
+    say(f"texts: column {table.text_column!r}, for example {'; '.join(samples) or 'none that is not blank'}")
+    say(f"identifiers: {'the row number' if table.id_column is None else f'column {table.id_column!r}'}")
+    say(f"first rows: {rows} read, {blank} blank, {rejected} rejected")
+    if table.size is not None:
+        say(f"rows: {table.size}")
+    say(f"checkpoint: {model}")
+    say(f"output: {output or 'none named'}; nothing was written")
+
+
+@contextmanager
+def _progress(table: Table) -> Iterator[Callable[[Tick], None] | None]:
+    """Rate and remaining time on a terminal; nothing in a pipe."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%", markup=False),
+        TextColumn("{task.fields[note]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    console = Console(file=sys.stderr, highlight=False)
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("score", total=1.0, note="")
+        started = time.monotonic()
+        skipped: float | None = None  # the part of the input that an earlier run had finished
+
+        def show(tick: Tick) -> None:
+            nonlocal skipped
+            elapsed = time.monotonic() - started
+            done = tick.position / tick.size if tick.size else 1.0
+            if tick.phase == "score":
+                done = tick.rows / table.size if table.size else max(done, tick.rows / (table.limit or float("inf")))
+            done = min(done, 1.0)
+            note = f"{tick.rows:,} rows"
+            if tick.phase == "score" and not tick.scored:
+                skipped = done
+            if tick.phase == "score" and tick.scored:
+                share = done - (skipped or 0.0)
+                left = elapsed * (1.0 - done) / share if share > 0 else 0.0
+                note += f"  {tick.scored / max(elapsed, 1e-9):,.0f} texts/s  {_duration(left)} left"
+            bar.update(task, description=tick.phase, completed=done, note=note)
+
+        yield show
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+def _report(summary: Summary, taxonomy: Taxonomy, lang: str) -> None:
+    """The summary on standard error: what was scored, and how often each label was found. Never a text."""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    from sentiment.tables.flat import VALUES
+
+    zh = lang == "zh"
+
+    def value(label: str) -> str:
+        return VALUES.get(label, label) if zh else label
+
+    def counts(counter: Any, labels: tuple[str, ...]) -> str:
+        names = [*labels, *sorted(set(counter) - set(labels))]
+        return "  ".join(f"{value(name)} {counter[name]:,}" for name in names if counter[name]) or "-"
+
+    rate = summary.scored / summary.elapsed if summary.elapsed > 0 else 0.0
+    facts = [
+        ("rows", "行数", f"{summary.rows:,}"),
+        ("different texts", "不同文本", f"{summary.texts:,}"),
+        ("rejected", "拒收", f"{summary.rejected:,}" + (f" → {summary.rejects}" if summary.rejects else "")),
+        ("status", "状态", counts(summary.statuses, ("ok", "empty", "not_chinese"))),
+        ("overall", "整体情感", counts(summary.overall, ("negative", "neutral", "positive"))),
+        ("intent", "诉求类型", counts(summary.intents, taxonomy.intents)),
+        ("escalation", "需升级处理", f"{summary.escalations:,}"),
+        ("uncertain", "需人工复核", f"{summary.uncertain:,}"),
+        ("texts cut off", "截断文本", f"{summary.truncated:,}"),
+        ("cells cut", "截断单元格", f"{summary.cut:,}"),
+        ("checkpoint", "模型", f"{summary.model} ({summary.hash})"),
+        ("output", "输出", summary.output),
+        ("time", "用时", f"{_duration(summary.elapsed)}, {rate:,.0f} {'条/秒' if zh else 'texts/s'}"),
+    ]
+    table = RichTable(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for en, chinese, fact in facts:
+        table.add_row(chinese if zh else en, fact)
+    dimensions = RichTable(box=None, pad_edge=False)
+    dimensions.add_column("服务维度" if zh else "dimension", no_wrap=True)
+    for label in ("negative", "neutral", "positive"):
+        dimensions.add_column(value(label), justify="right")
+    for key in taxonomy.keys:
+        found = summary.dimensions.get(key)
+        if found:
+            name = taxonomy[key].zh if zh else taxonomy[key].en
+            dimensions.add_row(name, *(f"{found[label]:,}" for label in ("negative", "neutral", "positive")))
+    console = Console(
+        file=sys.stderr, markup=False, highlight=False, width=None if sys.stderr.isatty() else 120, soft_wrap=False
+    )
+    console.print(table)
+    if summary.dimensions:
+        console.print()
+        console.print(dimensions)

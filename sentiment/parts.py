@@ -1,0 +1,251 @@
+"""Where a job writes: the checks before, what it keeps beside its output while it runs, what it says when it stops."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sentiment.tables.base import Reject, TableError
+from sentiment.tables.jsonl_writer import dump_line
+from sentiment.tables.writers import output_format
+
+MANIFEST = "manifest.json"
+_DISTINCT = b"cinesent.distinct"
+_MISSING = "nothing"
+_DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+class StoppedError(RuntimeError):
+    """The job stopped midway; the message says why and that what is finished is kept. It never shows a text."""
+
+
+@contextmanager
+def stopping(hint: str) -> Iterator[None]:
+    """Turns what goes wrong midway into StoppedError; names the place, quotes no message, which may hold a text."""
+    try:
+        yield
+    except TableError:
+        raise
+    except OSError as error:
+        what = "the disk is full" if error.errno in _DISK_FULL else error.strerror or type(error).__name__
+        reason = f"{what} ({error.filename})" if error.filename else what
+        raise StoppedError(f"stopped: {reason}; {hint}") from error
+    except MemoryError as error:
+        raise StoppedError(
+            f"stopped: out of memory; {hint}; a smaller --batch-size or --max-memory needs less"
+        ) from error
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"internal error, {type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
+        raise StoppedError(f"stopped: {reason}; {hint}") from error
+
+
+def partial_folder(output: Path) -> Path:
+    """Where a job keeps what is finished until its output is written."""
+    return output.with_name(f"{output.name}.partial")
+
+
+def rejects_file(output: Path) -> Path:
+    """Where the rejected rows of a job go."""
+    return output.with_name(f"{output.name}.rejects.jsonl")
+
+
+def check_output(output: Path, *, resume: bool = False, overwrite: bool = False, probe: bool = True) -> None:
+    """Makes sure, before anything is scored, that the output can be written.
+
+    Raises:
+        TableError: it cannot, or it is there already and `overwrite` is not set, or an unfinished job is in the way.
+    """
+    output_format(output)
+    partial = partial_folder(output)
+    try:
+        if not output.parent.is_dir():
+            raise TableError(f"expected a folder for the output, found none at {output.parent}")
+        if output.exists():
+            if not output.is_file():
+                raise TableError(f"expected a file to write, found something else at {output}")
+            if not overwrite:
+                raise TableError(f"expected a new file, found {output} there already; --overwrite replaces it")
+            with output.open("r+b"):  # refused where it is read-only, or open in Excel on Windows
+                pass
+        if partial.exists() and not (resume or overwrite):
+            raise TableError(f"an unfinished job is in {partial}; --resume goes on with it, --overwrite starts again")
+        if probe:
+            with tempfile.TemporaryFile(dir=output.parent):
+                pass
+        elif not os.access(output.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, "Permission denied")
+    except OSError as error:
+        raise TableError(f"cannot write {output}: {error.strerror or type(error).__name__}") from None
+
+
+def sync(handle: IO[bytes]) -> None:
+    """Brings what was written to the disk, so that a rename never names a file that a power cut empties."""
+    handle.flush()
+    os.fsync(handle.fileno())
+
+
+def reject_line(reject: Reject, *, sources: bool) -> bytes:
+    """A rejected row as one line of JSON; `source` only where there are several files."""
+    source = {"source": reject.source} if sources else {}
+    return dump_line({**source, "row": reject.number, "reason": reject.reason, "raw": reject.raw})
+
+
+class PartStore:
+    """The folder OUT.partial. A part is there whole or not at all; its rejects are there before it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, number: int) -> Path:
+        return self.folder / f"part-{number:06d}.parquet"
+
+    def rejects_path(self, number: int) -> Path:
+        return self.folder / f"part-{number:06d}.rejects.jsonl"
+
+    def begin(self, manifest: dict[str, Any]) -> None:
+        """Starts an empty folder for this job; what an earlier one left is removed."""
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+        self.folder.mkdir()
+        self._write(self.folder / MANIFEST, json.dumps(manifest, ensure_ascii=True, indent=1, sort_keys=True).encode())
+
+    def check(self, manifest: dict[str, Any]) -> None:
+        """Makes sure that the folder belongs to the same job.
+
+        Raises:
+            TableError: it does not; the message says what differs.
+        """
+        again = "start again with --overwrite"
+        try:
+            kept = json.loads((self.folder / MANIFEST).read_bytes())
+        except (FileNotFoundError, ValueError):
+            raise TableError(
+                f"expected {self.folder / MANIFEST} to tell which job this is, found none that can be read; {again}"
+            ) from None
+        changes = list(_differences(kept, json.loads(json.dumps(manifest))))
+        if changes:
+            more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+            raise TableError(
+                f"cannot resume, the job differs: {'; '.join(changes[:3])}{more}; repeat the same command, or {again}"
+            )
+
+    def rows(self, number: int) -> int | None:
+        """How many rows the finished part has; None if it is not there or cannot be read."""
+        try:
+            return int(pq.read_metadata(self.path(number)).num_rows)
+        except (OSError, pa.ArrowInvalid):
+            return None
+
+    def write(self, number: int, block: pa.Table, rejects: Sequence[Reject], *, distinct: int, sources: bool) -> None:
+        """Keeps a finished block; `distinct` is how many different texts it has."""
+        path = self.rejects_path(number)
+        if rejects:
+            self._write(path, b"".join(reject_line(reject, sources=sources) for reject in rejects))
+        else:
+            path.unlink(missing_ok=True)
+        block = block.replace_schema_metadata({_DISTINCT: str(distinct).encode()})
+        temporary = self.folder / "writing.tmp"
+        with temporary.open("wb") as handle:
+            pq.write_table(block, handle, compression="zstd")
+            sync(handle)
+        temporary.replace(self.path(number))
+
+    def read(self, number: int) -> tuple[pa.Table, int]:
+        """The block, and how many different texts it has."""
+        with self.path(number).open("rb") as handle:
+            block = pq.read_table(handle)
+        return block, int((block.schema.metadata or {}).get(_DISTINCT, b"0"))
+
+    def rejects(self, number: int) -> bytes:
+        """The lines of the block's rejected rows."""
+        try:
+            return self.rejects_path(number).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def remove(self) -> None:
+        # A file that a virus scanner holds open must not turn a finished job into a failed one.
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        temporary = self.folder / "writing.tmp"
+        with temporary.open("wb") as handle:
+            handle.write(data)
+            sync(handle)
+        temporary.replace(path)
+
+
+def _differences(kept: Any, now: Any, name: str = "") -> Iterator[str]:
+    if isinstance(kept, dict) and isinstance(now, dict):
+        for key in sorted(kept.keys() | now.keys()):
+            yield from _differences(kept.get(key, _MISSING), now.get(key, _MISSING), f"{name}.{key}" if name else key)
+    elif isinstance(kept, list) and isinstance(now, list) and len(kept) == len(now):
+        for position, (one, other) in enumerate(zip(kept, now, strict=True)):
+            yield from _differences(one, other, f"{name}[{position}]")
+    elif kept != now:
+        yield f"{name} was {_short(kept)}, is {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+@dataclass
+class Summary:
+    """What a job did. `texts` counts different texts block by block; `cut` cells that did not fit the format."""
+
+    model: str
+    hash: str
+    output: str
+    rows: int = 0
+    scored: int = 0
+    texts: int = 0
+    rejected: int = 0
+    uncertain: int = 0
+    escalations: int = 0
+    truncated: int = 0
+    cut: int = 0
+    elapsed: float = 0.0
+    rejects: str | None = None
+    statuses: Counter[str] = field(default_factory=Counter)
+    overall: Counter[str] = field(default_factory=Counter)
+    intents: Counter[str] = field(default_factory=Counter)
+    dimensions: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def count(self, block: pa.Table) -> None:
+        """Takes a block's records into account."""
+        self.rows += block.num_rows
+        self.uncertain += _true(block["uncertain"])
+        self.truncated += _true(block["truncated"])
+        self.escalations += _true(pc.struct_field(block["escalation"], "label"))
+        self.statuses.update(block["status"].to_pylist())
+        self.overall.update(_present(pc.struct_field(block["overall"], "sentiment")))
+        self.intents.update(_present(pc.struct_field(block["intent"], "label")))
+        mentions = pc.list_flatten(block["dimensions"])
+        keys, sentiments = (pc.struct_field(mentions, name).to_pylist() for name in ("dimension", "sentiment"))
+        for key, sentiment in zip(keys, sentiments, strict=True):
+            self.dimensions.setdefault(key, Counter())[sentiment] += 1
+
+
+def _true(column: pa.ChunkedArray) -> int:
+    return int(pc.sum(column).as_py() or 0)
+
+
+def _present(column: pa.ChunkedArray) -> list[str]:
+    return [value for value in column.to_pylist() if value is not None]

@@ -1,0 +1,129 @@
+"""Which files to read: paths as given, folders searched, standard input kept in a temporary file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from sentiment.tables.base import TableError
+from sentiment.tables.temporary import TemporaryCopy
+
+SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+PACKED = (".gz", ".xz", ".zip")
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file to read: `name` is what messages and `cs_source` call it; `copy` keeps a temporary one alive."""
+
+    path: Path
+    name: str
+    copy: TemporaryCopy | None = None
+
+
+def suffix_format(name: str) -> str | None:
+    """The format that a name's suffix promises, packing aside; None where it promises none."""
+    lowered = name.lower()
+    for packed in PACKED:
+        lowered = lowered.removesuffix(packed)
+    return SUFFIXES.get(Path(lowered).suffix)
+
+
+def find_files(paths: Sequence[str | Path], notes: list[str]) -> list[InputFile]:
+    """The files behind `paths`, in order, each once; a folder gives those with a known suffix, sorted by name.
+
+    Raises:
+        TableError: a path that does not exist, or a folder without tables.
+    """
+    if not paths:
+        raise TableError("expected at least one input file, folder or -, found none; name what to read")
+    found: list[InputFile] = []
+    taken: dict[Path, str] = {}
+    names: set[str] = set()
+    for given in paths:
+        for file in _expand(given, notes):
+            real = file.path.resolve()
+            if real in taken:
+                notes.append(f"{file.name}: the same file as {taken[real]}; read once")
+                continue
+            if file.name in names:
+                file = replace(file, name=file.path.as_posix())
+            taken[real] = file.name
+            names.add(file.name)
+            found.append(file)
+    return found
+
+
+def _expand(given: str | Path, notes: list[str]) -> Iterator[InputFile]:
+    if str(given) == "-":
+        if sys.stdin is None:
+            raise TableError("expected a table on standard input, found it closed; name a file")
+        yield _copied(sys.stdin.buffer, "-")
+        return
+    path = Path(given)
+    try:
+        if path.is_dir():
+            yield from _search(path, notes)
+        elif path.is_file():
+            yield InputFile(path, str(given))
+        elif path.exists():  # a pipe or a device: read it once, now
+            with path.open("rb") as stream:
+                yield _copied(stream, str(given))
+        else:
+            raise TableError(f"expected a file or folder, found nothing at {given}; check the path")
+    except OSError as error:
+        raise TableError(
+            f"expected a readable file, found {given}: {error.strerror or error}; check its permissions"
+        ) from None
+
+
+def _copied(stream: BinaryIO, name: str) -> InputFile:
+    copy = TemporaryCopy(stream, "standard input" if name == "-" else name)
+    return InputFile(copy.path, name, copy)
+
+
+def _search(folder: Path, notes: list[str]) -> Iterator[InputFile]:
+    chosen: list[str] = []
+    skipped: list[str] = []
+    for root, folders, files in os.walk(folder):
+        folders[:] = [
+            name for name in folders if not name.startswith((".", "__MACOSX")) and not name.endswith(".partial")
+        ]
+        for name in files:
+            if name.startswith((".", "~$")):
+                continue
+            relative = (Path(root) / name).relative_to(folder).as_posix()
+            (chosen if _is_table(name) else skipped).append(relative)
+    if skipped:
+        shown = ", ".join(sorted(skipped)[:5]) + (", …" if len(skipped) > 5 else "")
+        notes.append(f"{folder}: {len(skipped)} files without a table's suffix skipped: {shown}")
+    if not chosen:
+        raise TableError(
+            f"expected files ending in {' '.join(SUFFIXES)} under {folder}, found none; name the files themselves"
+        )
+    for relative in sorted(chosen):
+        yield InputFile(folder / relative, relative)
+
+
+def _is_table(name: str) -> bool:
+    lowered = name.lower()
+    if lowered.endswith(".rejects.jsonl"):  # our own list of rejected rows
+        return False
+    return suffix_format(name) is not None or (
+        Path(lowered).suffix in PACKED and not Path(lowered).stem.endswith(".tar")
+    )

@@ -1,0 +1,121 @@
+"""Parquet: record batches turned into Python objects, in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sentiment.tables.base import Reject, Row, TableError
+from sentiment.tables.header import name_columns
+from sentiment.tables.packing import Packed
+from sentiment.tables.reader import SAMPLE_ROWS, Reader
+
+BATCH_ROWS = 4096
+
+
+class ParquetReader(Reader):
+    """A Parquet file; `schema` has its types, under the names of `columns`."""
+
+    def __init__(self, packed: Packed, notes: list[str]) -> None:
+        super().__init__(packed, notes)
+        self._file = packed.seekable_path()
+        self._done = 0
+        with self._open() as file:
+            found = file.schema_arrow
+            self.columns = name_columns(found.names, self.name, notes)
+            self.schema = pa.schema([field.with_name(name) for field, name in zip(found, self.columns, strict=True)])
+            self.size = file.metadata.num_rows
+        fine = [field.name for field in self.schema if _microseconds(field.type) is not None]
+        if fine:
+            notes.append(f"{self.name}: times finer than a microsecond are cut to it: {', '.join(fine)}")
+        self.sample = [row.cells for row in islice(self.rows(), SAMPLE_ROWS) if isinstance(row, Row)]
+        self._done = 0
+
+    def rows(self) -> Iterator[Row | Reject]:
+        self._done = 0
+        with self._open() as file:
+            batches = file.iter_batches(batch_size=BATCH_ROWS)
+            while (batch := self._next(batches)) is not None:
+                for row in self._python(batch):
+                    self._done += 1
+                    if isinstance(row, dict):
+                        yield Row(self.name, self._done, row)
+                    else:
+                        yield Reject(self.name, self._done, row[0], row[1])
+
+    def position(self) -> int:
+        return self.packed.size() * self._done // max(1, self.size or 1)
+
+    @contextmanager
+    def _open(self) -> Iterator[pq.ParquetFile]:
+        try:
+            file = pq.ParquetFile(self._file)
+        except (pa.ArrowException, OSError) as error:
+            raise self._broken(error) from None
+        with file:
+            yield file
+
+    def _next(self, batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+        try:
+            batch = next(batches, None)
+            if batch is None:
+                return None
+            columns = [_cut(column) for column in batch.columns]
+            return pa.RecordBatch.from_arrays(columns, names=self.columns)
+        except (pa.ArrowException, OSError) as error:
+            raise self._broken(error) from None
+
+    def _python(self, batch: pa.RecordBatch) -> Iterator[dict[str, Any] | tuple[str, str]]:
+        try:
+            yield from batch.to_pylist()
+            return
+        except (ValueError, TypeError, KeyError, OverflowError, pa.ArrowException):
+            pass
+        for index in range(batch.num_rows):  # one value is broken: find the rows that are not
+            cells: dict[str, Any] = {}
+            for column in self.columns:
+                try:
+                    cells[column] = batch.column(column)[index].as_py()
+                except (ValueError, TypeError, KeyError, OverflowError, pa.ArrowException) as error:
+                    reason = f"column {column} holds a value that cannot be read: {' '.join(str(error).split())}"
+                    yield reason, _shown(batch, index, self.columns)
+                    break
+            else:
+                yield cells
+
+    def _broken(self, error: Exception) -> TableError:
+        found = " ".join(str(error).split())[:200]
+        return TableError(
+            f"expected a sound Parquet file, found {self.name} damaged or cut short ({found}); write or copy it again"
+        )
+
+
+def _microseconds(kind: pa.DataType) -> pa.DataType | None:
+    """The type to which a time in nanoseconds is cut, as Python's own has microseconds; None for every other type."""
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return pa.timestamp("us", kind.tz)
+    if pa.types.is_duration(kind) and kind.unit == "ns":
+        return pa.duration("us")
+    return pa.time64("us") if pa.types.is_time64(kind) and kind.unit == "ns" else None
+
+
+def _cut(column: pa.Array) -> pa.Array:
+    kind = _microseconds(column.type)
+    return column if kind is None else column.cast(kind, safe=False)
+
+
+def _shown(batch: pa.RecordBatch, index: int, columns: Sequence[str]) -> str:
+    parts = []
+    for column in columns:
+        value = batch.column(column)[index]
+        try:
+            parts.append(f"{column}: {value.as_py()!r}")
+        except (ValueError, TypeError, KeyError, OverflowError, pa.ArrowException):
+            buffer = value.as_buffer().to_pybytes() if hasattr(value, "as_buffer") else b"?"
+            parts.append(f"{column}: {buffer.decode('utf-8', 'backslashreplace')}")
+    return "; ".join(parts)

@@ -1,0 +1,1 @@
+"""Makes checkpoints: data sets, models, training, calibration, export."""

@@ -1,0 +1,258 @@
+"""The model: one encoder pass, then mention, polarity and evidence for every dimension, and the heads for the whole text.
+
+Factorised as mention × polarity. Each dimension pools the tokens by its own attention, which is trained on the labelled
+evidence spans, and the best single token speaks as well (after the multi-head joint model of ASAP, NAACL 2021, and the
+instance attention of AC-MIMLLN, EMNLP 2020).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput
+
+from sentiment.taxonomy import Taxonomy, taxonomy_from_dict
+from training.metrics import UNKNOWN
+
+TEXT_HEADS = 3  # overall, intent, escalation pool the text each in its own way
+
+
+class CinesentConfig(PreTrainedConfig):
+    """Label space, encoder and decision rules of a checkpoint.
+
+    `thresholds` holds the least mention probability per dimension; `temperatures` divides the logits of each head.
+    """
+
+    model_type = "cinesent"
+
+    def __init__(
+        self,
+        encoder: dict[str, Any] | None = None,
+        taxonomy: dict[str, Any] | None = None,
+        max_tokens: int = 256,
+        thresholds: dict[str, float] | None = None,
+        temperatures: dict[str, float] | None = None,
+        uncertain: dict[str, float] | None = None,
+        dropout: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        self.encoder = encoder or {}
+        self.taxonomy = taxonomy or {}
+        self.max_tokens = max_tokens
+        self.thresholds = thresholds or {}
+        self.temperatures = temperatures or {}
+        self.uncertain = uncertain or {}
+        self.dropout = dropout
+        super().__init__(**kwargs)
+
+    def label_space(self) -> Taxonomy:
+        return taxonomy_from_dict(self.taxonomy)
+
+
+@dataclass
+class CinesentOutput(ModelOutput):  # type: ignore[misc]
+    """Logits of a batch of B texts of T tokens over K dimensions.
+
+    mention [B, K]; polarity [B, K, 3]; evidence [B, T, K] (log attention); overall [B, 3]; intent [B, intents];
+    escalation [B]; rating [B], in stars; loss: scalar, where labels were given.
+    """
+
+    loss: Tensor | None = None
+    mention: Tensor | None = None
+    polarity: Tensor | None = None
+    overall: Tensor | None = None
+    intent: Tensor | None = None
+    escalation: Tensor | None = None
+    evidence: Tensor | None = None
+    rating: Tensor | None = None
+
+
+class CinesentModel(PreTrainedModel):  # type: ignore[misc]
+    """An encoder with all heads. Labels are optional and masked where unknown; see `forward`."""
+
+    config_class = CinesentConfig
+    base_model_prefix = "encoder"
+
+    def __init__(self, config: CinesentConfig, encoder: PreTrainedModel | None = None) -> None:
+        super().__init__(config)
+        if encoder is None:
+            options = dict(config.encoder)
+            encoder = AutoModel.from_config(AutoConfig.for_model(options.pop("model_type"), **options))
+        # A pooler reads only the first token; nothing here does.
+        if getattr(encoder, "pooler", None) is not None:
+            encoder.pooler = None
+        self.encoder = encoder
+        space = config.label_space()
+        size, count = int(encoder.config.hidden_size), len(space.dimensions)
+        self.dimensions = count
+        self.norm = nn.LayerNorm(size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.attention = nn.Linear(size, count + TEXT_HEADS)
+        self.token_mention = nn.Linear(size, count)
+        self.transform = nn.Linear(size, size)
+        self.mention_weight = nn.Parameter(torch.empty(count, size))
+        self.mention_bias = nn.Parameter(torch.zeros(count))
+        self.polarity_weight = nn.Parameter(torch.zeros(count, size, 3))
+        self.polarity = nn.Linear(size, 3)
+        self.overall = nn.Linear(3 * size, 3)
+        self.intent = nn.Linear(3 * size, len(space.intents))
+        self.escalation = nn.Linear(3 * size, 1)
+        self.rating = nn.Linear(3 * size, 1)
+        nn.init.normal_(self.mention_weight, std=0.02)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.02)
+            nn.init.zeros_(module.bias)
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Everything that no pretraining has seen: these learn at a higher rate."""
+        return [p for name, p in self.named_parameters() if not name.startswith("encoder.")]
+
+    def set_mention_prior(self, rates: Tensor) -> None:
+        """Starts each dimension's mention bias at the log odds of its rate (K values in 0..1): almost all targets are 0."""
+        with torch.no_grad():
+            self.mention_bias.copy_(torch.logit(rates.clamp(1e-3, 0.9)))
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        mention_labels: Tensor | None = None,
+        polarity_labels: Tensor | None = None,
+        evidence_labels: Tensor | None = None,
+        overall_labels: Tensor | None = None,
+        intent_labels: Tensor | None = None,
+        escalation_labels: Tensor | None = None,
+        rating_labels: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> CinesentOutput:
+        """Runs the model; with labels, also the loss.
+
+        Args:
+            input_ids, attention_mask: [B, T].
+            mention_labels: [B, K], 1, 0 or -100 for unknown; polarity_labels: [B, K], class or -100.
+            evidence_labels: [B, T, K], 1 inside the labelled span.
+            overall_labels, intent_labels: [B], class or -100. escalation_labels: [B], 1, 0, -100.
+            rating_labels: [B], stars or NaN. weights: [B], the weight of each text in the loss.
+        """
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        states = self.dropout(self.norm(hidden))
+        padding = (1.0 - attention_mask[:, :, None].to(states.dtype)) * -1e4
+        scores = self.attention(states) + padding
+        log_attention = torch.log_softmax(scores, dim=1)
+        pooled = torch.matmul(log_attention.exp().transpose(1, 2), states)  # [B, K + 3, size]
+        topics = pooled[:, : self.dimensions]
+        best = (self.token_mention(states) + padding).amax(dim=1)
+        mention = (topics * self.mention_weight).sum(-1) + best + self.mention_bias
+        features = self.dropout(nn.functional.gelu(self.transform(topics)))
+        polarity = self.polarity(features) + torch.matmul(features[:, :, None, :], self.polarity_weight).squeeze(2)
+
+        mask = attention_mask[:, :, None].to(states.dtype)
+        mean = (states * mask).sum(1) / mask.sum(1)
+        highest = (states + padding).amax(dim=1)
+        whole = [
+            torch.cat([mean, highest, pooled[:, self.dimensions + head]], dim=-1) for head in range(TEXT_HEADS)
+        ]
+        output = CinesentOutput(
+            mention=mention,
+            polarity=polarity,
+            overall=self.overall(whole[0]),
+            intent=self.intent(whole[1]),
+            escalation=self.escalation(whole[2]).squeeze(-1),
+            evidence=log_attention[:, :, : self.dimensions],
+            rating=self.rating(whole[0]).squeeze(-1),
+        )
+        if mention_labels is not None:
+            labels = {
+                "mention": mention_labels, "polarity": polarity_labels, "evidence": evidence_labels,
+                "overall": overall_labels, "intent": intent_labels, "escalation": escalation_labels,
+                "rating": rating_labels,
+            }  # fmt: skip
+            parts = losses(output, cast("dict[str, Tensor]", labels), weights)
+            output.loss = torch.stack([LOSS_WEIGHTS[name] * value for name, value in parts.items()]).sum()
+        return output
+
+
+# Mention cells are many and mostly easy: its mean over cells is scaled up to weigh as much as a sum over dimensions.
+LOSS_WEIGHTS = {
+    "mention": 10.0, "polarity": 1.0, "evidence": 0.3, "overall": 1.0, "intent": 0.5, "escalation": 0.5, "rating": 0.3,
+}  # fmt: skip
+
+
+def losses(output: CinesentOutput, labels: dict[str, Tensor], weights: Tensor | None) -> dict[str, Tensor]:
+    """The loss of each head over the cells that have a label; a head without any gets 0. Computed in float32."""
+    size = labels["mention"].shape[0]
+    texts = torch.ones(size) if weights is None else weights.float()
+    cells = texts[:, None].expand_as(labels["mention"])
+
+    known = (labels["mention"] != UNKNOWN).float() * cells
+    target = labels["mention"].clamp(min=0).float()
+    mention = nn.functional.binary_cross_entropy_with_logits(_floats(output.mention), target, reduction="none")
+
+    said = labels["polarity"] != UNKNOWN
+    polarity = _cross_entropy(_floats(output.polarity), labels["polarity"])
+
+    # Attention mass on the labelled span: -log Σ_{t in span} a_t.
+    span = labels["evidence"].float()
+    has_span = (span.sum(1) > 0).float() * cells
+    inside = torch.logsumexp(_floats(output.evidence) + (span - 1.0) * 1e4, dim=1)
+
+    escalation = nn.functional.binary_cross_entropy_with_logits(
+        _floats(output.escalation), labels["escalation"].clamp(min=0).float(), reduction="none"
+    )
+    stars = ~torch.isnan(labels["rating"])
+    rating = nn.functional.smooth_l1_loss(
+        _floats(output.rating), torch.nan_to_num(labels["rating"].float()), reduction="none"
+    )
+    return {
+        "mention": _mean(mention, known),
+        "polarity": _mean(polarity, said.float() * cells),
+        "evidence": _mean(-inside, has_span),
+        "overall": _mean(_cross_entropy(_floats(output.overall), labels["overall"]), (labels["overall"] != UNKNOWN) * texts),
+        "intent": _mean(_cross_entropy(_floats(output.intent), labels["intent"]), (labels["intent"] != UNKNOWN) * texts),
+        "escalation": _mean(escalation, (labels["escalation"] != UNKNOWN) * texts),
+        "rating": _mean(rating, stars * texts),
+    }
+
+
+def _floats(logits: Tensor | None) -> Tensor:
+    assert logits is not None
+    return logits.float()
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(logits.movedim(-1, 1), labels, ignore_index=UNKNOWN, reduction="none")
+
+
+def _mean(values: Tensor, weights: Tensor) -> Tensor:
+    return (values * weights).sum() / weights.sum().clamp(min=1.0)
+
+
+def build_model(
+    encoder: PreTrainedModel, taxonomy: Taxonomy, *, layers: int | None = None, max_tokens: int = 256
+) -> CinesentModel:
+    """Puts fresh heads on an encoder, of which the first `layers` layers are kept (all without it)."""
+    if layers is not None:
+        stack = encoder.encoder.layer
+        if not 1 <= layers <= len(stack):
+            raise ValueError(f"expected --layers between 1 and {len(stack)} for this base, found {layers}")
+        encoder.encoder.layer = stack[:layers]
+        encoder.config.num_hidden_layers = layers
+    positions = getattr(encoder.config, "max_position_embeddings", None) or math.inf
+    config = CinesentConfig(
+        encoder=encoder.config.to_dict(),
+        taxonomy=taxonomy.to_dict(),
+        max_tokens=int(min(max_tokens, positions - 2)),
+    )
+    return CinesentModel(config, encoder)
+
+
+AutoConfig.register("cinesent", CinesentConfig)
+AutoModel.register(CinesentConfig, CinesentModel)

@@ -1,0 +1,181 @@
+"""Fine-tuning on `transformers.Trainer`: optimiser groups, early stopping on a tenth of the training data, the run folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    EarlyStoppingCallback,
+    EvalPrediction,
+    PreTrainedTokenizerFast,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from training.dataset import Collator, Example, encode, near_duplicate_groups, split_groups
+from training.metrics import Predictions, summary
+from training.model import CinesentModel
+
+logger = logging.getLogger(__name__)
+
+LABELS = (
+    "mention_labels", "polarity_labels", "overall_labels", "intent_labels", "escalation_labels", "rating_labels",
+    "evidence_labels",
+)  # fmt: skip
+OUTPUTS_UNUSED = ["evidence", "rating"]  # not gathered at evaluation: [B, T, K] of every batch would fill memory
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is fine-tuned. Rates are AdamW's peaks; the heads, which nothing has trained yet, learn faster."""
+
+    epochs: float = 8
+    learning_rate: float = 2.5e-4
+    head_factor: float = 8.0
+    batch_size: int = 32
+    weight_decay: float = 0.01
+    warmup: float = 0.06
+    patience: int = 3
+    evaluations_per_epoch: int = 1
+    held_out: float = 0.1
+    max_tokens: int = 256
+    seed: int = 13
+
+
+@dataclass
+class Run:
+    """What a training run leaves: its folder holds model, tokeniser and metrics.json."""
+
+    folder: Path
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+class CinesentTrainer(Trainer):  # type: ignore[misc]
+    """`Trainer` with two rates: the encoder's, and a higher one for the heads."""
+
+    def __init__(self, *args: Any, head_factor: float, **kwargs: Any) -> None:
+        self.head_factor = head_factor
+        super().__init__(*args, **kwargs)
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        if self.optimizer is None:
+            heads = {id(p) for p in self.model.head_parameters()}
+            groups = []
+            for in_head in (False, True):
+                for decays in (True, False):
+                    parameters = [
+                        p for p in self.model.parameters()
+                        if p.requires_grad and (id(p) in heads) == in_head and (p.ndim > 1) == decays
+                    ]  # fmt: skip
+                    rate = self.args.learning_rate * (self.head_factor if in_head else 1.0)
+                    groups.append({"params": parameters, "lr": rate, "weight_decay": self.args.weight_decay * decays})
+            self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)
+        return self.optimizer
+
+
+def fine_tune(
+    model: CinesentModel,
+    tokenizer: PreTrainedTokenizerFast,
+    examples: list[Example],
+    folder: Path,
+    recipe: Recipe,
+    *,
+    always: list[Example] | None = None,
+    resume: bool = False,
+) -> Run:
+    """Trains on `examples`, of which a tenth (whole near-duplicate groups) is held out for early stopping.
+
+    Args:
+        always: weakly labelled examples that are only trained on, never held out.
+        resume: go on from the newest checkpoint in the folder.
+
+    Returns:
+        The run; its folder holds the best model by joint micro-F1 on the held-out tenth, which is not a development
+        score: the tenth is drawn from the training texts.
+    """
+    set_seed(recipe.seed)
+    space = model.config.label_space()
+    groups = near_duplicate_groups([e.text for e in examples])
+    rest, held = split_groups(groups, recipe.held_out, recipe.seed)
+    fit = [examples[i] for i in rest] + (always or [])
+    train = encode(fit, tokenizer, space, recipe.max_tokens)
+    holdout = encode([examples[i] for i in held], tokenizer, space, recipe.max_tokens)
+    if not resume:
+        labels = np.array(train["mention_labels"], dtype=float)
+        labels[labels < 0] = np.nan
+        known = (~np.isnan(labels)).sum(0)
+        rates = np.where(known > 0, np.nansum(labels, axis=0) / np.maximum(known, 1), 0.05)
+        if not getattr(model, "heads_trained", False):
+            model.set_mention_prior(torch.tensor(rates, dtype=torch.float32))
+
+    steps = max(1, len(train) // recipe.batch_size // recipe.evaluations_per_epoch)
+    arguments = TrainingArguments(
+        output_dir=str(folder / "checkpoints"),
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=64,
+        warmup_steps=recipe.warmup,
+        lr_scheduler_type="linear",
+        train_sampling_strategy="group_by_length",
+        length_column_name="length",
+        remove_unused_columns=False,
+        eval_strategy="steps",
+        eval_steps=steps,
+        save_strategy="steps",
+        save_steps=steps,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="score",
+        greater_is_better=True,
+        label_names=list(LABELS),
+        logging_steps=25,
+        report_to=[],
+        bf16=_bf16_is_fast(),
+        use_cpu=not torch.cuda.is_available(),
+        seed=recipe.seed,
+        max_grad_norm=1.0,
+    )
+    trainer = CinesentTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=holdout,
+        data_collator=Collator(int(tokenizer.pad_token_id or 0)),
+        processing_class=tokenizer,
+        compute_metrics=_compute_metrics,
+        callbacks=[EarlyStoppingCallback(recipe.patience)],
+        head_factor=recipe.head_factor,
+    )
+    trainer.train(resume_from_checkpoint=resume or None)
+    trainer.save_model(str(folder))
+    tokenizer.save_pretrained(folder)
+    metrics = {
+        "recipe": asdict(recipe),
+        "texts": {"fitted": len(train), "held_out": len(holdout), "weak": len(always or [])},
+        "held_out": trainer.evaluate(),
+        "history": [entry for entry in trainer.state.log_history if "eval_score" in entry],
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, ensure_ascii=False), "utf-8")
+    return Run(folder, metrics)
+
+
+def _compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
+    outputs, labels = prediction.predictions, dict(zip(LABELS, prediction.label_ids, strict=False))
+    gold = Predictions.from_labels(labels)
+    guess = Predictions.from_logits(*outputs[:5])
+    report = summary(gold, guess)
+    score = [value for name, value in report.items() if name in ("joint", "overall")]
+    return {**report, "score": float(np.mean(score)) if score else 0.0}
+
+
+def _bf16_is_fast() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; emulated, it is many times slower than float32."""
+    return torch.cuda.is_available() or bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
