@@ -51,6 +51,11 @@ class Taxonomy:
     def index(self) -> dict[str, int]:
         return {key: position for position, key in enumerate(self.keys)}
 
+    @cached_property
+    def service_keys(self) -> tuple[str, ...]:
+        """Every dimension but the shown product itself (ledger "product" outside SERVQUAL: what is on, not how it is served)."""
+        return tuple(d.key for d in self.dimensions if (d.ledger, d.servqual) != ("product", "none"))
+
     def __getitem__(self, key: str) -> Dimension:
         try:
             return self.dimensions[self.index[key]]

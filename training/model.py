@@ -199,10 +199,11 @@ def losses(output: CinesentOutput, labels: dict[str, Tensor], weights: Tensor | 
     said = labels["polarity"] != UNKNOWN
     polarity = _cross_entropy(_floats(output.polarity), labels["polarity"])
 
-    # Attention mass on the labelled span: -log Σ_{t in span} a_t.
+    # Cross-entropy of the attention against a uniform distribution over the labelled span: it learns the span's ends too.
     span = labels["evidence"].float()
-    has_span = (span.sum(1) > 0).float() * cells
-    inside = torch.logsumexp(_floats(output.evidence) + (span - 1.0) * 1e4, dim=1)
+    tokens = span.sum(1)
+    outside = -(_floats(output.evidence).clamp(min=-30.0) * span).sum(1) / tokens.clamp(min=1.0)
+    has_span = (tokens > 0).float() * cells
 
     escalation = nn.functional.binary_cross_entropy_with_logits(
         _floats(output.escalation), labels["escalation"].clamp(min=0).float(), reduction="none"
@@ -214,7 +215,7 @@ def losses(output: CinesentOutput, labels: dict[str, Tensor], weights: Tensor | 
     return {
         "mention": _mean(mention, known),
         "polarity": _mean(polarity, said.float() * cells),
-        "evidence": _mean(-inside, has_span),
+        "evidence": _mean(outside, has_span),
         "overall": _mean(_cross_entropy(_floats(output.overall), labels["overall"]), (labels["overall"] != UNKNOWN) * texts),
         "intent": _mean(_cross_entropy(_floats(output.intent), labels["intent"]), (labels["intent"] != UNKNOWN) * texts),
         "escalation": _mean(escalation, (labels["escalation"] != UNKNOWN) * texts),

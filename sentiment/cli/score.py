@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sentiment.cli import Failure, say
+from sentiment.cli import Failure, one_line, say
 
 if TYPE_CHECKING:
+    from sentiment.analyzer import Analyzer
     from sentiment.batch import ScoreOptions, Tick
     from sentiment.parts import Summary
     from sentiment.tables import Reject, Table
@@ -270,18 +271,21 @@ def _load(
     dimensions: tuple[str, ...] | None,
     thresholds: float | dict[str, float] | None,
     max_memory: int | None,
-) -> Any:
+) -> Analyzer:
     from sentiment.analyzer import Analyzer
 
-    return Analyzer.load(
-        model,
-        taxonomy=taxonomy,
-        threads=threads,
-        batch_size=batch_size,
-        dimensions=dimensions,
-        thresholds=thresholds,
-        max_memory=max_memory,
-    )
+    try:
+        return Analyzer.load(
+            model,
+            taxonomy=taxonomy,
+            threads=threads,
+            batch_size=batch_size,
+            dimensions=dimensions,
+            thresholds=thresholds,
+            max_memory=max_memory,
+        )
+    except ValueError as error:  # a checkpoint, a key or a number that cannot be used; no text was read by it
+        raise Failure(one_line(error)) from error
 
 
 def _check_keys(
@@ -309,7 +313,9 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _to_stdout(table: Table, analyzer: Any, options: ScoreOptions, progress: Callable[[Tick], None] | None) -> Summary:
+def _to_stdout(
+    table: Table, analyzer: Analyzer, options: ScoreOptions, progress: Callable[[Tick], None] | None
+) -> Summary:
     from sentiment.batch import stream
 
     rejected = 0

@@ -76,6 +76,8 @@ def choose_text_column(samples: Sequence[Sample], wanted: str | None, *, no_head
     if by_content:
         chosen, ties = by_content[0], [column for column in by_content[1:] if han[column] == han[by_content[0]]]
         return chosen, _note(chosen, "by its content, the most Chinese characters", ties)
+    if _exact(common):
+        return _exact(common)[0], _note(_exact(common)[0], "by its name, though it holds numbers", [])
     raise _not_found(samples, common)
 
 
@@ -160,7 +162,7 @@ def _containing(columns: list[str]) -> list[str]:
 
 def _numbers_only(samples: Sequence[Sample], column: str) -> bool:
     cells = [str(cell) for sample in samples for row in sample.rows if (cell := row.get(column)) not in (None, "")]
-    return bool(cells) and all(not re.search(r"[^\W\d_]", cell) and any(map(str.isdigit, cell)) for cell in cells)
+    return len(cells) > 2 and all(not re.search(r"[^\W\d_]", cell) and any(map(str.isdigit, cell)) for cell in cells)
 
 
 def _han(samples: Sequence[Sample], column: str) -> tuple[int, float]:

@@ -22,33 +22,40 @@ def declared_delimiter(first: str) -> str | None:
     return match[1] if match and match[1] in DELIMITERS else None
 
 
-def find_delimiter(sample: Sequence[Line], known: frozenset[str]) -> str:
-    """The delimiter under which most records of `sample` have the same number of cells, at least two.
+def find_delimiter(sample: Sequence[Line], texts: frozenset[str], known: frozenset[str]) -> str:
+    """The delimiter that gives a column a known name, else the one under which most records have the same width.
 
-    `known` are names, folded, that head a column of texts: a first line that is just one of them
-    is a file of one column.
+    `known` are names, folded; a first line that is just one of `texts` makes a file of one column.
     """
     first = next((line.text.strip().strip('"') for line in sample if line.text.strip()), "")
-    if folded(first) in known:
+    if folded(first) in texts:
         return NO_DELIMITER
     best, best_rank = NO_DELIMITER, (0.0, 0, 0)
     for delimiter in DELIMITERS:
-        rank = _rank(sample, delimiter)
+        rank = _rank(sample, delimiter, known)
         if rank > best_rank:
             best, best_rank = delimiter, rank
     return best if best_rank[0] >= 0.5 else NO_DELIMITER
 
 
-def _rank(sample: Sequence[Line], delimiter: str) -> tuple[float, int, int]:
-    widths = [0 if record.reason else len(record.cells) for record in read_records(sample, delimiter)]
+def _rank(sample: Sequence[Line], delimiter: str, known: frozenset[str]) -> tuple[float, int, int]:
+    records = list(read_records(sample, delimiter))
+    widths = [0 if record.reason else len(record.cells) for record in records]
     if len(widths) > 1 and widths[-1] == 0:  # perhaps only cut by the end of the sample
         widths.pop()
     counted = Counter(width for width in widths if width > 1)
     if not counted:
         return 0.0, 0, 0
     width = max(counted.items(), key=lambda item: (item[1], item[0]))[0]
-    titles = next(position for position, cells in enumerate(widths) if cells > 1)
-    share = counted[width] / (len(widths) - titles)
-    if titles and (titles > SEARCHED or share < 0.9):  # rather a header of one cell, and texts that hold this character
-        share /= 2
-    return round(share, 2), int(widths[titles] == width), width
+    titles = widths.index(width)
+    block = len(widths) - titles
+    share = counted[width] / block
+    if titles and not (
+        share >= 0.9 and block >= max(2, titles) and titles <= SEARCHED and max(widths[:titles]) < width
+    ):
+        share = counted[width] / len(widths)
+        if widths[0] == 1:  # rather a header of one cell, and texts that hold this character
+            share /= 2
+    if any(folded(cell) in known for record in records[:SEARCHED] if len(record.cells) > 1 for cell in record.cells):
+        share += 1
+    return round(share, 2), int(widths[0] == width), width

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from itertools import islice
 
 from sentiment.tables.base import ReadOptions, Reject, Row, TableError
-from sentiment.tables.columns import KNOWN_NAMES, TEXT_NAMES, folded
+from sentiment.tables.columns import ID_NAMES, KNOWN_NAMES, TEXT_NAMES, folded
 from sentiment.tables.csv_dialect import NAMES, declared_delimiter, find_delimiter
 from sentiment.tables.csv_records import Record, read_records
 from sentiment.tables.encodings import Encoding
-from sentiment.tables.header import find_header, header_notes, name_columns, numbered_columns, trimmed_width
+from sentiment.tables.header import find_header, header_notes, is_blank, name_columns, numbered_columns, trimmed_width
 from sentiment.tables.lines import Line, Lines
 from sentiment.tables.packing import Packed
 from sentiment.tables.reader import SAMPLE_ROWS, Reader
@@ -32,7 +32,8 @@ class CsvReader(Reader):
             self.delimiter = "\t"
         else:
             wanted = {folded(options.text_column)} if options.text_column else set()
-            self.delimiter = self._declared or find_delimiter(start, frozenset(TEXT_NAMES) | wanted)
+            texts = wanted | set(TEXT_NAMES)
+            self.delimiter = self._declared or find_delimiter(start, frozenset(texts), frozenset(texts | set(ID_NAMES)))
         notes.append(f"{self.name}: delimiter {NAMES[self.delimiter]}")
         head = list(islice(self._records(), SAMPLE_ROWS + 20))
         self._header_line = self._read_header([record for record in head if record.reason is None], options, known)
@@ -58,7 +59,7 @@ class CsvReader(Reader):
 
     def _read_header(self, sound: list[Record], options: ReadOptions, known: frozenset[str]) -> int:
         """Sets the columns; returns the line of the header, 0 where there is none."""
-        if not sound:
+        if all(is_blank(cell) for record in sound for cell in record.cells):
             raise TableError(
                 f"expected a line with column names in {self.name}, found no sound line; check file and encoding"
             )

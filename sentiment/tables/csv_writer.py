@@ -69,7 +69,7 @@ class CsvWriter:
     def write(self, block: pa.Table) -> None:
         for record, cells in block_rows(block, probabilities=self._table.probabilities):
             for line in self._table.lines(record, cells):
-                self._csv.writerow([guard(as_text(cell)) for cell in line])
+                self._csv.writerow(["" if cell is None else guard(as_text(cell)) for cell in line])
 
     def close(self) -> None:
         self._text.flush()

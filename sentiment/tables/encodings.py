@@ -114,7 +114,7 @@ def _as_wanted(sample: bytes, wanted: str) -> Encoding:
         codec = codecs.lookup(wanted).name
         codec = {"utf-16": _which_utf16(sample), "utf-32": "utf-32-le"}.get(codec, _ALIASES.get(codec, codec))
         usable = codec.startswith(("utf-16", "utf-32")) or b'\n\r,\t;|"09az'.decode(codec) == '\n\r,\t;|"09az'
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):
         usable = False
     if not usable:
         raise TableError(
@@ -135,23 +135,28 @@ def _which_utf16(sample: bytes) -> str:
 
 
 def _wide(sample: bytes) -> str | None:
-    even, odd = sample[0::2].count(0), sample[1::2].count(0)
-    if even + odd == 0 or min(even, odd) * 10 > max(even, odd):
+    if 0 not in sample:
         return None
-    codec = "utf-16-le" if odd > even else "utf-16-be"
-    text = sample[: len(sample) // 2 * 2].decode(codec, "replace")
-    # In a one-byte encoding with stray NULs, pairs of bytes make characters that are hardly ever these.
-    known = sum(1 for character in text if " " <= character <= "~" or character in "\t\r\n" or character in _ordinary())
-    return codec if known * 10 >= len(text) * 7 else None
+    shares = {}
+    for codec in ("utf-16-le", "utf-16-be"):
+        seen = Counter(sample[: len(sample) // 2 * 2].decode(codec, "replace"))
+        # In a one-byte encoding with stray NULs, pairs of bytes make characters that are hardly ever these.
+        known = (n for c, n in seen.items() if " " <= c <= "~" or c in "\t\r\n\ufeff" or c in _ordinary())
+        shares[codec] = sum(known) / max(1, seen.total())
+    best = max(shares, key=lambda codec: shares[codec])
+    return best if shares[best] >= 0.7 else None
 
 
 def _whole_lines(sample: bytes, complete: bool) -> list[bytes]:
     lines = sample.splitlines()
-    if not complete and len(lines) > 1:
-        lines.pop()
-    elif not complete:  # one huge line: drop a character that may be cut
-        lines = [lines[0][: -4 if len(lines[0]) > 4 else None]]
-    return lines
+    if complete:
+        return lines
+    if len(lines) > 1:
+        return lines[:-1]
+    cut = [sample[: len(sample) - drop] for drop in range(4)]  # one huge line, perhaps cut within a character
+    return [
+        next((line for codec in ("utf-8", "gb18030", "big5hkscs") for line in cut if _decodes(line, codec)), sample)
+    ]
 
 
 def _decodes(line: bytes, codec: str) -> bool:

@@ -104,9 +104,17 @@ def _binary_reader(kind: str, packed: Packed, options: ReadOptions, notes: list[
 def _text_reader(packed: Packed, sample: bytes, options: ReadOptions, notes: list[str]) -> Reader:
     name = packed.file.name
     if options.input_format is not None:
-        binary_format(sample, name, packed.seekable_path)
-    wanted = options.encoding
-    encoding = find_encoding(sample, name, complete=len(sample) < SAMPLE, wanted=wanted)
+        found = binary_format(sample, name, packed.seekable_path)
+        if found is not None:
+            raise TableError(
+                f"expected text in {name}, found {found.upper().replace('PARQUET', 'Parquet')}; "
+                f"leave out --input-format {options.input_format}"
+            )
+    try:
+        encoding = find_encoding(sample, name, complete=len(sample) < SAMPLE, wanted=options.encoding)
+    except TableError:
+        refuse_binary(sample, name)
+        raise
     if not encoding.wide:
         refuse_binary(sample, name)
     start = sample[encoding.bom :].decode(encoding.codec, "replace").lstrip()

@@ -55,7 +55,8 @@ class ParquetReader(Reader):
     def _open(self) -> Iterator[pq.ParquetFile]:
         try:
             file = pq.ParquetFile(self._file)
-        except (pa.ArrowException, OSError) as error:
+            _ = file.schema_arrow.names
+        except Exception as error:  # a damaged footer shows as an Arrow error, or as whatever reading it runs into
             raise self._broken(error) from None
         with file:
             yield file
@@ -67,7 +68,7 @@ class ParquetReader(Reader):
                 return None
             columns = [_cut(column) for column in batch.columns]
             return pa.RecordBatch.from_arrays(columns, names=self.columns)
-        except (pa.ArrowException, OSError) as error:
+        except Exception as error:
             raise self._broken(error) from None
 
     def _python(self, batch: pa.RecordBatch) -> Iterator[dict[str, Any] | tuple[str, str]]:

@@ -144,7 +144,9 @@ class XlsxReader(Reader):
 
     @contextmanager
     def _workbook(self) -> Iterator[Workbook]:
-        with self._file.open("rb") as raw:
+        with self._guarded():
+            opened = self._file.open("rb")
+        with opened as raw:
             self._raw = raw
             with self._guarded(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")

@@ -53,6 +53,33 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, float) and math.isfinite(value)
 
 
+class _Output:
+    """The stream; once it failed it swallows everything: the archive's destructor would write again, and complain."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.dead = False
+
+    def write(self, data: bytes) -> int:
+        if self.dead:
+            return len(data)
+        try:
+            return self._stream.write(data)
+        except BaseException:
+            self.dead = True
+            raise
+
+    def tell(self) -> int:
+        return 0 if self.dead else self._stream.tell()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return 0 if self.dead else self._stream.seek(offset, whence)
+
+    def flush(self) -> None:
+        if not self.dead:
+            self._stream.flush()
+
+
 class XlsxWriter:
     """Writes blocks of scored rows as sheets of at most `max_rows` rows, header included; `cut` counts cells cut."""
 
@@ -64,7 +91,8 @@ class XlsxWriter:
             raise TableError(f"expected at most {MAX_COLUMNS} columns for XLSX, found {len(self._headers)}; write CSV")
         self.cut = 0
         options = {"constant_memory": True, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
-        self._book = xlsxwriter.Workbook(stream, options | ({"tmpdir": str(folder)} if folder else {}))
+        self._output = _Output(stream)
+        self._book = xlsxwriter.Workbook(self._output, options | ({"tmpdir": str(folder)} if folder else {}))
         self._book.use_zip64()
         self._bold = self._book.add_format({"bold": True})
         self._day = self._book.add_format({"num_format": "yyyy-mm-dd"})
@@ -79,7 +107,8 @@ class XlsxWriter:
                     self._end()
                     self._begin()
                 for column, cell in enumerate(line):
-                    self._cell(column, cell)
+                    if cell is not None and cell != "":
+                        self._cell(column, cell)
                 self._row += 1
 
     def close(self) -> None:
@@ -92,7 +121,7 @@ class XlsxWriter:
             ) from None
 
     def discard(self) -> None:
-        self._book.fileclosed = True
+        self._output.dead = self._book.fileclosed = True
         for sheet in self._book.worksheets():
             with suppress(OSError):
                 sheet._opt_close()  # its temporary file
@@ -120,8 +149,6 @@ class XlsxWriter:
 
     def _cell(self, column: int, value: Any) -> None:
         sheet, row = self._sheet, self._row
-        if value is None or value == "":
-            return
         if isinstance(value, bool):
             sheet.write_boolean(row, column, value)
         elif _is_number(value):

@@ -1,0 +1,87 @@
+"""What a checkpoint folder holds: config.json, tokenizer.json, model.onnx; loading, verification, name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from sentiment.taxonomy import Taxonomy, TaxonomyError, taxonomy_from_dict
+
+SCHEMA_VERSION = 1
+FILES = ("config.json", "tokenizer.json", "model.onnx")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message says what was expected, what was found, what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint.
+
+    `thresholds`: the least mention probability per dimension, and of `escalation`. `temperatures`: divisors of the
+    logits of mention, polarity, overall, intent, escalation. `uncertain`: the least confidence per head below which a
+    person should look.
+    """
+
+    folder: Path
+    name: str
+    hash: str
+    taxonomy: Taxonomy
+    thresholds: dict[str, float]
+    temperatures: dict[str, float]
+    uncertain: dict[str, float]
+    max_tokens: int
+    config: dict[str, Any]
+
+
+def embedded_folder() -> Path:
+    """The folder of the checkpoint inside the package."""
+    return Path(str(files("sentiment") / "model"))
+
+
+def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
+    """Reads and verifies a checkpoint folder; without one, the checkpoint inside the package.
+
+    The hash is the sha256 of the files in order; config.json holds the graph's, so that a damaged download is found.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or of another schema version.
+    """
+    path = embedded_folder() if folder is None else Path(folder)
+    missing = [name for name in FILES if not (path / name).is_file()]
+    if missing:
+        raise CheckpointError(
+            f"expected a checkpoint folder with {', '.join(FILES)}, found {path} without {', '.join(missing)}; "
+            "write one with `cinesent export`"
+        )
+    try:
+        config = json.loads((path / "config.json").read_text("utf-8"))
+        version = config["schema_version"]
+        thresholds, temperatures = dict(config["thresholds"]), dict(config["temperatures"])
+        uncertain, max_tokens, title = dict(config["uncertain"]), int(config["max_tokens"]), str(config["name"])
+        graph = config["sha256"]["model.onnx"]
+        tokenizer = config["sha256"]["tokenizer.json"]
+        taxonomy = taxonomy_from_dict(config["taxonomy"])
+    except (ValueError, KeyError, TypeError) as error:
+        reason = str(error) if isinstance(error, TaxonomyError) else f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"expected a config.json written by `cinesent export` in {path}, found {reason}") from None
+    if version != SCHEMA_VERSION:
+        raise CheckpointError(
+            f"expected a checkpoint of schema version {SCHEMA_VERSION}, found {version}; export it again with this version"
+        )
+    digest = hashlib.sha256((path / "config.json").read_bytes())
+    for name, expected in (("tokenizer.json", tokenizer), ("model.onnx", graph)):
+        content = (path / name).read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if found != expected:
+            raise CheckpointError(f"expected {name} with sha256 {expected[:12]}…, found {found[:12]}…; the file is damaged: copy it again")
+        digest.update(content)
+    identity = digest.hexdigest()
+    return Checkpoint(
+        path, f"{title}@{identity[:8]}", identity, taxonomy, thresholds, temperatures, uncertain, max_tokens, config
+    )

@@ -1,0 +1,127 @@
+"""The inference session: token windows in, logits out, in length-sorted batches under a token budget."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from sentiment.checkpoint import Checkpoint, CheckpointError
+
+Floats = NDArray[np.float32]
+
+# Padded tokens a batch: enough to keep the matrix units busy, small enough for its activations to stay in cache.
+TOKEN_BUDGET = 2048
+# Peak activation memory of one padded token, measured with windows of full length; generous.
+BYTES_PER_TOKEN = 64_000
+OUTPUTS = ("mention", "polarity", "overall", "intent", "escalation", "evidence")
+
+
+@dataclass(frozen=True, slots=True)
+class Logits:
+    """The model's answer to one window of T tokens over K dimensions.
+
+    mention [K], polarity [K, 3], overall [3], intent [intents], escalation [] and evidence [T, K], the log attention of
+    each dimension over the window's own tokens (special ones left out).
+    """
+
+    mention: Floats
+    polarity: Floats
+    overall: Floats
+    intent: Floats
+    escalation: Floats
+    evidence: Floats
+
+
+class Engine:
+    """An ONNX Runtime session with its tokeniser. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        threads: int | None = None,
+        batch_size: int | None = None,
+        max_memory: int | None = None,
+    ) -> None:
+        """Opens the session.
+
+        Args:
+            threads: CPU threads of one inference call; all cores by default.
+            batch_size: most windows in a batch; by default only the token budget bounds it.
+            max_memory: MB that the activations of a batch may take; lowers the token budget.
+        """
+        for name, value in (("threads", threads), ("batch_size", batch_size), ("max_memory", max_memory)):
+            if value is not None and value < 1:
+                raise ValueError(f"expected {name} of at least 1, found {value}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        options.log_severity_level = 3
+        # Weights are stored as int8 and multiplied as floats: unpack them once, at load.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(checkpoint.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(f"expected a model.onnx that ONNX Runtime opens in {checkpoint.folder}, found: {reason}") from None
+        self.tokenizer = Tokenizer.from_file(str(checkpoint.folder / "tokenizer.json"))
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        self._prefix, self._suffix = _special_tokens(self.tokenizer)
+        self._pad = int(checkpoint.config.get("pad_token_id") or 0)
+        self.window = checkpoint.max_tokens - len(self._prefix) - len(self._suffix)
+        budget = TOKEN_BUDGET if max_memory is None else min(TOKEN_BUDGET, max_memory * 1_000_000 // BYTES_PER_TOKEN)
+        self._budget = max(budget, checkpoint.max_tokens)
+        self._batch_size = batch_size
+
+    def run(self, windows: Sequence[Sequence[int]]) -> list[Logits]:
+        """Runs windows of token ids (without special tokens, at most `self.window` each); the answers keep their order."""
+        answers: list[Logits | None] = [None] * len(windows)
+        order = sorted(range(len(windows)), key=lambda i: (len(windows[i]), i))
+        for batch in self._batches(order, windows):
+            outputs = self._infer([windows[i] for i in batch])
+            for row, i in enumerate(batch):
+                first, length = len(self._prefix), len(windows[i])
+                heads = [output[row] for output in outputs[:-1]]
+                answers[i] = Logits(*heads, outputs[-1][row, first : first + length])
+        return [answer for answer in answers if answer is not None]
+
+    def _batches(self, order: Sequence[int], windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+        extra = len(self._prefix) + len(self._suffix)
+        batch: list[int] = []
+        for i in order:  # ascending lengths, so the newest is the longest
+            full = self._batch_size is not None and len(batch) >= self._batch_size
+            if batch and (full or (len(batch) + 1) * (len(windows[i]) + extra) > self._budget):
+                yield batch
+                batch = []
+            batch.append(i)
+        if batch:
+            yield batch
+
+    def _infer(self, windows: Sequence[Sequence[int]]) -> list[Floats]:
+        longest = max(len(window) for window in windows) + len(self._prefix) + len(self._suffix)
+        ids = np.full((len(windows), longest), self._pad, dtype=np.int64)
+        mask = np.zeros((len(windows), longest), dtype=np.int64)
+        for row, window in enumerate(windows):
+            sequence = [*self._prefix, *window, *self._suffix]
+            ids[row, : len(sequence)] = sequence
+            mask[row, : len(sequence)] = 1
+        outputs: list[Floats] = self._session.run(OUTPUTS, {"input_ids": ids, "attention_mask": mask})
+        return outputs
+
+
+def _special_tokens(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
+    """The ids that the tokeniser puts before and after a text."""
+    bare = tokenizer.encode("好", add_special_tokens=False).ids
+    full = tokenizer.encode("好").ids
+    for start in range(len(full) - len(bare) + 1):
+        if full[start : start + len(bare)] == bare:
+            return full[:start], full[start + len(bare) :]
+    raise CheckpointError("expected a tokenizer.json that adds special tokens around a text, found one that changes it")

@@ -1,0 +1,226 @@
+"""Micro-batching off the event loop: one thread scores what is queued; what arrives meanwhile is its next block."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from enum import Enum
+from pathlib import Path
+from typing import Literal, Protocol
+
+from sentiment.records import Analysis
+from sentiment.taxonomy import Taxonomy
+
+_LOG = logging.getLogger(__name__)
+
+State = Literal["loading", "ready", "failed", "stopped"]
+
+
+class AnalyzerLike(Protocol):
+    """What the service needs of `sentiment.analyzer.Analyzer`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def hash(self) -> str: ...
+    @property
+    def taxonomy(self) -> Taxonomy: ...
+    def analyze_block(self, texts: Sequence[str], ids: Sequence[str | None] | None = None) -> list[Analysis]: ...
+    def warm_up(self) -> None: ...
+
+
+class Failure(Enum):
+    """Why a text has no analysis."""
+
+    DEADLINE = "deadline"
+    INTERNAL = "internal"
+
+
+class QueueFullError(Exception):
+    """So many texts wait already that these do not fit; `retry_after` estimates the seconds until they do."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(retry_after)
+        self.retry_after = retry_after
+
+
+class UnavailableError(Exception):
+    """Nothing is scored now: the checkpoint is being loaded, failed to load, or the service is stopping."""
+
+
+def where(error: BaseException) -> str:
+    """An error's type and place for the log. Not its message, which may quote a review."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
+
+
+class _Request:
+    """The texts of one request: those that wait, and what became of the others."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = texts
+        self.waiting = deque(range(len(texts)))
+        self.outcomes: list[Analysis | Failure] = [Failure.DEADLINE] * len(texts)
+        self.missing = len(texts)
+        self._loop = asyncio.get_running_loop()
+        self.finished = asyncio.Event()
+
+    def settle(self, index: int, outcome: Analysis | Failure) -> None:
+        """Called by the worker thread only."""
+        self.outcomes[index] = outcome
+        self.missing -= 1
+        if not self.missing:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                self._loop.call_soon_threadsafe(self.finished.set)
+
+
+class Worker:
+    """A bounded queue and the thread that loads the analyzer, warms it up and scores.
+
+    A block holds up to `block_characters`, taken from the waiting requests in turn, so that a single text is not kept
+    waiting by a long batch before it. `on_failure` is called, in the thread, if loading fails.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], AnalyzerLike],
+        *,
+        queue_size: int,
+        block_characters: int,
+        on_failure: Callable[[], None] | None = None,
+    ) -> None:
+        self.state: State = "loading"
+        self.error: Exception | None = None
+        self._load = load
+        self._on_failure = on_failure
+        self._size = queue_size
+        self._block_characters = block_characters
+        self._analyzer: AnalyzerLike | None = None
+        self._requests: deque[_Request] = deque()
+        self._waiting = 0
+        self._seconds_per_text = 0.01
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="cinesent-worker", daemon=True)
+
+    @property
+    def analyzer(self) -> AnalyzerLike:
+        """
+        Raises:
+            UnavailableError: it is not loaded and warm, or no longer in use.
+        """
+        if self.state != "ready" or self._analyzer is None:
+            raise UnavailableError(self.state)
+        return self._analyzer
+
+    @property
+    def waiting(self) -> int:
+        return self._waiting
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Takes nothing more, scores what waits, and ends the thread; one that still loads is left to itself."""
+        with self._changed:
+            loading, self.state = self.state == "loading", "stopped"
+            self._changed.notify()
+        if not loading and self._thread.is_alive():
+            self._thread.join()
+
+    async def analyze(self, texts: Sequence[str], seconds: float) -> list[Analysis | Failure]:
+        """One outcome a text, in order, at the latest after `seconds`: texts not scored by then leave the queue.
+
+        Raises:
+            QueueFullError: the texts do not all fit. UnavailableError: see `analyzer`.
+        """
+        request = _Request(texts)
+        with self._changed:
+            if self.state != "ready":
+                raise UnavailableError(self.state)
+            if not texts:
+                return []
+            if self._waiting + len(texts) > self._size:
+                raise QueueFullError(min(max(math.ceil(self._waiting * self._seconds_per_text), 1), 60))
+            self._requests.append(request)
+            self._waiting += len(texts)
+            self._changed.notify()
+        try:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(request.finished.wait(), seconds)
+        finally:
+            with self._changed:
+                self._waiting -= len(request.waiting)
+                request.waiting.clear()
+        return list(request.outcomes)
+
+    def _run(self) -> None:
+        try:
+            analyzer = self._load()
+            analyzer.warm_up()
+        except Exception as error:
+            _LOG.error("the checkpoint cannot be loaded: %s", where(error))
+            with self._changed:
+                self.state, self.error = "failed", error
+            if self._on_failure is not None:
+                self._on_failure()
+            return
+        with self._changed:
+            if self.state != "loading":
+                return
+            self._analyzer, self.state = analyzer, "ready"
+        _LOG.info("ready with %s", analyzer.name)
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    if self.state != "ready":
+                        return
+                    self._changed.wait()
+                block = self._take()
+            started = time.monotonic()
+            self._score(analyzer, block)
+            pace = (time.monotonic() - started) / len(block)
+            self._seconds_per_text += 0.2 * (pace - self._seconds_per_text)
+
+    def _take(self) -> list[tuple[_Request, int]]:
+        """The next block, shortest text first; at least one text waits."""
+        block: list[tuple[_Request, int]] = []
+        room = self._block_characters
+        while self._requests:
+            request = self._requests[0]
+            if request.waiting:
+                room -= len(request.texts[request.waiting[0]])
+                if room < 0 and block:
+                    break
+                block.append((request, request.waiting.popleft()))
+                self._waiting -= 1
+            self._requests.popleft()
+            if request.waiting:
+                self._requests.append(request)
+        block.sort(key=lambda entry: len(entry[0].texts[entry[1]]))
+        return block
+
+    def _score(self, analyzer: AnalyzerLike, block: list[tuple[_Request, int]]) -> None:
+        """Settles every text of the block. One on which the analyzer fails does not take the others with it."""
+        try:
+            texts = [request.texts[index] for request, index in block]
+            outcomes: list[tuple[tuple[_Request, int], Analysis]] = list(
+                zip(block, analyzer.analyze_block(texts), strict=True)
+            )
+        except Exception as error:
+            if len(block) > 1:
+                for entry in block:
+                    self._score(analyzer, [entry])
+                return
+            _LOG.error("a text could not be scored: %s", where(error))
+            block[0][0].settle(block[0][1], Failure.INTERNAL)
+            return
+        for (request, index), analysis in outcomes:
+            request.settle(index, analysis)

@@ -1,0 +1,139 @@
+"""Temperatures and thresholds from development texts, and the cross-fitted predictions by which they are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from sentiment.taxonomy import Taxonomy
+from training.metrics import UNKNOWN, Predictions
+from training.scores import HEADS, Scores
+
+Array = NDArray[Any]
+
+# A dimension with fewer development mentions shares the pooled threshold: its own would fit noise.
+MIN_MENTIONS = 30
+GRID = np.round(np.arange(0.10, 0.91, 0.02), 2)
+# Share of development texts that the rule for `uncertain` flags by each head.
+FLAGGED = 0.15
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Decision rules of a checkpoint, as its config.json keeps them."""
+
+    temperatures: dict[str, float]
+    thresholds: dict[str, float]
+    uncertain: dict[str, float]
+
+    def to_dict(self) -> dict[str, dict[str, float]]:
+        return asdict(self)
+
+    def decide(self, scores: Scores, taxonomy: Taxonomy) -> Predictions:
+        """Labels by these rules."""
+        shares = scores.probabilities(self.temperatures)
+        said = shares["mention"] >= np.array([self.thresholds[key] for key in taxonomy.keys])
+        return Predictions(
+            said.astype(int),
+            np.where(said, shares["polarity"].argmax(-1), UNKNOWN),
+            shares["overall"].argmax(-1),
+            shares["intent"].argmax(-1),
+            (shares["escalation"] >= self.thresholds["escalation"]).astype(int),
+        )
+
+
+def calibrate(scores: Scores, gold: Predictions, taxonomy: Taxonomy) -> Calibration:
+    """Fits all rules: temperatures by likelihood (Guo et al. 2017), thresholds by the mean of mention and joint F1."""
+    temperatures = {name: round(_temperature(getattr(scores, name), getattr(gold, name)), 4) for name in HEADS}
+    shares = scores.probabilities(temperatures)
+    found, called, said = _counts(shares["mention"], shares["polarity"].argmax(-1), gold)
+    pooled = _best(found.sum(0), called.sum(0), said.sum())
+    thresholds = {}
+    for k, key in enumerate(taxonomy.keys):
+        # An average dimension's counts beside its own keep a threshold near the pooled one unless there is evidence.
+        prior = (found.mean(0), called.mean(0), said.mean())
+        own = said[k] >= MIN_MENTIONS
+        thresholds[key] = _best(found[k] + prior[0], called[k] + prior[1], said[k] + prior[2]) if own else pooled
+    known = gold.escalation != UNKNOWN
+    risk, truth = shares["escalation"][known], gold.escalation[known] == 1
+    marks = risk[:, None] >= GRID
+    thresholds["escalation"] = _best((marks & truth[:, None]).sum(0), marks.sum(0), truth.sum())
+    return Calibration(temperatures, thresholds, _uncertain(shares, thresholds, taxonomy))
+
+
+def cross_fitted(scores: Scores, gold: Predictions, taxonomy: Taxonomy, groups: Sequence[int], seed: int = 0) -> Predictions:
+    """Every text's labels by rules fitted without its fold: five folds of whole near-duplicate groups."""
+    guess: dict[str, Array] = {}
+    for rules, _, test in folds(scores, gold, taxonomy, groups, seed):
+        answer = rules.decide(scores.take(test), taxonomy)
+        for name in HEADS:
+            part = getattr(answer, name)
+            guess.setdefault(name, np.zeros((len(groups), *part.shape[1:]), dtype=int))[test] = part
+    return Predictions(*(guess[name] for name in HEADS))
+
+
+def folds(
+    scores: Scores, gold: Predictions, taxonomy: Taxonomy, groups: Sequence[int], seed: int = 0
+) -> list[tuple[Calibration, Array, Array]]:
+    """(rules, fitted rows, judged rows) of each of the five folds."""
+    names = np.array(sorted(set(groups)))
+    np.random.default_rng(seed).shuffle(names)
+    fold_of = {name: i % FOLDS for i, name in enumerate(names)}
+    fold = np.array([fold_of[group] for group in groups])
+    result = []
+    for number in range(FOLDS):
+        fit, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        result.append((calibrate(scores.take(fit), gold.take(fit), taxonomy), fit, test))
+    return result
+
+
+def _temperature(logits: Array, labels: Array) -> float:
+    known = labels != UNKNOWN
+    if not known.any():
+        return 1.0
+    logits, labels = logits[known], labels[known]
+
+    def likelihood(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        if scaled.ndim == labels.ndim:  # binary
+            return float(np.logaddexp(0.0, np.where(labels == 1, -scaled, scaled)).mean())
+        shifted = scaled - scaled.max(-1, keepdims=True)
+        normaliser = np.log(np.exp(shifted).sum(-1))
+        return float((normaliser - np.take_along_axis(shifted, labels[..., None], -1)[..., 0]).mean())
+
+    return float(np.exp(minimize_scalar(likelihood, bounds=(-1.5, 1.5), method="bounded").x))
+
+
+def _counts(mention: Array, polarity: Array, gold: Predictions) -> tuple[Array, Array, Array]:
+    """Per dimension and threshold: hits (half for the mention, half for the sentiment), calls; per dimension: gold mentions."""
+    known = (gold.mention != UNKNOWN)[:, :, None]
+    calls = (mention[:, :, None] >= GRID) & known
+    right = calls & (gold.mention == 1)[:, :, None]
+    agreed = right & (gold.polarity == polarity)[:, :, None]
+    return (right.sum(0) + agreed.sum(0)) / 2, calls.sum(0), (gold.mention == 1).sum(0)
+
+
+def _best(found: Array, called: Array, said: float) -> float:
+    """The threshold with the highest F1; of a plateau its middle."""
+    scores = 2 * found / np.maximum(called + said, 1e-9)
+    best = np.flatnonzero(scores >= scores.max() - 1e-12)
+    return float(GRID[best[len(best) // 2]])
+
+
+def _uncertain(shares: dict[str, Array], thresholds: dict[str, float], taxonomy: Taxonomy) -> dict[str, float]:
+    bounds = np.array([thresholds[key] for key in taxonomy.keys])
+    called = shares["mention"] >= bounds
+    confidence = (shares["mention"] * shares["polarity"].max(-1))[called]
+    distance = np.abs(shares["escalation"] - thresholds["escalation"])
+    return {
+        "overall": round(float(np.quantile(shares["overall"].max(-1), FLAGGED)), 4),
+        "intent": round(float(np.quantile(shares["intent"].max(-1), FLAGGED / 3)), 4),
+        "mention": round(float(np.quantile(confidence, FLAGGED / 3)), 4) if len(confidence) else 0.0,
+        "escalation": round(float(min(np.quantile(distance, FLAGGED / 5), 0.2)), 4),
+    }

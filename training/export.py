@@ -1,0 +1,260 @@
+"""PyTorch checkpoint → packaged checkpoint: ONNX, int8 with fixed scales, calibrated; refused when it answers otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from sentiment.checkpoint import SCHEMA_VERSION, load_checkpoint
+from sentiment.engine import OUTPUTS, Engine
+from sentiment.taxonomy import Taxonomy
+from training.calibrate import Calibration, calibrate, cross_fitted
+from training.dataset import Example, near_duplicate_groups
+from training.metrics import Predictions, summary
+from training.model import CinesentModel
+from training.scores import Scores, gold_labels, score_examples
+
+logger = logging.getLogger(__name__)
+
+# An export is refused beyond these: share of changed cells among those that either model calls mentioned, share of
+# changed overall labels, points of joint F1 or overall accuracy lost.
+MAX_CHANGED_CELLS = 0.03
+MAX_CHANGED_OVERALL = 0.015
+MAX_LOSS = 0.01
+INTEGERS, SCALE = "_int8", "_scale"
+
+
+class ExportError(ValueError):
+    """An export that was refused; the message says which bound was exceeded and by how much."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export did: the folder, how far int8 is from float32, and the cross-fitted development scores."""
+
+    folder: Path
+    drift: dict[str, float]
+    development: dict[str, float]
+
+
+class _Graph(nn.Module):
+    """The model with plain tensors in and out, as the exporter wants it."""
+
+    def __init__(self, model: CinesentModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor | None, ...]:
+        output = self.model(input_ids, attention_mask)
+        return tuple(getattr(output, name) for name in OUTPUTS)
+
+
+def write_onnx(model: CinesentModel, path: Path) -> None:
+    """Writes the float32 graph with free batch and token axes; its weights keep the names of the PyTorch model."""
+    model = model.eval().cpu()
+    ids = torch.ones(3, 11, dtype=torch.int64)
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Graph(model), (ids, torch.ones_like(ids)), str(path),
+            input_names=["input_ids", "attention_mask"], output_names=list(OUTPUTS),
+            dynamic_shapes={"input_ids": axes, "attention_mask": axes}, dynamo=True, external_data=False, verbose=False,
+        )  # fmt: skip
+    graph = onnx.load(str(path))
+    _name_weights(graph, {name: tensor.numpy() for name, tensor in model.state_dict().items()})
+    onnx.save(graph, str(path))
+
+
+def _name_weights(graph: onnx.ModelProto, state: dict[str, NDArray[Any]]) -> None:
+    """Names every matrix after the parameter it holds (`.T` where transposed), so that it can be read back."""
+    digests = {}
+    for name, value in state.items():
+        if value.ndim == 2:
+            digests[_digest(value)] = name
+            digests[_digest(value.T)] = f"{name}.T"
+    renamed = {}
+    for tensor in graph.graph.initializer:
+        found = digests.get(_digest(numpy_helper.to_array(tensor)))
+        plain = tensor.name.removeprefix("model.")
+        new = found or (plain if plain in state else None)
+        if new and new != tensor.name:
+            renamed[tensor.name] = new
+            tensor.name = new
+    for node in graph.graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+    for info in list(graph.graph.value_info):
+        if info.name in renamed:
+            graph.graph.value_info.remove(info)
+
+
+def _digest(value: NDArray[Any]) -> bytes:
+    return hashlib.sha1(np.ascontiguousarray(value).tobytes() + repr(value.shape).encode()).digest()
+
+
+def quantise(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Stores every matrix as int8 with one scale an output channel; arithmetic stays in float.
+
+    Activations are not quantised, so nothing can depend on a batch: ONNX Runtime's plain dynamic quantisation takes
+    its scales from whatever texts happen to be together.
+    """
+    quantised = onnx.ModelProto()
+    quantised.CopyFrom(graph)
+    keep, added = [], []
+    for tensor in quantised.graph.initializer:
+        value = numpy_helper.to_array(tensor)
+        if value.ndim != 2 or value.size < 4096 or value.dtype != np.float32:
+            keep.append(tensor)
+            continue
+        axis = 1 if tensor.name.endswith(".T") else 0
+        scale = np.abs(value).max(1 - axis, keepdims=True) / 127
+        scale[scale == 0] = 1
+        integers = np.clip(np.rint(value / scale), -127, 127).astype(np.int8)
+        keep.append(numpy_helper.from_array(integers, f"{tensor.name}{INTEGERS}"))
+        keep.append(numpy_helper.from_array(scale.reshape(-1).astype(np.float32), f"{tensor.name}{SCALE}"))
+        inputs = [f"{tensor.name}{INTEGERS}", f"{tensor.name}{SCALE}"]
+        added.append(onnx.helper.make_node("DequantizeLinear", inputs, [tensor.name], axis=axis))
+    del quantised.graph.initializer[:]
+    quantised.graph.initializer.extend(keep)
+    nodes = list(quantised.graph.node)
+    del quantised.graph.node[:]
+    quantised.graph.node.extend([*added, *nodes])
+    return quantised
+
+
+def read_back(folder: Path) -> dict[str, Tensor]:
+    """The weights of a packaged checkpoint, by the names of the PyTorch model."""
+    graph = onnx.load(str(folder / "model.onnx")).graph
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    state = {}
+    for name, value in tensors.items():
+        if name.endswith(SCALE) or value.dtype == np.int64:
+            continue
+        if name.endswith(INTEGERS):
+            name = name.removesuffix(INTEGERS)
+            scale = tensors[f"{name}{SCALE}"]
+            value = value.astype(np.float32) * (scale[None, :] if name.endswith(".T") else scale[:, None])
+        plain = name.removesuffix(".T")
+        state[plain] = torch.from_numpy(np.ascontiguousarray(value.T if name.endswith(".T") else value))
+    return state
+
+
+def export(
+    model: CinesentModel,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    development: dict[str, Sequence[Example]],
+    *,
+    name: str = "cinesent-zh",
+    details: dict[str, Any] | None = None,
+) -> Exported:
+    """Writes a packaged checkpoint: model.onnx, tokenizer.json, config.json.
+
+    Args:
+        development: sets of development texts by name; thresholds and temperatures are fitted on all of them together.
+        details: what config.json shall tell of the training.
+
+    Raises:
+        ExportError: int8 answers too differently from float32 on the development texts; `folder` is left as it was.
+    """
+    examples = [example for part in development.values() for example in part]
+    if not examples:
+        raise ExportError("expected development texts to fit thresholds on, found none; give --dev FILE")
+    space = model.config.label_space()
+    with tempfile.TemporaryDirectory() as scratch:
+        exact, packed = Path(scratch) / "float32", Path(scratch) / "int8"
+        for target in (exact, packed):
+            target.mkdir()
+            tokenizer.backend_tokenizer.save(str(target / "tokenizer.json"))
+        write_onnx(model, exact / "model.onnx")
+        onnx.save(quantise(onnx.load(str(exact / "model.onnx"))), str(packed / "model.onnx"))
+        neutral = Calibration({}, {**dict.fromkeys(space.keys, 0.5), "escalation": 0.5}, {})
+        config = _config(model, tokenizer, name, details or {})
+        scores = {}
+        for target in (exact, packed):
+            _write_config(target, config, neutral)
+            checkpoint = load_checkpoint(target)
+            scores[target] = score_examples(checkpoint, Engine(checkpoint), examples)
+        gold = gold_labels(examples, space)
+        rules = calibrate(scores[packed], gold, space)
+        drift = compare(scores[exact], scores[packed], gold, rules, space)
+        _check(drift)
+        _write_config(packed, config, rules)
+        groups = near_duplicate_groups([example.text for example in examples])
+        guess = cross_fitted(scores[packed], gold, space, groups)
+        development_scores, start = {}, 0
+        service = [space.index[key] for key in space.service_keys]
+        for part, rows in development.items():
+            index = np.arange(start, start + len(rows))
+            start += len(rows)
+            for key, value in summary(gold.take(index, service), guess.take(index, service)).items():
+                development_scores[f"{part}/{key}"] = round(value, 4)
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in ("tokenizer.json", "model.onnx", "config.json"):
+            shutil.copyfile(packed / file, folder / file)
+    return Exported(folder, drift, development_scores)
+
+
+def compare(exact: Scores, packed: Scores, gold: Predictions, rules: Calibration, space: Taxonomy) -> dict[str, float]:
+    """How far the packed model's labels are from the exact one's, under the same rules."""
+    before, after = rules.decide(exact, space), rules.decide(packed, space)
+    called = (before.mention == 1) | (after.mention == 1)
+    changed = called & ((before.mention != after.mention) | (before.polarity != after.polarity))
+    first, second = summary(gold, before), summary(gold, after)
+    drift = {
+        "changed_cells": float(changed.sum() / max(called.sum(), 1)),
+        "changed_overall": float((before.overall != after.overall).mean()),
+    }
+    for name in ("joint", "overall"):
+        if name in first and name in second:
+            drift[f"{name}_lost"] = first[name] - second[name]
+    return {name: round(value, 5) for name, value in drift.items()}
+
+
+def _check(drift: dict[str, float]) -> None:
+    bounds = {
+        "changed_cells": MAX_CHANGED_CELLS, "changed_overall": MAX_CHANGED_OVERALL,
+        "joint_lost": MAX_LOSS, "overall_lost": MAX_LOSS,
+    }  # fmt: skip
+    for name, bound in bounds.items():
+        if drift.get(name, 0.0) > bound:
+            raise ExportError(
+                f"expected {name} of at most {bound:.1%} between float32 and int8, found {drift[name]:.1%}; "
+                "train longer or keep more of the model in float"
+            )
+
+
+def _config(model: CinesentModel, tokenizer: PreTrainedTokenizerFast, name: str, details: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": name,
+        "max_tokens": model.config.max_tokens,
+        "pad_token_id": tokenizer.pad_token_id,
+        "evidence_ratio": 0.3,
+        "encoder": model.config.encoder,
+        "special_tokens": {k: str(v) for k, v in tokenizer.special_tokens_map.items() if isinstance(v, str)},
+        "training": details,
+        "taxonomy": model.config.taxonomy,
+    }
+
+
+def _write_config(folder: Path, config: dict[str, Any], rules: Calibration) -> None:
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.onnx", "tokenizer.json")}
+    content = {**config, **rules.to_dict(), "sha256": hashes}
+    (folder / "config.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")

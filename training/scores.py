@@ -1,0 +1,116 @@
+"""A checkpoint's raw answers to labelled examples, as arrays: what calibration and evaluation work on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentiment.checkpoint import Checkpoint
+from sentiment.decode import Decoded, evidence_span, join, sigmoid, softmax
+from sentiment.engine import Engine
+from sentiment.taxonomy import Taxonomy
+from sentiment.text import normalise
+from sentiment.windows import split_windows
+from training.dataset import Example
+from training.metrics import UNKNOWN, Predictions
+
+Array = NDArray[Any]
+HEADS = ("mention", "polarity", "overall", "intent", "escalation")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Logits of N texts at temperature 1: mention [N, K], polarity [N, K, 3], overall [N, 3], intent [N, I], escalation [N].
+
+    evidence [N, K, 2]: code points of the caller's text for every dimension, whether mentioned or not. A text that was
+    not scored (empty, not Chinese) has logits that say "nothing".
+    """
+
+    mention: Array
+    polarity: Array
+    overall: Array
+    intent: Array
+    escalation: Array
+    evidence: Array
+
+    def take(self, index: Array | Sequence[int]) -> Scores:
+        return Scores(*(getattr(self, name)[index] for name in (*HEADS, "evidence")))
+
+    def probabilities(self, temperatures: dict[str, float]) -> dict[str, Array]:
+        """Calibrated probabilities of each head, in the shapes of the logits."""
+        return {
+            name: (sigmoid if name in ("mention", "escalation") else softmax)(
+                getattr(self, name) / temperatures.get(name, 1.0)
+            )
+            for name in HEADS
+        }
+
+
+def score_examples(
+    checkpoint: Checkpoint, engine: Engine, examples: Sequence[Example], evidence_ratio: float | None = None
+) -> Scores:
+    """Runs the checkpoint over the examples' texts, windows joined as the analyser joins them."""
+    count, intents = len(checkpoint.taxonomy.keys), len(checkpoint.taxonomy.intents)
+    ratio = evidence_ratio if evidence_ratio is not None else checkpoint.config.get("evidence_ratio", 0.3)
+    size = len(examples)
+    table = Scores(
+        np.full((size, count), -20.0),
+        np.zeros((size, count, 3)),
+        np.zeros((size, 3)),
+        np.zeros((size, intents)),
+        np.full(size, -20.0),
+        np.zeros((size, count, 2), dtype=int),
+    )
+    normalised = [normalise(example.text) for example in examples]
+    readable = [i for i, norm in enumerate(normalised) if norm.status == "ok"]
+    encodings = engine.tokenizer.encode_batch([normalised[i].text for i in readable], add_special_tokens=False)
+    ranges = [
+        split_windows(normalised[i].text, encoding.offsets, engine.window)
+        for i, encoding in zip(readable, encodings, strict=True)
+    ]
+    windows = [e.ids[start:end] for e, parts in zip(encodings, ranges, strict=True) for start, end in parts]
+    answers = iter(engine.run(windows))
+    for i, encoding, parts in zip(readable, encodings, ranges, strict=True):
+        logits = [next(answers) for _ in parts]
+        decoded = join(logits, {})
+        for name in HEADS:
+            value = getattr(logits[0], name) if len(logits) == 1 else _logit(decoded, name)
+            getattr(table, name)[i] = value
+        for k in range(count):
+            window = int(decoded.best[k])
+            first, last = parts[window]
+            span = evidence_span(logits[window].evidence[:, k], encoding.offsets[first:last], normalised[i].text, ratio)
+            table.evidence[i, k] = normalised[i].original_span(*span) if span[0] < span[1] else (0, 0)
+    return table
+
+
+def _logit(decoded: Decoded, name: str) -> Array:
+    value = np.clip(np.asarray(getattr(decoded, name), dtype=float), 1e-9, 1 - 1e-9)
+    return np.log(value / (1 - value)) if name in ("mention", "escalation") else np.log(value)
+
+
+def gold_labels(examples: Sequence[Example], taxonomy: Taxonomy) -> Predictions:
+    """The examples' labels as arrays; what nobody judged is UNKNOWN."""
+    size, count = len(examples), len(taxonomy.keys)
+    mention, polarity = np.full((size, count), UNKNOWN), np.full((size, count), UNKNOWN)
+    for i, example in enumerate(examples):
+        for key in example.annotated:
+            mention[i, taxonomy.index[key]] = 0
+        for key, (sentiment, _, _) in example.labels.items():
+            mention[i, taxonomy.index[key]] = 1
+            polarity[i, taxonomy.index[key]] = taxonomy.sentiments.index(sentiment)
+
+    def classes(values: list[Any], names: Sequence[Any]) -> Array:
+        return np.array([UNKNOWN if value is None else names.index(value) for value in values])
+
+    return Predictions(
+        mention,
+        polarity,
+        classes([e.overall for e in examples], taxonomy.overall),
+        classes([e.intent for e in examples], taxonomy.intents),
+        classes([e.escalation for e in examples], (False, True)),
+    )
