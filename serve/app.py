@@ -13,7 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from sentiment import __version__, load_taxonomy
+from sentiment import __version__
 from sentiment.records import SCHEMA, Analysis
 from serve import errors, schemas
 from serve.errors import MEDIA_TYPE, ProblemError
@@ -101,8 +101,7 @@ def create_app(
 def _load(settings: Settings) -> AnalyzerLike:
     from sentiment.analyzer import Analyzer
 
-    taxonomy = None if settings.taxonomy is None else load_taxonomy(settings.taxonomy)
-    return Analyzer.load(settings.model, taxonomy=taxonomy, threads=settings.threads)
+    return Analyzer.load(settings.model, taxonomy=settings.taxonomy, threads=settings.threads)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

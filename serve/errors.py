@@ -21,11 +21,10 @@ _SHOWN_ERRORS = 20
 _EXPECTED = {
     "missing": "expected a value, found none",
     "string_type": "expected a string",
-    "string_unicode": "expected valid Unicode, found a lone surrogate",
     "bool_type": "expected true or false",
     "list_type": "expected an array",
     "literal_error": 'expected "codepoints" or "utf16"',
-    "identifier": "expected a string or an integer",
+    "identifier": "expected a string of valid Unicode, or an integer",
     "extra_forbidden": "expected no member of another name than those documented in /docs, found one",
 }
 _STATES = {

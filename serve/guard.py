@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
+from contextlib import suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -11,6 +13,10 @@ from serve.errors import ProblemError, internal
 from serve.queue import where
 
 _LOG = logging.getLogger(__name__)
+
+# How much of a body that is too large is read on, and for how long: bodies of the allowed size, and seconds.
+_DRAIN_BODIES = 16
+_DRAIN_SECONDS = 5.0
 
 
 class Guard:
@@ -44,7 +50,7 @@ class Guard:
                     return
                 await self._app(scope, _replay(body, receive), watched)
             except ProblemError as problem:
-                await problem.response()(scope, receive, watched)
+                await self._refuse(problem, scope, receive, watched)
         except Exception as error:
             _LOG.error("internal error: %s", where(error))
             if not status:
@@ -74,6 +80,26 @@ class Guard:
                 raise self._too_large()
             if not message.get("more_body", False):
                 return b"".join(chunks)
+
+    async def _refuse(self, problem: ProblemError, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers, and only then reads on and throws away: a client that is cut off while it sends sees no answer."""
+
+        async def unfinished(message: Message) -> None:
+            await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
+
+        await problem.response()(scope, receive, unfinished)
+        if (b"expect", b"100-continue") not in scope["headers"]:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._drain(receive), _DRAIN_SECONDS)
+        await send({"type": "http.response.body"})
+
+    async def _drain(self, receive: Receive) -> None:
+        size = 0
+        while size < _DRAIN_BODIES * self._max_body:
+            message = await receive()
+            size += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return
 
     def _too_large(self) -> ProblemError:
         detail = f"expected a body of at most {self._max_body} bytes, found more; send it in several requests"

@@ -22,11 +22,20 @@ def _nothing() -> None:
 
 
 def _identifier(value: Any) -> Any:
-    if value is None or isinstance(value, str):
-        return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise PydanticCustomError("identifier", "expected a string or an integer")
+    if value is not None and not (isinstance(value, str) and _surrogate(value) is None):
+        raise PydanticCustomError("identifier", "expected a string or an integer")
+    return value
+
+
+def _surrogate(text: str) -> int | None:
+    """Where the first lone surrogate is."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return error.start
+    return None
 
 
 # Checked by `text_error`, so that one bad text of a batch does not take the others with it.
@@ -230,10 +239,8 @@ def text_error(text: Any, most: int) -> tuple[ItemCode, str] | None:
         return "text_missing", "expected `text` to be a string, found " + ("none" if text is None else "another type")
     if len(text) > most:
         return "text_too_large", f"expected at most {most} characters, found {len(text)}"
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        return "invalid_unicode", f"expected valid Unicode, found a lone surrogate at character {error.start}"
+    if (position := _surrogate(text)) is not None:
+        return "invalid_unicode", f"expected valid Unicode, found a lone surrogate at character {position}"
     return None
 
 

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from sentiment.records import Analysis, Mention
+from sentiment.taxonomy import Taxonomy, load_taxonomy
+from serve.app import create_app
+from serve.settings import Settings
+
+BAD = "炸弹"
+
+
+class FakeAnalyzer:
+    """Finds 座椅 and 票价. Scores only while `gate` is set; `seconds` is what a block takes; fails on 炸弹."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.name, self.hash = "fake@00000000", "0" * 64
+        self.taxonomy: Taxonomy = load_taxonomy()
+        self.blocks: list[list[str]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.busy = threading.Event()
+        self.warm = threading.Event()
+        self._seconds = seconds
+
+    def warm_up(self) -> None:
+        self.gate.wait(10)
+        self.warm.set()
+
+    def analyze_block(self, texts: Sequence[str], ids: Sequence[str | None] | None = None) -> list[Analysis]:
+        self.blocks.append(list(texts))
+        self.busy.set()
+        assert self.gate.wait(10)
+        time.sleep(self._seconds)
+        for text in texts:
+            if BAD in text:
+                raise ValueError(f"cannot read {text}")
+        return [self._one(text) for text in texts]
+
+    def _one(self, text: str) -> Analysis:
+        if not text.strip():
+            return Analysis(self.name, None, "empty", "other")
+        if text.isascii():
+            return Analysis(self.name, None, "not_chinese", "other")
+        mentions = tuple(
+            Mention(key, "negative", 0.9, word, text.index(word), text.index(word) + len(word), owner)
+            for key, word, owner in (("seating", "座椅", "工程"), ("price", "票价", "运营"))
+            if word in text
+        )
+        probabilities = dict.fromkeys(self.taxonomy.keys, (0.1, 0.2, 0.3))
+        return Analysis(
+            *(self.name, None, "ok", "hans", "negative", 0.97, "complaint", 0.91, True, 0.84, mentions, False, 9, 1),
+            probabilities=probabilities,
+        )
+
+
+Connect = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def fake() -> FakeAnalyzer:
+    return FakeAnalyzer()
+
+
+@pytest.fixture
+def connect() -> Connect:
+    """Starts a service around an analyzer, and gives a client of it."""
+
+    @asynccontextmanager
+    async def start(analyzer: FakeAnalyzer, *, ready: bool = True, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+        app = create_app(Settings(**settings), analyzer)
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                if ready:
+                    assert analyzer.warm.wait(10)
+                    while (await client.get("/ready")).status_code != 200:
+                        time.sleep(0.001)
+                    analyzer.busy.clear()
+                try:
+                    yield client
+                finally:
+                    analyzer.gate.set()
+
+    return start

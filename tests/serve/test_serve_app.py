@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from sentiment.taxonomy import load_taxonomy
+from serve import schemas
+from serve.app import PAGE, create_app
+from serve.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_app_analyzes_one_text(connect: Any, fake: Any) -> None:
+    async with connect(fake) as client:
+        response = await client.post("/v1/analyze", json={"id": 17, "text": "座椅太硬"})
+        assert response.status_code == 200
+        assert response.headers["content-type"] == "application/json"
+        record = response.json()
+        schemas.Record.model_validate(record, strict=True)
+        assert record["id"] == "17"
+        assert record["dimensions"][0]["evidence"] == "座椅"
+        assert "probabilities" not in record
+        assert "座椅" in response.text, "UTF-8, not escapes"
+
+
+async def test_app_applies_the_options(connect: Any, fake: Any) -> None:
+    async with connect(fake) as client:
+        body = {"text": "👍座椅和票价", "dimensions": ["price"], "probabilities": True, "offsets": "utf16"}
+        record = (await client.post("/v1/analyze", json=body)).json()
+        assert [(m["dimension"], m["start"], m["end"]) for m in record["dimensions"]] == [("price", 5, 7)]
+        assert record["probabilities"] == {"price": [0.1, 0.2, 0.3]}
+        batch = {"items": [{"text": "座椅"}], "evidence": False}
+        found = (await client.post("/v1/analyze/batch", json=batch)).json()["results"][0]
+        assert "evidence" not in found["dimensions"][0]
+        assert found["id"] is None
+
+
+@pytest.mark.parametrize(("text", "status"), [("", "empty"), (" \n", "empty"), ("good seats", "not_chinese")])
+async def test_app_answers_blank_and_foreign_texts_with_their_status(
+    connect: Any, fake: Any, text: str, status: str
+) -> None:
+    async with connect(fake) as client:
+        response = await client.post("/v1/analyze", json={"text": text})
+        assert response.status_code == 200
+        assert response.json()["status"] == status
+        assert response.json()["overall"] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"{}", 422, "text_missing"),
+        (b'{"text": null}', 422, "text_missing"),
+        (b'{"text": "\\ud83d"}', 422, "invalid_unicode"),
+        (b'{"text": "12345678901"}', 413, "text_too_large"),
+    ],
+)
+async def test_app_refuses_a_text_that_cannot_be_read(
+    connect: Any, fake: Any, content: bytes, status: int, code: str
+) -> None:
+    async with connect(fake, max_characters=10) as client:
+        response = await client.post("/v1/analyze", content=content, headers={"Content-Type": "application/json"})
+        assert (response.status_code, response.json()["code"]) == (status, code)
+    assert not fake.blocks
+
+
+async def test_app_accepts_emoji_as_escapes(connect: Any, fake: Any) -> None:
+    async with connect(fake) as client:
+        headers = {"Content-Type": "application/json; charset=utf-8"}
+        response = await client.post("/v1/analyze", content=b'{"text": "\\ud83d\\udc4d"}', headers=headers)
+        assert response.status_code == 200
+    assert fake.blocks == [["👍"]]
+
+
+async def test_app_batch_keeps_order_and_explains_every_null(connect: Any, fake: Any) -> None:
+    items = (
+        '{"id": 1, "text": "座椅硬"}, {"id": "b"}, {"id": 3, "text": "一二三四五六七八九十一"}, '
+        '{"id": 4, "text": "\\ud800"}, {"id": 5, "text": "炸弹"}, {"id": 6, "text": ""}, {"id": 7, "text": "票价贵"}'
+    )
+    async with connect(fake, max_characters=10) as client:
+        headers = {"Content-Type": "application/json"}
+        response = await client.post("/v1/analyze/batch", content=f'{{"items": [{items}]}}'.encode(), headers=headers)
+    assert response.status_code == 200
+    found = response.json()
+    schemas.BatchResponse.model_validate(found, strict=True)
+    assert [result and result["id"] for result in found["results"]] == ["1", None, None, None, None, "6", "7"]
+    assert [(error["index"], error["id"], error["code"]) for error in found["errors"]] == [
+        (1, "b", "text_missing"),
+        (2, "3", "text_too_large"),
+        (3, "4", "invalid_unicode"),
+        (4, "5", "internal"),
+    ]
+
+
+async def test_app_batch_may_be_empty(connect: Any, fake: Any) -> None:
+    async with connect(fake) as client:
+        response = await client.post("/v1/analyze/batch", json={"items": []})
+        assert (response.status_code, response.json()) == (200, {"results": [], "errors": []})
+
+
+@pytest.mark.parametrize("count", [4, 20_000])
+async def test_app_batch_bounds_its_items(connect: Any, fake: Any, count: int) -> None:
+    async with connect(fake, max_batch_items=3) as client:
+        response = await client.post("/v1/analyze/batch", json={"items": [{"text": "好"}] * count})
+        assert (response.status_code, response.json()["code"]) == (413, "too_many_items")
+
+
+async def test_app_scores_concurrent_requests_together(connect: Any, fake: Any) -> None:
+    async with connect(fake) as client:
+        fake.gate.clear()
+        texts = [f"座椅第{n}排" for n in range(32)]
+        requests = [
+            asyncio.create_task(client.post("/v1/analyze", json={"id": n, "text": t})) for n, t in enumerate(texts)
+        ]
+        worker = client._transport.app.state.worker
+        await asyncio.to_thread(fake.busy.wait, 10)
+        while worker.waiting + len(fake.blocks[0]) < 32:
+            await asyncio.sleep(0.001)
+        fake.gate.set()
+        responses = await asyncio.gather(*requests)
+    assert [response.json()["id"] for response in responses] == [str(n) for n in range(32)]
+    assert len(fake.blocks) == 2
+    assert sorted(text for block in fake.blocks for text in block) == sorted(texts)
+
+
+async def test_app_stays_responsive_while_it_scores(connect: Any, fake: Any) -> None:
+    async with connect(fake) as client:
+        fake.gate.clear()
+        request = asyncio.create_task(client.post("/v1/analyze", json={"text": "座椅"}))
+        await asyncio.to_thread(fake.busy.wait, 10)
+        assert (await client.get("/health")).status_code == 200
+        assert (await client.get("/ready")).status_code == 200
+        fake.gate.set()
+        assert (await request).status_code == 200
+
+
+async def test_app_answers_429_when_the_queue_is_full(connect: Any, fake: Any) -> None:
+    async with connect(fake, queue_size=2, max_batch_items=2) as client:
+        fake.gate.clear()
+        first = asyncio.create_task(client.post("/v1/analyze", json={"text": "一"}))
+        await asyncio.to_thread(fake.busy.wait, 10)
+        second = asyncio.create_task(client.post("/v1/analyze/batch", json={"items": [{"text": "二"}, {"text": "三"}]}))
+        while client._transport.app.state.worker.waiting < 2:
+            await asyncio.sleep(0.001)
+        for route, body in (("/v1/analyze", {"text": "四"}), ("/v1/analyze/batch", {"items": [{"text": "四"}]})):
+            response = await client.post(route, json=body)
+            assert (response.status_code, response.json()["code"]) == (429, "queue_full")
+            assert int(response.headers["retry-after"]) >= 1
+        fake.gate.set()
+        assert [(await task).status_code for task in (first, second)] == [200, 200]
+
+
+async def test_app_answers_504_at_the_deadline(connect: Any, fake: Any) -> None:
+    async with connect(fake, deadline=0.05) as client:
+        fake.gate.clear()
+        response = await client.post("/v1/analyze", json={"text": "座椅"})
+        assert (response.status_code, response.json()["code"]) == (504, "deadline")
+        assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_app_batch_keeps_what_was_scored_by_the_deadline(connect: Any, fake: Any) -> None:
+    score = fake.analyze_block
+
+    def slow_in_the_end(texts: Any, ids: Any = None) -> Any:
+        if len(fake.blocks) == 1:
+            fake.gate.clear()
+        return score(texts)
+
+    fake.analyze_block = slow_in_the_end
+    async with connect(fake, deadline=0.2, block_characters=2) as client:
+        body = {"items": [{"id": n, "text": "座椅"} for n in range(4)]}
+        response = await client.post("/v1/analyze/batch", json=body)
+        found = response.json()
+        assert response.status_code == 200
+        assert [result and result["id"] for result in found["results"]] == ["0", None, None, None]
+        assert {error["code"] for error in found["errors"]} == {"deadline"}
+
+
+async def test_app_answers_500_for_a_text_on_which_the_analyzer_fails(connect: Any, fake: Any) -> None:
+    async with connect(fake) as client:
+        response = await client.post("/v1/analyze", json={"text": "炸弹"})
+        assert (response.status_code, response.json()["code"]) == (500, "internal")
+
+
+async def test_app_is_503_while_it_loads(connect: Any, fake: Any) -> None:
+    fake.gate.clear()
+    async with connect(fake, ready=False) as client:
+        assert (await client.get("/health")).status_code == 200
+        for response in (
+            await client.get("/ready"),
+            await client.get("/v1/taxonomy"),
+            await client.get("/v1/info"),
+            await client.post("/v1/analyze", json={"text": "座椅"}),
+            await client.post("/v1/analyze/batch", json={"items": []}),
+        ):
+            assert (response.status_code, response.json()["code"]) == (503, "loading")
+            assert response.headers["content-type"] == "application/problem+json"
+            assert "retry-after" in response.headers
+
+
+async def test_app_is_503_when_loading_failed(fake: Any) -> None:
+    def fail() -> None:
+        raise ValueError("damaged")
+
+    fake.warm_up = fail
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    app = create_app(Settings(), fake, on_failure=lambda: loop.call_soon_threadsafe(told.set) and None)
+    async with app.router.lifespan_context(app):
+        await asyncio.wait_for(told.wait(), 10)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            response = await client.get("/ready")
+            assert (response.status_code, response.json()["code"]) == (503, "failed")
+            assert (await client.get("/health")).status_code == 200
+    assert str(app.state.worker.error) == "damaged"
+
+
+async def test_app_limits_the_body(connect: Any, fake: Any) -> None:
+    async with connect(fake, max_body=100) as client:
+        response = await client.post("/v1/analyze", json={"text": "座" * 100})
+        assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+
+
+async def test_app_publishes_taxonomy_and_info(connect: Any, fake: Any) -> None:
+    async with connect(fake, deadline=3.0) as client:
+        taxonomy = (await client.get("/v1/taxonomy")).json()
+        schemas.TaxonomyResponse.model_validate(taxonomy, strict=True)
+        assert tuple(dimension["key"] for dimension in taxonomy["dimensions"]) == load_taxonomy().keys
+        assert taxonomy["dimensions"][0]["zh"] == load_taxonomy().dimensions[0].zh
+        info = (await client.get("/v1/info")).json()
+        schemas.InfoResponse.model_validate(info, strict=True)
+        assert (info["model"], info["hash"]) == (fake.name, fake.hash)
+        assert info["limits"]["deadline"] == 3.0
+
+
+async def test_app_docs_need_nothing_from_elsewhere(connect: Any, fake: Any) -> None:
+    async with connect(fake, ready=False) as client:
+        root = await client.get("/", follow_redirects=True)
+        assert root.url.path == "/docs"
+        assert "default-src 'none'" in root.headers["content-security-policy"]
+        links = re.findall(r'(?:src|href)="([^"]+)"', root.text)
+        assert len(links) == 5
+        for link in links:
+            assert "//" not in link
+            assert (await client.get(f"/{link}")).status_code == 200
+    for name in ("docs.html", "docs.js"):
+        assert "http" not in (PAGE / name).read_text("utf-8")
+    assert "url(http" not in (PAGE / "swagger-ui.css").read_text("utf-8")
+
+
+async def test_app_openapi_is_whole(connect: Any, fake: Any) -> None:
+    async with connect(fake, ready=False) as client:
+        response = await client.get("/openapi.json")
+        schema = response.json()
+    paths = schema["paths"]
+    assert set(paths) == {"/v1/analyze", "/v1/analyze/batch", "/v1/taxonomy", "/v1/info", "/health", "/ready"}
+    known = schema["components"]["schemas"]
+    for name in re.findall(r'"#/components/schemas/(\w+)"', response.text):
+        assert name in known
+    assert "HTTPValidationError" not in known
+    for route in ("/v1/analyze", "/v1/analyze/batch"):
+        operation = paths[route]["post"]
+        assert {"200", "413", "422", "429", "500", "503"} <= set(operation["responses"])
+        for status, answer in operation["responses"].items():
+            assert list(answer["content"]) == ["application/json" if status == "200" else "application/problem+json"]
+        assert operation["requestBody"]["content"]["application/json"]["examples"]
+        assert operation["responses"]["200"]["content"]["application/json"]["examples"]
+    assert known["AnalyzeRequest"]["required"] == ["text"]
+    assert known["AnalyzeRequest"]["properties"]["text"]["type"] == "string"
+    assert known["BatchRequest"]["required"] == ["items"]
+    assert "座椅" in response.text
+
+
+async def test_app_examples_are_accepted(connect: Any, fake: Any) -> None:
+    async with connect(fake) as client:
+        for route, examples in (
+            ("/v1/analyze", schemas.REQUEST_EXAMPLES),
+            ("/v1/analyze/batch", schemas.BATCH_REQUEST_EXAMPLES),
+        ):
+            for example in examples.values():
+                assert (await client.post(route, json=example["value"])).status_code == 200
+
+
+async def test_app_logs_no_word_of_a_review(connect: Any, fake: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with connect(fake, max_characters=10) as client:
+            for body in (
+                {"text": "座椅太硬"},
+                {"text": "座椅炸弹"},
+                {"text": "座椅" * 50},
+                {"text": "座椅", "offsets": "座椅"},
+                {"座椅": 1},
+                {"items": [{"text": "座椅炸弹"}]},
+            ):
+                await client.post("/v1/analyze", json=body)
+                await client.post("/v1/analyze/batch", json=body)
+            await client.get("/v1/analyze?text=座椅")
+            await client.get("/座椅")
+    text = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith(("serve", "sentiment")))
+    assert "POST /v1/analyze 200" in text
+    assert "POST /v1/analyze 422" in text
+    assert "GET - 404" in text
+    for secret in ("座", "%E5%BA%A7", "\\u5ea7", "text="):
+        assert secret not in text
+    assert not any(record.exc_info for record in caplog.records)

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from sentiment.cli.serve import command
+from serve.settings import Settings
+
+_SERVICE = """
+    import sys, time
+    sys.path.insert(0, {folder!r})
+    import serve.app
+    from conftest import FakeAnalyzer
+    serve.app._load = lambda settings: FakeAnalyzer(seconds={seconds})
+    from sentiment.cli.serve import command
+    command.main(["--port", "{port}"], standalone_mode=False)
+"""
+
+
+def _options() -> dict[str, click.Parameter]:
+    return {option.name or "": option for option in command.params}
+
+
+def test_cli_has_a_flag_and_a_variable_for_every_setting() -> None:
+    fields = {field.name: field.default for field in dataclasses.fields(Settings)}
+    options = _options()
+    assert list(options) == list(fields)
+    for name, option in options.items():
+        assert option.opts == ["--" + name.replace("_", "-")]
+        assert isinstance(option, click.Option)
+        assert option.to_info_dict()["default"] == fields[name]
+
+
+def test_cli_help_shows_flags_and_variables() -> None:
+    result = CliRunner().invoke(command, ["--help"], terminal_width=200)
+    assert result.exit_code == 0
+    for name in _options():
+        assert "--" + name.replace("_", "-") in result.output
+        assert "CINESENT_" + name.upper() in result.output
+
+
+def _parsed(args: list[str], **variables: str) -> dict[str, Any]:
+    with CliRunner().isolation(env=variables):
+        return command.make_context("serve", args).params
+
+
+def test_cli_reads_variables_and_prefers_flags() -> None:
+    assert _parsed([], CINESENT_DEADLINE="2.5")["deadline"] == 2.5
+    assert _parsed(["--deadline", "3"], CINESENT_DEADLINE="2.5")["deadline"] == 3.0
+    assert _parsed([])["deadline"] == 10.0
+
+
+def test_cli_ignores_the_port_of_a_kubernetes_service() -> None:
+    assert _parsed([], CINESENT_PORT="tcp://10.0.0.1:80")["port"] == 8000
+    assert _parsed([], CINESENT_PORT="8080")["port"] == 8080
+
+
+@pytest.mark.parametrize("args", [["--queue-size", "10"], ["--deadline", "0"], ["--threads", "x"]])
+def test_cli_refuses_wrong_settings(args: list[str]) -> None:
+    result = CliRunner().invoke(command, args)
+    assert result.exit_code == 2
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _get(url: str, body: Any = None) -> tuple[int, Any]:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as response:
+        return response.status, json.load(response)
+
+
+@pytest.fixture
+def service() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`cinesent serve` around a fake whose blocks take a second."""
+    port = _free_port()
+    script = textwrap.dedent(_SERVICE).format(folder=str(Path(__file__).parent), port=port, seconds=1.0)
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                if _get(f"{url}/ready")[0] == 200:
+                    break
+            except (urllib.error.URLError, OSError):
+                assert process.poll() is None
+                time.sleep(0.1)
+        yield process, url
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGTERM")
+def test_cli_answers_what_it_accepted_before_it_ends(service: tuple[subprocess.Popen[str], str]) -> None:
+    process, url = service
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(_get, f"{url}/v1/analyze", {"text": f"座椅{n}"}) for n in range(8)]
+        time.sleep(0.7)
+        process.send_signal(signal.SIGTERM)
+        assert [answer.result()[0] for answer in answers] == [200] * 8
+    _, log = process.communicate(timeout=20)
+    assert process.returncode == -signal.SIGTERM
+    assert "POST /v1/analyze 200" in log
+    assert "座椅" not in log
+    assert "Traceback" not in log
+
+
+def test_cli_answers_413_while_the_client_still_sends(service: tuple[subprocess.Popen[str], str]) -> None:
+    _, url = service
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        _get(f"{url}/v1/analyze", {"text": "座" * 1_000_000})
+    assert refused.value.code == 413
+    assert json.load(refused.value)["code"] == "body_too_large"
+
+
+def test_cli_says_in_one_line_that_it_cannot_listen() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        script = "from sentiment.cli import main; main()"
+        result = subprocess.run(
+            [sys.executable, "-c", script, "serve", "--port", port], capture_output=True, text=True, timeout=60
+        )
+    assert result.returncode == 2
+    assert f"cinesent: cannot listen on 127.0.0.1, port {port}" in result.stderr
+
+
+def test_cli_ends_when_the_checkpoint_cannot_be_used(tmp_path: Path) -> None:
+    script = "from sentiment.cli import main; main()"
+    args = [sys.executable, "-c", script, "serve", "--port", str(_free_port()), "--model", str(tmp_path)]
+    result = subprocess.run(args, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2
+    assert "cinesent: expected a checkpoint" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import httpx
+import pytest
+
+from serve.guard import Guard
+
+pytestmark = pytest.mark.anyio
+
+
+async def _echo(scope: Any, receive: Any, send: Any) -> None:
+    message = await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": message["body"]})
+
+
+def _client(app: Any, max_body: int = 10) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(Guard(app, max_body)), base_url="http://test")
+
+
+async def _chunks(count: int) -> Any:
+    for _ in range(count):
+        yield b"12345"
+
+
+async def test_guard_passes_a_body_that_fits() -> None:
+    async with _client(_echo) as client:
+        assert (await client.post("/", content=b"1234567890")).content == b"1234567890"
+        assert (await client.post("/", content=_chunks(2))).content == b"1234512345"
+
+
+async def _refused(headers: list[tuple[bytes, bytes]], chunk: bytes) -> tuple[list[Any], int]:
+    """What is sent to a client that sends `chunk` for ever, and how many of them were read."""
+    sent: list[Any] = []
+    read = 0
+
+    async def receive() -> Any:
+        nonlocal read
+        read += 1
+        return {"type": "http.request", "body": chunk, "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message | {"read": read})
+
+    await Guard(_echo, 10)({"type": "http", "method": "POST", "path": "/", "headers": headers}, receive, send)
+    return sent, read
+
+
+async def test_guard_refuses_by_content_length_before_it_reads() -> None:
+    sent, _ = await _refused([(b"content-length", b"11")], b"12345")
+    assert (sent[0]["status"], sent[0]["read"]) == (413, 0)
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert (b"content-type", b"application/problem+json") in sent[0]["headers"]
+    assert json.loads(sent[1]["body"])["code"] == "body_too_large"
+    assert sent[1]["more_body"] is True
+
+
+async def test_guard_refuses_by_counting_what_is_streamed() -> None:
+    sent, read = await _refused([(b"transfer-encoding", b"chunked")], b"12345")
+    assert (sent[0]["status"], sent[0]["read"]) == (413, 3)
+    assert read == 3 + 16 * 10 // 5, "reads on, so that the client sees the answer, but not for ever"
+    assert not sent[-1].get("more_body", False)
+
+
+async def test_guard_reads_nothing_from_a_client_that_asks_first() -> None:
+    _, read = await _refused([(b"content-length", b"11"), (b"expect", b"100-continue")], b"12345")
+    assert read == 0
+
+
+async def test_guard_gives_up_on_a_client_that_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.guard._DRAIN_SECONDS", 0.01)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.sleep(60)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-length", b"11")]}
+    await asyncio.wait_for(Guard(_echo, 10)(scope, receive, send), 10)
+    assert sent[0]["status"] == 413
+
+
+async def test_guard_stays_silent_when_the_client_goes_away() -> None:
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise AssertionError("sent")
+
+    await Guard(_echo, 10)({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
+
+
+async def test_guard_answers_an_exception_and_logs_its_place_only(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(scope: Any, receive: Any, send: Any) -> None:
+        raise RuntimeError("座椅太硬")
+
+    with caplog.at_level(logging.DEBUG):
+        async with _client(fails) as client:
+            response = await client.post("/座椅太硬?text=座椅太硬")
+    assert response.status_code == 500
+    assert response.json()["code"] == "internal"
+    logged = [record.getMessage() for record in caplog.records if record.name == "serve.guard"]
+    assert "RuntimeError in test_serve_guard.py" in logged[0]
+    assert logged[1].startswith("POST - 500")
+    assert "座" not in caplog.text
+    assert "%E5%BA%A7" not in "".join(logged)
+
+
+async def test_guard_lets_the_lifespan_through() -> None:
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["type"])
+
+    await Guard(app, 10)({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
+    assert seen == ["lifespan"]
