@@ -80,7 +80,9 @@ class Analyzer:
 
     def _position(self, key: str) -> int:
         if key not in self.taxonomy.index:
-            raise TaxonomyError(f"expected a dimension of the taxonomy ({', '.join(self.taxonomy.keys)}), found {key!r}")
+            raise TaxonomyError(
+                f"expected a dimension of the taxonomy ({', '.join(self.taxonomy.keys)}), found {key!r}"
+            )
         return self.taxonomy.index[key]
 
     def warm_up(self) -> None:
@@ -119,9 +121,7 @@ class Analyzer:
             for i, spans in zip(readable, offsets, strict=True)
         ]
         windows = [
-            encoding.ids[start:end]
-            for encoding, ranges in zip(encodings, parts, strict=True)
-            for start, end in ranges
+            encoding.ids[start:end] for encoding, ranges in zip(encodings, parts, strict=True) for start, end in ranges
         ]
         answers = iter(self._engine.run(windows))
         records: list[Analysis | None] = [None] * len(texts)
@@ -129,7 +129,9 @@ class Analyzer:
             logits = [next(answers) for _ in ranges]
             records[i] = self._record(texts[i], names[i], normalised[i], spans, ranges, logits)
         return [
-            record if record is not None else Analysis(self.name, name, norm.status, norm.script, truncated=norm.truncated)
+            record
+            if record is not None
+            else Analysis(self.name, name, norm.status, norm.script, truncated=norm.truncated)
             for record, name, norm in zip(records, names, normalised, strict=True)
         ]
 
@@ -156,7 +158,9 @@ class Analyzer:
             dimension, choice = self.taxonomy.dimensions[k], int(decoded.polarity[k].argmax())
             sentiment = self.taxonomy.sentiments[choice]
             mentions.append(
-                Mention(dimension.key, sentiment, _rounded(shares[k, choice]), text[start:end], start, end, dimension.owner)  # type: ignore[arg-type]
+                Mention(
+                    dimension.key, sentiment, _rounded(shares[k, choice]), text[start:end], start, end, dimension.owner
+                )  # type: ignore[arg-type]
             )
         mentions.sort(key=lambda mention: -mention.confidence)
         overall, intent = int(decoded.overall.argmax()), int(decoded.intent.argmax())

@@ -69,7 +69,9 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
         taxonomy = taxonomy_from_dict(config["taxonomy"])
     except (ValueError, KeyError, TypeError) as error:
         reason = str(error) if isinstance(error, TaxonomyError) else f"{type(error).__name__}: {error}"
-        raise CheckpointError(f"expected a config.json written by `cinesent export` in {path}, found {reason}") from None
+        raise CheckpointError(
+            f"expected a config.json written by `cinesent export` in {path}, found {reason}"
+        ) from None
     if version != SCHEMA_VERSION:
         raise CheckpointError(
             f"expected a checkpoint of schema version {SCHEMA_VERSION}, found {version}; export it again with this version"
@@ -79,7 +81,9 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
         content = (path / name).read_bytes()
         found = hashlib.sha256(content).hexdigest()
         if found != expected:
-            raise CheckpointError(f"expected {name} with sha256 {expected[:12]}…, found {found[:12]}…; the file is damaged: copy it again")
+            raise CheckpointError(
+                f"expected {name} with sha256 {expected[:12]}…, found {found[:12]}…; it is damaged: copy it again"
+            )
         digest.update(content)
     identity = digest.hexdigest()
     return Checkpoint(

@@ -20,7 +20,7 @@ _TRIMMED = " \t\n。！？!?…；;，,、~～：:.\"'”“‘’（）()【】
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One text's probabilities: mention [K], polarity [K, 3] in taxonomy order, overall [3], intent [intents], escalation.
+    """One text's probabilities: mention [K], polarity [K, 3] in taxonomy order, overall [3], intent [I], escalation.
 
     `best` [K]: the window that speaks loudest for each dimension, where its evidence is.
     """
@@ -55,9 +55,13 @@ def join(windows: Sequence[Logits], temperatures: dict[str, float]) -> Decoded:
     polarity = softmax(np.stack([w.polarity for w in windows]).astype(np.float64) / temperatures.get("polarity", 1.0))
     overall = softmax(np.stack([w.overall for w in windows]).astype(np.float64) / temperatures.get("overall", 1.0))
     intent = softmax(np.stack([w.intent for w in windows]).astype(np.float64) / temperatures.get("intent", 1.0))
-    escalation = sigmoid(np.stack([w.escalation for w in windows]).astype(np.float64) / temperatures.get("escalation", 1.0))
+    escalation = sigmoid(
+        np.stack([w.escalation for w in windows]).astype(np.float64) / temperatures.get("escalation", 1.0)
+    )
     if len(windows) == 1:
-        return Decoded(mention[0], polarity[0], overall[0], intent[0], float(escalation[0]), np.zeros(mention.shape[1], int))
+        return Decoded(
+            mention[0], polarity[0], overall[0], intent[0], float(escalation[0]), np.zeros(mention.shape[1], int)
+        )
     weight = mention**2
     weight /= weight.sum(0, keepdims=True)
     lengths = np.array([max(len(w.evidence), 1) for w in windows], dtype=float)
@@ -73,9 +77,7 @@ def join(windows: Sequence[Logits], temperatures: dict[str, float]) -> Decoded:
     )
 
 
-def evidence_span(
-    attention: Floats, offsets: Sequence[tuple[int, int]], text: str, ratio: float
-) -> tuple[int, int]:
+def evidence_span(attention: Floats, offsets: Sequence[tuple[int, int]], text: str, ratio: float) -> tuple[int, int]:
     """The evidence of one dimension: code points (start, end) in `text`.
 
     Starts at the token with the most attention and grows to both sides while tokens have at least `ratio` of its
@@ -92,7 +94,12 @@ def evidence_span(
     first = last = peak
     left = right = True
     while left or right:
-        left = left and first > 0 and _joins(strong, first - 1, -1) and offsets[last][1] - offsets[first - 1][0] <= MAX_EVIDENCE
+        left = (
+            left
+            and first > 0
+            and _joins(strong, first - 1, -1)
+            and offsets[last][1] - offsets[first - 1][0] <= MAX_EVIDENCE
+        )
         if left:
             first -= 1
         right = (

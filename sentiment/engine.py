@@ -70,7 +70,9 @@ class Engine:
             )
         except Exception as error:
             reason = str(error).splitlines()[0]
-            raise CheckpointError(f"expected a model.onnx that ONNX Runtime opens in {checkpoint.folder}, found: {reason}") from None
+            raise CheckpointError(
+                f"expected a model.onnx that ONNX Runtime opens in {checkpoint.folder}, found: {reason}"
+            ) from None
         self.tokenizer = Tokenizer.from_file(str(checkpoint.folder / "tokenizer.json"))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
@@ -82,15 +84,16 @@ class Engine:
         self._batch_size = batch_size
 
     def run(self, windows: Sequence[Sequence[int]]) -> list[Logits]:
-        """Runs windows of token ids (without special tokens, at most `self.window` each); the answers keep their order."""
+        """Runs windows of token ids, without special tokens, at most `self.window` each; the answers keep their order."""
         answers: list[Logits | None] = [None] * len(windows)
         order = sorted(range(len(windows)), key=lambda i: (len(windows[i]), i))
         for batch in self._batches(order, windows):
             outputs = self._infer([windows[i] for i in batch])
             for row, i in enumerate(batch):
                 first, length = len(self._prefix), len(windows[i])
-                heads = [output[row] for output in outputs[:-1]]
-                answers[i] = Logits(*heads, outputs[-1][row, first : first + length])
+                mention, polarity, overall, intent, escalation = (output[row] for output in outputs[:-1])
+                evidence = outputs[-1][row, first : first + length]
+                answers[i] = Logits(mention, polarity, overall, intent, escalation, evidence)
         return [answer for answer in answers if answer is not None]
 
     def _batches(self, order: Sequence[int], windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:

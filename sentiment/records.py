@@ -17,7 +17,10 @@ PROBABILITY_ORDER: tuple[Sentiment, ...] = ("negative", "neutral", "positive")
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """One dimension that a text mentions; `start`/`end` are code points of the caller's text, `text[start:end] == evidence`."""
+    """One dimension that a text mentions.
+
+    `start` and `end` are code points of the caller's text: `text[start:end] == evidence`.
+    """
 
     dimension: str
     sentiment: Sentiment
@@ -70,7 +73,9 @@ class Analysis:
             "schema": SCHEMA,
             "model": self.model,
             "id": self.id,
-            "overall": None if self.overall is None else {"sentiment": self.overall, "confidence": self.overall_confidence},
+            "overall": None
+            if self.overall is None
+            else {"sentiment": self.overall, "confidence": self.overall_confidence},
             "intent": None if self.intent is None else {"label": self.intent, "confidence": self.intent_confidence},
             "escalation": None
             if self.escalation is None

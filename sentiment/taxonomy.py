@@ -53,14 +53,16 @@ class Taxonomy:
 
     @cached_property
     def service_keys(self) -> tuple[str, ...]:
-        """Every dimension but the shown product itself (ledger "product" outside SERVQUAL: what is on, not how it is served)."""
+        """Every dimension but the product itself (ledger "product" outside SERVQUAL: what is on, not how it is served)."""
         return tuple(d.key for d in self.dimensions if (d.ledger, d.servqual) != ("product", "none"))
 
     def __getitem__(self, key: str) -> Dimension:
         try:
             return self.dimensions[self.index[key]]
         except KeyError:
-            raise TaxonomyError(f"expected a dimension of the taxonomy ({', '.join(self.keys)}), found {key!r}") from None
+            raise TaxonomyError(
+                f"expected a dimension of the taxonomy ({', '.join(self.keys)}), found {key!r}"
+            ) from None
 
     def to_dict(self) -> dict[str, Any]:
         """The form that `taxonomy_from_dict` reads: what a checkpoint's config.json keeps."""
@@ -103,15 +105,21 @@ def taxonomy_from_dict(data: Any) -> Taxonomy:
         TaxonomyError: a dimension without key, a key twice, an unknown attribute, or labels that are no list of names.
     """
     if not isinstance(data, dict) or not isinstance(data.get("dimensions"), list) or not data["dimensions"]:
-        raise TaxonomyError("expected a mapping with a non-empty list `dimensions`, found something else; see sentiment/taxonomy.yaml")
+        raise TaxonomyError(
+            "expected a mapping with a non-empty list `dimensions`, found something else; see sentiment/taxonomy.yaml"
+        )
     allowed = {"key", "zh", "en", *LENSES}
     dimensions: list[Dimension] = []
     for position, entry in enumerate(data["dimensions"], 1):
         if not isinstance(entry, dict) or not isinstance(entry.get("key"), str) or not entry["key"].isidentifier():
-            raise TaxonomyError(f"expected dimension {position} to have a `key` of letters, digits and _, found {entry!r}")
+            raise TaxonomyError(
+                f"expected dimension {position} to have a `key` of letters, digits and _, found {entry!r}"
+            )
         unknown = set(entry) - allowed
         if unknown:
-            raise TaxonomyError(f"expected only {sorted(allowed)} in dimension {entry['key']!r}, found {sorted(unknown)}")
+            raise TaxonomyError(
+                f"expected only {sorted(allowed)} in dimension {entry['key']!r}, found {sorted(unknown)}"
+            )
         values = {name: str(value) for name, value in entry.items()}
         dimensions.append(Dimension(**{"zh": values["key"], "en": values["key"], **values}))
     keys = [dimension.key for dimension in dimensions]

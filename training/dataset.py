@@ -88,7 +88,11 @@ def read_labelled(
             raise DatasetError(f"expected .jsonl, .csv or .parquet, found {path.name}; convert it first")
         for number, row in rows:
             where = f"{path.name}, row {number}"
-            record = row if "labels" in row or suffix == ".jsonl" else _from_columns(row, taxonomy, mapping or {}, blank_none, where)
+            record = (
+                row
+                if "labels" in row or suffix == ".jsonl"
+                else _from_columns(row, taxonomy, mapping or {}, blank_none, where)
+            )
             examples.append(parse_record(record, taxonomy, where, weight))
     return examples
 
@@ -101,7 +105,8 @@ def parse_record(record: dict[str, Any], taxonomy: Taxonomy, where: str, weight:
     """
     text = record.get("text")
     if not isinstance(text, str) or not text.strip():
-        raise DatasetError(f"{where}, column text: expected a non-empty string, found {type(text).__name__ if not isinstance(text, str) else 'blank'}")
+        found = "a blank one" if isinstance(text, str) else type(text).__name__
+        raise DatasetError(f"{where}, column text: expected a non-empty string, found {found}")
     labels: dict[str, tuple[str, int, int]] = {}
     given = record.get("labels")
     for entry in given or ():
@@ -164,7 +169,9 @@ def _jsonl(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
-                raise DatasetError(f"{path.name}, row {number}: expected one JSON object a line, found {error.msg}") from None
+                raise DatasetError(
+                    f"{path.name}, row {number}: expected one JSON object a line, found {error.msg}"
+                ) from None
             if not isinstance(row, dict):
                 raise DatasetError(f"{path.name}, row {number}: expected a JSON object, found {type(row).__name__}")
             yield number, row
@@ -175,14 +182,20 @@ def _csv(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
         try:
             yield from enumerate(csv.DictReader(lines), 1)
         except UnicodeDecodeError:
-            raise DatasetError(f"{path.name}: expected UTF-8, found another encoding; save the file as UTF-8 CSV") from None
+            raise DatasetError(
+                f"{path.name}: expected UTF-8, found another encoding; save the file as UTF-8 CSV"
+            ) from None
 
 
-def _from_columns(row: dict[str, Any], taxonomy: Taxonomy, mapping: dict[str, str], blank_none: bool, where: str) -> dict[str, Any]:
-    """A table row, one column a dimension (`seating`, or `cs_seating` in our own scored files), as a labelled record."""
+def _from_columns(
+    row: dict[str, Any], taxonomy: Taxonomy, mapping: dict[str, str], blank_none: bool, where: str
+) -> dict[str, Any]:
+    """A table row with a column a dimension (`seating`, or our own `cs_seating`) as a labelled record."""
     record: dict[str, Any] = {"text": row.get("text"), "id": row.get("id") or row.get("cs_id") or ""}
     if record["text"] is None:
-        raise DatasetError(f"{where}: expected a column named text, found {', '.join(map(str, row))}; rename the column")
+        raise DatasetError(
+            f"{where}: expected a column named text, found {', '.join(map(str, row))}; rename the column"
+        )
     labels, annotated = [], []
     for key in taxonomy.keys:
         value, column = (row[key], key) if key in row else (row.get(f"cs_{key}"), f"cs_{key}")
@@ -215,7 +228,7 @@ def _from_columns(row: dict[str, Any], taxonomy: Taxonomy, mapping: dict[str, st
 
 
 def in_held_out_rows(text: str) -> bool:
-    """Whether the hash rule keeps a text of the public polarity sets for a later test: a fifth of them, never fitted on."""
+    """Whether the hash rule keeps a text of the public polarity sets (a fifth of them) for a later test."""
     return int(hashlib.sha1(text.encode()).hexdigest()[:8], 16) % 5 == 0
 
 
@@ -226,7 +239,7 @@ def shingles(text: str, size: int = 5) -> set[str]:
 
 
 def near_duplicate_groups(texts: Sequence[str], threshold: float = 0.5) -> list[int]:
-    """A group number a text: texts whose 5-gram Jaccard similarity exceeds `threshold`, directly or by a chain, share one."""
+    """A group number a text; texts with a 5-gram Jaccard similarity over `threshold`, or a chain of such, share one."""
     sets = [shingles(text) for text in texts]
     index: dict[str, list[int]] = defaultdict(list)
     parent = list(range(len(texts)))

@@ -1,4 +1,4 @@
-"""PyTorch checkpoint → packaged checkpoint: ONNX, int8 with fixed scales, calibrated; refused when it answers otherwise."""
+"""Trained model → packaged checkpoint: ONNX, int8 weights, calibrated; refused when it answers otherwise."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from sentiment.checkpoint import SCHEMA_VERSION, load_checkpoint
+from sentiment.checkpoint import SCHEMA_VERSION, CheckpointError, load_checkpoint
 from sentiment.engine import OUTPUTS, Engine
 from sentiment.taxonomy import Taxonomy
 from training.calibrate import Calibration, calibrate, cross_fitted
 from training.dataset import Example, near_duplicate_groups
 from training.metrics import Predictions, summary
-from training.model import CinesentModel
+from training.model import CinesentConfig, CinesentModel
 from training.scores import Scores, gold_labels, score_examples
 
 logger = logging.getLogger(__name__)
@@ -83,12 +83,12 @@ def write_onnx(model: CinesentModel, path: Path) -> None:
 
 
 def _name_weights(graph: onnx.ModelProto, state: dict[str, NDArray[Any]]) -> None:
-    """Names every matrix after the parameter it holds (`.T` where transposed), so that it can be read back."""
+    """Names every weight after the parameter it holds (`.T` where transposed), so that it can be read back."""
     digests = {}
     for name, value in state.items():
+        digests[_digest(value)] = name
         if value.ndim == 2:
-            digests[_digest(value)] = name
-            digests[_digest(value.T)] = f"{name}.T"
+            digests.setdefault(_digest(value.T), f"{name}.T")
     renamed = {}
     for tensor in graph.graph.initializer:
         found = digests.get(_digest(numpy_helper.to_array(tensor)))
@@ -151,8 +151,38 @@ def read_back(folder: Path) -> dict[str, Tensor]:
             scale = tensors[f"{name}{SCALE}"]
             value = value.astype(np.float32) * (scale[None, :] if name.endswith(".T") else scale[:, None])
         plain = name.removesuffix(".T")
-        state[plain] = torch.from_numpy(np.ascontiguousarray(value.T if name.endswith(".T") else value))
+        state[plain] = torch.from_numpy(np.array(value.T if name.endswith(".T") else value))
     return state
+
+
+def load_packaged(folder: Path) -> tuple[CinesentModel, PreTrainedTokenizerFast]:
+    """A packaged checkpoint as a PyTorch model with its tokeniser: the base `embedded`, or any other for a warm start.
+
+    Raises:
+        CheckpointError: no usable checkpoint, or one whose graph lacks weights of the model.
+    """
+    checkpoint = load_checkpoint(folder)
+    model = CinesentModel(
+        CinesentConfig(
+            encoder=checkpoint.config["encoder"],
+            taxonomy=checkpoint.taxonomy.to_dict(),
+            max_tokens=checkpoint.max_tokens,
+        )
+    )
+    state = {name: value for name, value in read_back(folder).items() if name in model.state_dict()}
+    missing, _ = model.load_state_dict(state, strict=False)
+    # The exporter leaves out a head that nothing reads, and biases that are zero; both stay as initialised.
+    lost = [name for name in missing if not name.startswith("rating.") and not name.endswith("bias")]
+    if lost:
+        raise CheckpointError(
+            f"expected all weights in {folder / 'model.onnx'}, found none of {lost[0]}; export it again"
+        )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=str(folder / "tokenizer.json"),
+        model_max_length=checkpoint.max_tokens,
+        **checkpoint.config["special_tokens"],
+    )
+    return model, tokenizer
 
 
 def export(
@@ -240,7 +270,9 @@ def _check(drift: dict[str, float]) -> None:
             )
 
 
-def _config(model: CinesentModel, tokenizer: PreTrainedTokenizerFast, name: str, details: dict[str, Any]) -> dict[str, Any]:
+def _config(
+    model: CinesentModel, tokenizer: PreTrainedTokenizerFast, name: str, details: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "name": name,
@@ -255,6 +287,8 @@ def _config(model: CinesentModel, tokenizer: PreTrainedTokenizerFast, name: str,
 
 
 def _write_config(folder: Path, config: dict[str, Any], rules: Calibration) -> None:
-    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.onnx", "tokenizer.json")}
+    hashes = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.onnx", "tokenizer.json")
+    }
     content = {**config, **rules.to_dict(), "sha256": hashes}
     (folder / "config.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -46,7 +46,9 @@ class Predictions:
             (escalation > 0).astype(int),
         )
 
-    def take(self, index: Array | Sequence[int], dimensions: Array | Sequence[int] | slice = slice(None)) -> Predictions:
+    def take(
+        self, index: Array | Sequence[int], dimensions: Array | Sequence[int] | slice = slice(None)
+    ) -> Predictions:
         return Predictions(
             self.mention[index][:, dimensions],
             self.polarity[index][:, dimensions],
@@ -56,12 +58,16 @@ class Predictions:
         )
 
 
+def cells(gold: Predictions, guess: Predictions) -> tuple[Array, Array, Array, Array]:
+    """[N, K] each: mentioned in truth, called mentioned (where judged), both, both and of the same sentiment."""
+    said, called = gold.mention == 1, (guess.mention == 1) & (gold.mention != UNKNOWN)
+    right = said & called
+    return said, called, right, right & (gold.polarity == guess.polarity)
+
+
 def counts(gold: Predictions, guess: Predictions) -> dict[str, Array]:
     """Per-text counts [N] from which every rate below is a ratio of sums, so that texts can be resampled."""
-    known = gold.mention != UNKNOWN
-    said, called = (gold.mention == 1) & known, (guess.mention == 1) & known
-    right = said & called
-    agreed = right & (gold.polarity == guess.polarity)
+    said, called, right, agreed = cells(gold, guess)
     table: dict[str, Array] = {
         "gold": said.sum(1), "called": called.sum(1), "found": right.sum(1), "joint": agreed.sum(1),
     }  # fmt: skip
@@ -77,7 +83,7 @@ def counts(gold: Predictions, guess: Predictions) -> dict[str, Array]:
 
 
 def rates(sums: dict[str, float]) -> dict[str, float]:
-    """Rates from summed counts: micro-F1 of mention and joint labels, accuracies, escalation F1. Undefined ones are left out."""
+    """Micro-F1 of mention and joint labels, accuracies, escalation F1 from summed counts; undefined ones are left out."""
     report: dict[str, float] = {}
     if sums["gold"] + sums["called"]:
         report["mention"] = 2 * sums["found"] / (sums["gold"] + sums["called"])

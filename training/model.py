@@ -1,4 +1,4 @@
-"""The model: one encoder pass, then mention, polarity and evidence for every dimension, and the heads for the whole text.
+"""The model: one encoder pass, then mention, polarity and evidence of every dimension, and heads for the whole text.
 
 Factorised as mention × polarity. Each dimension pools the tokens by its own attention, which is trained on the labelled
 evidence spans, and the best single token speaks as well (after the multi-head joint model of ASAP, NAACL 2021, and the
@@ -19,6 +19,8 @@ from transformers.utils import ModelOutput
 from sentiment.taxonomy import Taxonomy, taxonomy_from_dict
 from training.metrics import UNKNOWN
 
+# Parameters with one row a dimension.
+PER_DIMENSION = ("attention.", "token_mention.", "mention_weight", "mention_bias", "polarity_weight")
 TEXT_HEADS = 3  # overall, intent, escalation pool the text each in its own way
 
 
@@ -116,7 +118,7 @@ class CinesentModel(PreTrainedModel):  # type: ignore[misc]
         return [p for name, p in self.named_parameters() if not name.startswith("encoder.")]
 
     def set_mention_prior(self, rates: Tensor) -> None:
-        """Starts each dimension's mention bias at the log odds of its rate (K values in 0..1): almost all targets are 0."""
+        """Starts the mention biases at the log odds of the dimensions' rates [K], 0..1: almost all targets are 0."""
         with torch.no_grad():
             self.mention_bias.copy_(torch.logit(rates.clamp(1e-3, 0.9)))
 
@@ -157,9 +159,7 @@ class CinesentModel(PreTrainedModel):  # type: ignore[misc]
         mask = attention_mask[:, :, None].to(states.dtype)
         mean = (states * mask).sum(1) / mask.sum(1)
         highest = (states + padding).amax(dim=1)
-        whole = [
-            torch.cat([mean, highest, pooled[:, self.dimensions + head]], dim=-1) for head in range(TEXT_HEADS)
-        ]
+        whole = [torch.cat([mean, highest, pooled[:, self.dimensions + head]], dim=-1) for head in range(TEXT_HEADS)]
         output = CinesentOutput(
             mention=mention,
             polarity=polarity,
@@ -187,7 +187,7 @@ LOSS_WEIGHTS = {
 
 
 def losses(output: CinesentOutput, labels: dict[str, Tensor], weights: Tensor | None) -> dict[str, Tensor]:
-    """The loss of each head over the cells that have a label; a head without any gets 0. Computed in float32."""
+    """The loss of each head, in float32, over the cells that have a label; a head without any gets 0."""
     size = labels["mention"].shape[0]
     texts = torch.ones(size) if weights is None else weights.float()
     cells = texts[:, None].expand_as(labels["mention"])
@@ -199,7 +199,7 @@ def losses(output: CinesentOutput, labels: dict[str, Tensor], weights: Tensor | 
     said = labels["polarity"] != UNKNOWN
     polarity = _cross_entropy(_floats(output.polarity), labels["polarity"])
 
-    # Cross-entropy of the attention against a uniform distribution over the labelled span: it learns the span's ends too.
+    # Cross-entropy of the attention against a uniform distribution over the labelled span, so that it learns the ends.
     span = labels["evidence"].float()
     tokens = span.sum(1)
     outside = -(_floats(output.evidence).clamp(min=-30.0) * span).sum(1) / tokens.clamp(min=1.0)
@@ -216,8 +216,12 @@ def losses(output: CinesentOutput, labels: dict[str, Tensor], weights: Tensor | 
         "mention": _mean(mention, known),
         "polarity": _mean(polarity, said.float() * cells),
         "evidence": _mean(outside, has_span),
-        "overall": _mean(_cross_entropy(_floats(output.overall), labels["overall"]), (labels["overall"] != UNKNOWN) * texts),
-        "intent": _mean(_cross_entropy(_floats(output.intent), labels["intent"]), (labels["intent"] != UNKNOWN) * texts),
+        "overall": _mean(
+            _cross_entropy(_floats(output.overall), labels["overall"]), (labels["overall"] != UNKNOWN) * texts
+        ),
+        "intent": _mean(
+            _cross_entropy(_floats(output.intent), labels["intent"]), (labels["intent"] != UNKNOWN) * texts
+        ),
         "escalation": _mean(escalation, (labels["escalation"] != UNKNOWN) * texts),
         "rating": _mean(rating, stars * texts),
     }
@@ -253,6 +257,37 @@ def build_model(
         max_tokens=int(min(max_tokens, positions - 2)),
     )
     return CinesentModel(config, encoder)
+
+
+def with_taxonomy(model: CinesentModel, taxonomy: Taxonomy) -> CinesentModel:
+    """The model for another label space: its encoder, and the heads of every dimension that both share by key.
+
+    The heads for intent are kept only if the intents are the same.
+    """
+    old = model.config.label_space()
+    if old == taxonomy:
+        return model
+    new = CinesentModel(
+        CinesentConfig(encoder=model.config.encoder, taxonomy=taxonomy.to_dict(), max_tokens=model.config.max_tokens),
+        model.encoder,
+    )
+    source, target = model.state_dict(), new.state_dict()
+    shared = [(old.index[key], taxonomy.index[key]) for key in taxonomy.keys if key in old.index]
+    offset = len(taxonomy.keys) - len(old.keys)  # the heads for the whole text follow those of the dimensions
+    rows = [*shared, *((len(old.keys) + i, len(old.keys) + i + offset) for i in range(TEXT_HEADS))]
+    with torch.no_grad():
+        for name, value in target.items():
+            if name.startswith("encoder."):
+                continue
+            if name.startswith("intent.") and old.intents != taxonomy.intents:
+                continue
+            if value.shape == source[name].shape and not name.startswith(PER_DIMENSION):
+                value.copy_(source[name])
+            elif name.startswith(PER_DIMENSION):
+                for before, after in rows if name.startswith("attention.") else shared:
+                    value[after] = source[name][before]
+    new.load_state_dict(target)
+    return new
 
 
 AutoConfig.register("cinesent", CinesentConfig)

@@ -24,7 +24,7 @@ HEADS = ("mention", "polarity", "overall", "intent", "escalation")
 
 @dataclass(frozen=True)
 class Scores:
-    """Logits of N texts at temperature 1: mention [N, K], polarity [N, K, 3], overall [N, 3], intent [N, I], escalation [N].
+    """Logits of N texts: mention [N, K], polarity [N, K, 3], overall [N, 3], intent [N, I], escalation [N].
 
     evidence [N, K, 2]: code points of the caller's text for every dimension, whether mentioned or not. A text that was
     not scored (empty, not Chinese) has logits that say "nothing".

@@ -35,7 +35,9 @@ def read_standoff(
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
             row = json.loads(line)
             if not {"sha256", "corpus", "labels"} <= set(row):
-                raise DatasetError(f"{path.name}, row {number}: expected sha256, corpus and labels, found {sorted(row)}")
+                raise DatasetError(
+                    f"{path.name}, row {number}: expected sha256, corpus and labels, found {sorted(row)}"
+                )
             wanted[row["corpus"]][row["sha256"]] = (f"{path.name}, row {number}", row)
     banned = held_out_texts(corpora)
     examples: list[Example] = []

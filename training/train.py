@@ -1,4 +1,4 @@
-"""Fine-tuning on `transformers.Trainer`: optimiser groups, early stopping on a tenth of the training data, the run folder."""
+"""Fine-tuning on `transformers.Trainer`: optimiser groups, early stopping on a tenth of the texts, the run folder."""
 
 from __future__ import annotations
 
@@ -88,12 +88,14 @@ def fine_tune(
     recipe: Recipe,
     *,
     always: list[Example] | None = None,
+    fresh_heads: bool = True,
     resume: bool = False,
 ) -> Run:
     """Trains on `examples`, of which a tenth (whole near-duplicate groups) is held out for early stopping.
 
     Args:
         always: weakly labelled examples that are only trained on, never held out.
+        fresh_heads: the heads are new: start the mention biases at the rates of the training texts.
         resume: go on from the newest checkpoint in the folder.
 
     Returns:
@@ -112,7 +114,7 @@ def fine_tune(
         labels[labels < 0] = np.nan
         known = (~np.isnan(labels)).sum(0)
         rates = np.where(known > 0, np.nansum(labels, axis=0) / np.maximum(known, 1), 0.05)
-        if not getattr(model, "heads_trained", False):
+        if fresh_heads:
             model.set_mention_prior(torch.tensor(rates, dtype=torch.float32))
 
     steps = max(1, len(train) // recipe.batch_size // recipe.evaluations_per_epoch)
@@ -178,4 +180,6 @@ def _compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
 
 def _bf16_is_fast() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; emulated, it is many times slower than float32."""
-    return torch.cuda.is_available() or bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    return torch.cuda.is_available() or bool(
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )

@@ -44,6 +44,7 @@ _USER_ERRORS = (
     ("sentiment.tables.base", "TableError"),
     ("sentiment.checkpoint", "CheckpointError"),
     ("sentiment.analyzer", "CheckpointError"),
+    ("training.dataset", "DatasetError"),
 )
 
 

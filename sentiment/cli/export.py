@@ -1,0 +1,44 @@
+"""`cinesent export`: a trained model folder → a checkpoint that scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sentiment.cli import Failure, say
+
+
+@click.command("export", short_help="Turn a trained model into a checkpoint that scores.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Checkpoint folder to write.")
+@click.option("--dev", multiple=True, required=True, metavar="[NAME=]FILE",
+              help="Labelled development file, on which thresholds and temperatures are fitted; may be given several "
+                   "times, with a name for the card.")  # fmt: skip
+@click.option("--name", default="cinesent-zh", show_default=True, help="Name of the checkpoint; its hash is added.")
+def command(run: Path, output: Path, dev: tuple[str, ...], name: str) -> None:
+    """Writes model.onnx (int8 weights), tokenizer.json, config.json and the model card README.md.
+
+    \b
+    Examples:
+      cinesent export runs/mine --dev dev.jsonl -o my-checkpoint
+      cinesent export runs/mine --dev real=dev.jsonl --dev written=more.jsonl -o my-checkpoint
+
+    Refuses (exit 3) when the packed model answers too differently from the trained one on the development texts; the
+    output folder is then left as it was.
+    """
+    from training.export import ExportError
+    from training.run import export_run
+
+    parts = {}
+    for item in dev:
+        label, equals, path = item.rpartition("=")
+        parts[label if equals else Path(path).stem] = Path(path)
+    try:
+        exported = export_run(run, output, parts, name=name)
+    except ExportError as error:
+        raise Failure(f"export refused: {error}", 3) from None
+    drift = ", ".join(f"{key} {value:.2%}" for key, value in exported.drift.items())
+    say(f"{output} written; int8 against float32: {drift}")
+    for key, value in exported.development.items():
+        say(f"development, cross-fitted: {key} {value:.3f}")

@@ -1,0 +1,121 @@
+"""`cinesent train`: labelled files in, a trained model folder out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sentiment.cli import Failure, say
+
+
+@click.command("train", short_help="Make a checkpoint from labelled files.")
+@click.option("--data", "data", multiple=True, required=True, type=click.Path(path_type=Path),
+              help="Labelled file (.jsonl, .csv, .parquet); may be given several times.")  # fmt: skip
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Run folder to write.")
+@click.option("--base", default="embedded", show_default=True,
+              help="Where training starts: embedded (the packaged checkpoint), offline, a model folder, or a hub id "
+                   "such as hfl/chinese-macbert-base.")  # fmt: skip
+@click.option("--warm-start", type=click.Path(path_type=Path),
+              help="Go on from a checkpoint of ours: a run folder or a packaged one. Replaces --base.")  # fmt: skip
+@click.option("--taxonomy", type=click.Path(path_type=Path), help="A label space of your own (YAML).")
+@click.option("--layers", type=int, help="Keep only the first so many layers of the base.")
+@click.option("--epochs", type=float, default=8, show_default=True)
+@click.option("--learning-rate", type=float, default=2.5e-4, show_default=True,
+              help="Peak rate of the encoder; the heads learn 8 times as fast.")  # fmt: skip
+@click.option("--batch-size", type=int, default=32, show_default=True)
+@click.option("--max-tokens", type=int, default=192, show_default=True, help="Window of the model, in tokens.")
+@click.option("--patience", type=int, default=3, show_default=True,
+              help="Stop after so many epochs without a better score on the held-out tenth.")  # fmt: skip
+@click.option("--seed", type=int, default=13, show_default=True)
+@click.option("--dev", multiple=True, type=click.Path(path_type=Path),
+              help="Development files: never fitted on; training texts that nearly repeat one of theirs are left out.")  # fmt: skip
+@click.option("--map", "mapping", help="Codings of a table's cells: 1=positive,0=neutral,-1=negative,-2=none")
+@click.option("--blank", type=click.Choice(["unknown", "none"]), default="unknown", show_default=True,
+              help="What a blank cell of a table means: not judged, or not mentioned.")  # fmt: skip
+@click.option("--standoff", multiple=True, type=click.Path(path_type=Path),
+              help="Stand-off labels (hash and offsets); their texts are looked up in --corpora.")  # fmt: skip
+@click.option("--weak", multiple=True, metavar="NAME:LIMIT",
+              help="Weakly labelled texts of a corpus in --corpora, at most LIMIT, weight 0.3.")  # fmt: skip
+@click.option("--corpora", type=click.Path(path_type=Path), help="Folder of the public corpora.")
+@click.option("--resume", is_flag=True, help="Go on from the newest saved step in the run folder.")
+def command(
+    data: tuple[Path, ...],
+    output: Path,
+    base: str,
+    warm_start: Path | None,
+    taxonomy: Path | None,
+    layers: int | None,
+    epochs: float,
+    learning_rate: float,
+    batch_size: int,
+    max_tokens: int,
+    patience: int,
+    seed: int,
+    dev: tuple[Path, ...],
+    mapping: str | None,
+    blank: str,
+    standoff: tuple[Path, ...],
+    weak: tuple[str, ...],
+    corpora: Path | None,
+    resume: bool,
+) -> None:
+    """Fine-tunes on labelled files. What a file does not say is unknown and costs nothing; it is never taken for "no".
+
+    \b
+    Examples:
+      cinesent train --data my.csv -o runs/mine
+      cinesent train --data my.csv --base hfl/chinese-macbert-base -o runs/mine
+      cinesent train --data labels.jsonl --taxonomy shops.yaml -o runs/shops
+      cinesent export runs/mine --dev dev.jsonl -o my-checkpoint
+
+    A tenth of the texts (whole groups of near-duplicates) is held out for early stopping. The run folder gets the
+    model, its tokeniser and metrics.json. Turn it into a checkpoint that scores with `cinesent export`.
+    """
+    from training.run import Sources, Start, run_training
+    from training.train import Recipe
+
+    if (standoff or weak) and corpora is None:
+        raise Failure("expected --corpora DIR beside --standoff or --weak, found none; give the folder of the corpora")
+    if resume and not (output / "checkpoints").is_dir():
+        raise Failure(f"expected saved steps in {output / 'checkpoints'} for --resume, found none; leave --resume out")
+    sources = Sources(
+        data=data,
+        dev=dev,
+        standoff=standoff,
+        corpora=corpora,
+        weak=tuple(_weak(item) for item in weak),
+        mapping=parse_mapping(mapping),
+        blank_none=blank == "none",
+    )
+    recipe = Recipe(
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        max_tokens=max_tokens,
+        patience=patience,
+        seed=seed,
+    )
+    run = run_training(sources, Start(base, warm_start, taxonomy, layers), output, recipe, resume=resume)
+    held = run.metrics["held_out"]
+    figures = ", ".join(
+        f"{name} {held[f'eval_{name}']:.3f}" for name in ("mention", "joint", "overall") if f"eval_{name}" in held
+    )
+    say(f"{output} written; on the held-out tenth: {figures or 'nothing to measure'}")
+    say(f"next: cinesent export {output} --dev FILE -o CHECKPOINT")
+
+
+def parse_mapping(mapping: str | None) -> dict[str, str]:
+    """`1=positive,0=neutral` as a dictionary."""
+    pairs = [item.partition("=") for item in (mapping or "").split(",") if item]
+    for key, equals, value in pairs:
+        if not equals or not value:
+            raise Failure(f"expected --map as CODE=VALUE,…, found {key!r}; for example --map 1=positive,-2=none")
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _weak(item: str) -> tuple[str, int]:
+    name, _, limit = item.partition(":")
+    if not limit.isdigit():
+        raise Failure(f"expected --weak NAME:LIMIT, found {item!r}; for example --weak film_maoyan:12000")
+    return name, int(limit)

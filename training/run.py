@@ -1,0 +1,130 @@
+"""The stages behind `cinesent train` and `cinesent export`: gather texts, choose the start, train; export a run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from sentiment.checkpoint import embedded_folder
+from sentiment.taxonomy import Taxonomy, load_taxonomy
+from training.bases import BaseError, load_base
+from training.corpora import held_out_texts, read_corpus
+from training.dataset import DatasetError, Example, read_labelled, without_near_duplicates
+from training.export import Exported, export, load_packaged
+from training.model import CinesentModel, build_model, with_taxonomy
+from training.standoff import read_standoff
+from training.train import Recipe, Run, fine_tune
+
+logger = logging.getLogger(__name__)
+
+WEAK_WEIGHT = 0.3
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where training texts come from. `weak` lists (corpus, most texts)."""
+
+    data: tuple[Path, ...]
+    dev: tuple[Path, ...] = ()
+    standoff: tuple[Path, ...] = ()
+    corpora: Path | None = None
+    weak: tuple[tuple[str, int], ...] = ()
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    blank_none: bool = False
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the weights come from: a base, or a checkpoint of ours for a warm start."""
+
+    base: str = "embedded"
+    warm_start: Path | None = None
+    taxonomy: Path | None = None
+    layers: int | None = None
+
+
+def gather(sources: Sources, space: Taxonomy) -> tuple[list[Example], list[Example]]:
+    """(labelled, weak) training texts, without near-duplicates of development texts and texts of the later test."""
+    labelled = read_labelled(sources.data, space, mapping=dict(sources.mapping), blank_none=sources.blank_none)
+    weak: list[Example] = []
+    if sources.corpora is not None:
+        found, missing = read_standoff(sources.standoff, sources.corpora, space)
+        if missing:
+            logger.warning("%d stand-off rows have no text in %s", missing, sources.corpora)
+        banned = held_out_texts(sources.corpora)
+        labelled = [example for example in [*labelled, *found] if example.text not in banned]
+        for name, limit in sources.weak:
+            weak += read_corpus(sources.corpora, name, space, limit=limit, weight=WEAK_WEIGHT)
+    development = read_labelled(sources.dev, space)
+    if development:
+        labelled = without_near_duplicates(labelled, development)
+        weak = without_near_duplicates(weak, development)
+    if not labelled:
+        raise DatasetError("expected labelled texts in --data, found none")
+    return labelled, weak
+
+
+def load_start(start: Start, max_tokens: int) -> tuple[CinesentModel, PreTrainedTokenizerFast, bool]:
+    """(model, tokeniser, whether its heads are fresh) for a start.
+
+    Raises:
+        BaseError, CheckpointError, TaxonomyError: nothing usable there.
+    """
+    space = None if start.taxonomy is None else load_taxonomy(start.taxonomy)
+    folder = start.warm_start or (embedded_folder() if start.base == "embedded" else None)
+    if folder is None:
+        encoder, tokenizer = load_base(start.base)
+        return (
+            build_model(encoder, space or load_taxonomy(), layers=start.layers, max_tokens=max_tokens),
+            tokenizer,
+            True,
+        )
+    if start.layers is not None:
+        raise BaseError(
+            "expected --layers with a base whose heads are new, found it with a checkpoint; give --base offline"
+        )
+    model, tokenizer = load_packaged(folder) if (folder / "model.onnx").is_file() else load_run(folder)
+    if space is None:
+        return model, tokenizer, False
+    fresh = set(space.keys).isdisjoint(model.config.label_space().keys)
+    return with_taxonomy(model, space), tokenizer, fresh
+
+
+def load_run(folder: Path) -> tuple[CinesentModel, PreTrainedTokenizerFast]:
+    """The model and tokeniser of a run folder."""
+    if not (folder / "model.safetensors").is_file():
+        raise BaseError(
+            f"expected a run folder with model.safetensors, found none in {folder}; write one with `cinesent train`"
+        )
+    return CinesentModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+
+
+def run_training(sources: Sources, start: Start, folder: Path, recipe: Recipe, *, resume: bool = False) -> Run:
+    """Gathers, loads and fine-tunes; the run folder gets the model, its tokeniser and metrics.json."""
+    model, tokenizer, fresh = load_start(start, recipe.max_tokens)
+    labelled, weak = gather(sources, model.config.label_space())
+    run = fine_tune(model, tokenizer, labelled, folder, recipe, always=weak, fresh_heads=fresh, resume=resume)
+    run.metrics["start"] = {
+        "base": start.base,
+        "warm_start": None if start.warm_start is None else start.warm_start.name,
+    }
+    run.metrics["sources"] = dict(Counter(example.source or "unnamed" for example in [*labelled, *weak]))
+    (folder / "metrics.json").write_text(json.dumps(run.metrics, indent=2, ensure_ascii=False), "utf-8")
+    return run
+
+
+def export_run(run: Path, folder: Path, development: Mapping[str, Path], *, name: str = "cinesent-zh") -> Exported:
+    """Exports a run folder with its training details; development sets by name."""
+    model, tokenizer = load_run(run)
+    space = model.config.label_space()
+    sets = {part: read_labelled([path], space) for part, path in development.items()}
+    metrics = run / "metrics.json"
+    details = json.loads(metrics.read_text("utf-8")) if metrics.is_file() else {}
+    kept = {key: details[key] for key in ("recipe", "texts", "start", "sources") if key in details}
+    return export(model, tokenizer, folder, sets, name=name, details=kept)
