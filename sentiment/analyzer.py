@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -159,7 +160,7 @@ class Analyzer:
             sentiment = self.taxonomy.sentiments[choice]
             mentions.append(
                 Mention(
-                    dimension.key, sentiment, _rounded(shares[k, choice]), text[start:end], start, end, dimension.owner
+                    dimension.key, sentiment, _floored(shares[k, choice]), text[start:end], start, end, dimension.owner
                 )  # type: ignore[arg-type]
             )
         mentions.sort(key=lambda mention: -mention.confidence)
@@ -182,7 +183,7 @@ class Analyzer:
             windows=len(ranges),
             truncated=norm.truncated,
             probabilities={
-                key: tuple(_rounded(shares[k, c]) for c in self._order)  # type: ignore[misc]
+                key: tuple(_floored(shares[k, c]) for c in self._order)  # type: ignore[misc]
                 for k, key in enumerate(self.taxonomy.keys)
                 if self._wanted[k]
             },
@@ -209,3 +210,8 @@ def _probability(value: float, what: str) -> float:
 
 def _rounded(value: float) -> float:
     return round(float(value), 4)
+
+
+def _floored(value: float) -> float:
+    """Rounded down: three shares of one dimension never add up to more than 1."""
+    return math.floor(float(value) * 10_000) / 10_000

@@ -62,20 +62,25 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
     try:
         config = json.loads((path / "config.json").read_text("utf-8"))
         version = config["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise CheckpointError(
+                f"expected a checkpoint of schema version {SCHEMA_VERSION}, found {version}; "
+                "export it again with this version"
+            )
         thresholds, temperatures = dict(config["thresholds"]), dict(config["temperatures"])
         uncertain, max_tokens, title = dict(config["uncertain"]), int(config["max_tokens"]), str(config["name"])
         graph = config["sha256"]["model.onnx"]
         tokenizer = config["sha256"]["tokenizer.json"]
         taxonomy = taxonomy_from_dict(config["taxonomy"])
+        for key in taxonomy.keys:
+            thresholds[key] = float(thresholds[key])
+    except CheckpointError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         reason = str(error) if isinstance(error, TaxonomyError) else f"{type(error).__name__}: {error}"
         raise CheckpointError(
             f"expected a config.json written by `cinesent export` in {path}, found {reason}"
         ) from None
-    if version != SCHEMA_VERSION:
-        raise CheckpointError(
-            f"expected a checkpoint of schema version {SCHEMA_VERSION}, found {version}; export it again with this version"
-        )
     digest = hashlib.sha256((path / "config.json").read_bytes())
     for name, expected in (("tokenizer.json", tokenizer), ("model.onnx", graph)):
         content = (path / name).read_bytes()

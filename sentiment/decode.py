@@ -62,7 +62,7 @@ def join(windows: Sequence[Logits], temperatures: dict[str, float]) -> Decoded:
         return Decoded(
             mention[0], polarity[0], overall[0], intent[0], float(escalation[0]), np.zeros(mention.shape[1], int)
         )
-    weight = mention**2
+    weight = np.maximum(mention, 1e-9) ** 2  # where no window mentions it at all, all count alike
     weight /= weight.sum(0, keepdims=True)
     lengths = np.array([max(len(w.evidence), 1) for w in windows], dtype=float)
     joined = intent.max(0)
@@ -88,7 +88,9 @@ def evidence_span(attention: Floats, offsets: Sequence[tuple[int, int]], text: s
     """
     usable = [t for t, (start, end) in enumerate(offsets) if text[start:end].strip(_TRIMMED)]
     if not usable:
-        return (0, 0) if not text else (0, min(len(text), MAX_EVIDENCE))
+        start, end = (offsets[0][0], offsets[-1][1]) if offsets else (0, 0)
+        start, end = (start, end) if start < end else (0, len(text))
+        return start, min(end, start + MAX_EVIDENCE)
     peak = max(usable, key=lambda t: float(attention[t]))
     strong = attention >= attention[peak] + np.log(ratio)
     first = last = peak
@@ -111,12 +113,12 @@ def evidence_span(attention: Floats, offsets: Sequence[tuple[int, int]], text: s
         if right:
             last += 1
     start, end = offsets[first][0], offsets[last][1]
-    end = min(end, start + MAX_EVIDENCE)
-    while end > start and text[end - 1] in _TRIMMED:
-        end -= 1
-    while start < end and text[start] in _TRIMMED:
+    while text[start] in _TRIMMED:  # ends within the peak, which is more than punctuation
         start += 1
-    return (start, end) if start < end else offsets[peak]
+    end = min(end, start + MAX_EVIDENCE)
+    while text[end - 1] in _TRIMMED:
+        end -= 1
+    return start, end
 
 
 def _joins(strong: NDArray[np.bool_], token: int, step: int) -> bool:

@@ -84,7 +84,7 @@ class Engine:
         self._batch_size = batch_size
 
     def run(self, windows: Sequence[Sequence[int]]) -> list[Logits]:
-        """Runs windows of token ids, without special tokens, at most `self.window` each; the answers keep their order."""
+        """Runs windows of token ids, without special tokens, at most `self.window` each; answers keep their order."""
         answers: list[Logits | None] = [None] * len(windows)
         order = sorted(range(len(windows)), key=lambda i: (len(windows[i]), i))
         for batch in self._batches(order, windows):

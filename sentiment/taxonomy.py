@@ -12,6 +12,8 @@ import yaml
 
 # Every attribute of a dimension beyond its key and names is a lens by which reports group dimensions.
 LENSES = ("group", "stage", "form", "quality", "ledger", "servqual", "owner")
+# Labels of the whole text: thresholds and columns of a dimension of that name would meet theirs.
+RESERVED = ("overall", "intent", "escalation")
 
 
 class TaxonomyError(ValueError):
@@ -53,7 +55,7 @@ class Taxonomy:
 
     @cached_property
     def service_keys(self) -> tuple[str, ...]:
-        """Every dimension but the product itself (ledger "product" outside SERVQUAL: what is on, not how it is served)."""
+        """Every dimension but the product itself: ledger "product" outside SERVQUAL, what is on, not how it is served."""
         return tuple(d.key for d in self.dimensions if (d.ledger, d.servqual) != ("product", "none"))
 
     def __getitem__(self, key: str) -> Dimension:
@@ -120,7 +122,11 @@ def taxonomy_from_dict(data: Any) -> Taxonomy:
             raise TaxonomyError(
                 f"expected only {sorted(allowed)} in dimension {entry['key']!r}, found {sorted(unknown)}"
             )
-        values = {name: str(value) for name, value in entry.items()}
+        if entry["key"] in RESERVED:
+            raise TaxonomyError(
+                f"expected keys other than {', '.join(RESERVED)}, found {entry['key']!r}; rename the dimension"
+            )
+        values = {name: str(value) for name, value in entry.items() if value is not None}
         dimensions.append(Dimension(**{"zh": values["key"], "en": values["key"], **values}))
     keys = [dimension.key for dimension in dimensions]
     twice = sorted({key for key in keys if keys.count(key) > 1})
@@ -141,9 +147,11 @@ def load_taxonomy(path: str | Path | None = None) -> Taxonomy:
     Raises:
         TaxonomyError: the file is no taxonomy. OSError: it cannot be read.
     """
-    text = (files("sentiment") / "taxonomy.yaml").read_text("utf-8") if path is None else Path(path).read_text("utf-8")
+    source = files("sentiment") / "taxonomy.yaml" if path is None else Path(path)
     try:
-        data = yaml.safe_load(text)
+        data = yaml.safe_load(source.read_text("utf-8"))
+    except UnicodeDecodeError:
+        raise TaxonomyError(f"expected UTF-8 in {path}, found another encoding; save the file as UTF-8") from None
     except yaml.YAMLError as error:
         raise TaxonomyError(f"expected YAML in {path}, found {str(error).splitlines()[0]}") from None
     return taxonomy_from_dict(data)

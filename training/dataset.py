@@ -19,6 +19,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -79,11 +80,11 @@ def read_labelled(
             raise DatasetError(f"expected a labelled file, found nothing at {path}")
         suffix = path.suffix.lower()
         if suffix == ".jsonl":
-            rows: Iterable[tuple[int, dict[str, Any]]] = _jsonl(path)
+            rows: Iterable[tuple[int, dict[str, Any]]] = read_jsonl(path)
         elif suffix == ".csv":
             rows = _csv(path)
         elif suffix == ".parquet":
-            rows = enumerate(pq.read_table(path).to_pylist(), 1)
+            rows = _parquet(path)
         else:
             raise DatasetError(f"expected .jsonl, .csv or .parquet, found {path.name}; convert it first")
         for number, row in rows:
@@ -109,6 +110,8 @@ def parse_record(record: dict[str, Any], taxonomy: Taxonomy, where: str, weight:
         raise DatasetError(f"{where}, column text: expected a non-empty string, found {found}")
     labels: dict[str, tuple[str, int, int]] = {}
     given = record.get("labels")
+    if given is not None and not (isinstance(given, list) and all(isinstance(entry, dict) for entry in given)):
+        raise DatasetError(f"{where}, column labels: expected a list of objects, found {given!r}")
     for entry in given or ():
         key = _choice(entry.get("dimension"), taxonomy.keys, f"{where}, column labels.dimension")
         sentiment = _choice(entry.get("sentiment"), taxonomy.sentiments, f"{where}, column labels.sentiment ({key})")
@@ -161,9 +164,20 @@ def _choice(value: Any, allowed: Sequence[str], where: str) -> str:
     return str(value)
 
 
-def _jsonl(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
+def read_jsonl(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
+    """(Row number, object) of every line that is not blank.
+
+    Raises:
+        DatasetError: a line that is no JSON object in UTF-8.
+    """
+    with path.open("rb") as lines:
+        for number, content in enumerate(lines, 1):
+            try:
+                line = content.decode("utf-8-sig")
+            except UnicodeDecodeError:
+                raise DatasetError(
+                    f"{path.name}, row {number}: expected UTF-8, found another encoding; save the file as UTF-8"
+                ) from None
             if not line.strip():
                 continue
             try:
@@ -187,6 +201,13 @@ def _csv(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
             ) from None
 
 
+def _parquet(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
+    try:
+        return enumerate(pq.read_table(path).to_pylist(), 1)
+    except pa.ArrowInvalid as error:
+        raise DatasetError(f"{path.name}: expected a Parquet file, found {str(error).splitlines()[0]}") from None
+
+
 def _from_columns(
     row: dict[str, Any], taxonomy: Taxonomy, mapping: dict[str, str], blank_none: bool, where: str
 ) -> dict[str, Any]:
@@ -196,9 +217,12 @@ def _from_columns(
         raise DatasetError(
             f"{where}: expected a column named text, found {', '.join(map(str, row))}; rename the column"
         )
+    record.update({name: row[name] for name in ("source", "set", "kind", "author") if row.get(name)})
     labels, annotated = [], []
     for key in taxonomy.keys:
         value, column = (row[key], key) if key in row else (row.get(f"cs_{key}"), f"cs_{key}")
+        if isinstance(value, float) and value.is_integer():  # integers beside blanks, as pandas writes them
+            value = int(value)
         value = "" if value is None else str(value).strip()
         value = mapping.get(value, value)
         if value == "" and not (blank_none and column in row):

@@ -83,7 +83,7 @@ def counts(gold: Predictions, guess: Predictions) -> dict[str, Array]:
 
 
 def rates(sums: dict[str, float]) -> dict[str, float]:
-    """Micro-F1 of mention and joint labels, accuracies, escalation F1 from summed counts; undefined ones are left out."""
+    """Micro-F1 of mention and joint labels, accuracies, escalation F1 from sums of counts; undefined ones left out."""
     report: dict[str, float] = {}
     if sums["gold"] + sums["called"]:
         report["mention"] = 2 * sums["found"] / (sums["gold"] + sums["called"])

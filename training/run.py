@@ -23,18 +23,16 @@ from training.train import Recipe, Run, fine_tune
 
 logger = logging.getLogger(__name__)
 
-WEAK_WEIGHT = 0.3
-
 
 @dataclass(frozen=True)
 class Sources:
-    """Where training texts come from. `weak` lists (corpus, most texts)."""
+    """Where training texts come from. `weak` lists (corpus, most texts, weight in the loss)."""
 
-    data: tuple[Path, ...]
+    data: tuple[Path, ...] = ()
     dev: tuple[Path, ...] = ()
     standoff: tuple[Path, ...] = ()
     corpora: Path | None = None
-    weak: tuple[tuple[str, int], ...] = ()
+    weak: tuple[tuple[str, int, float], ...] = ()
     mapping: Mapping[str, str] = field(default_factory=dict)
     blank_none: bool = False
 
@@ -59,15 +57,16 @@ def gather(sources: Sources, space: Taxonomy) -> tuple[list[Example], list[Examp
             logger.warning("%d stand-off rows have no text in %s", missing, sources.corpora)
         banned = held_out_texts(sources.corpora)
         labelled = [example for example in [*labelled, *found] if example.text not in banned]
-        for name, limit in sources.weak:
-            weak += read_corpus(sources.corpora, name, space, limit=limit, weight=WEAK_WEIGHT)
+        for name, limit, weight in sources.weak:
+            weak += read_corpus(sources.corpora, name, space, limit=limit, weight=weight)
     development = read_labelled(sources.dev, space)
     if development:
         labelled = without_near_duplicates(labelled, development)
         weak = without_near_duplicates(weak, development)
-    if not labelled:
-        raise DatasetError("expected labelled texts in --data, found none")
-    return labelled, weak
+    if not labelled and not weak:
+        raise DatasetError("expected labelled texts in --data, or --weak with --corpora, found none")
+    # A stage on weak labels alone holds a tenth of them out.
+    return (labelled, weak) if labelled else (weak, [])
 
 
 def load_start(start: Start, max_tokens: int) -> tuple[CinesentModel, PreTrainedTokenizerFast, bool]:

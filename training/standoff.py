@@ -6,7 +6,6 @@ A row names its text by the sha256 of the text as the corpus stores it; rebuildi
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from sentiment.taxonomy import Taxonomy
 from training.corpora import held_out_texts, read_rows
-from training.dataset import DatasetError, Example, parse_record
+from training.dataset import DatasetError, Example, parse_record, read_jsonl
 
 
 def read_standoff(
@@ -32,8 +31,7 @@ def read_standoff(
     """
     wanted: dict[str, dict[str, tuple[str, dict[str, Any]]]] = defaultdict(dict)
     for path in paths:
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-            row = json.loads(line)
+        for number, row in read_jsonl(path):
             if not {"sha256", "corpus", "labels"} <= set(row):
                 raise DatasetError(
                     f"{path.name}, row {number}: expected sha256, corpus and labels, found {sorted(row)}"

@@ -10,7 +10,7 @@ from sentiment.cli import Failure, say
 
 
 @click.command("train", short_help="Make a checkpoint from labelled files.")
-@click.option("--data", "data", multiple=True, required=True, type=click.Path(path_type=Path),
+@click.option("--data", "data", multiple=True, type=click.Path(path_type=Path),
               help="Labelled file (.jsonl, .csv, .parquet); may be given several times.")  # fmt: skip
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Run folder to write.")
 @click.option("--base", default="embedded", show_default=True,
@@ -29,14 +29,15 @@ from sentiment.cli import Failure, say
               help="Stop after so many epochs without a better score on the held-out tenth.")  # fmt: skip
 @click.option("--seed", type=int, default=13, show_default=True)
 @click.option("--dev", multiple=True, type=click.Path(path_type=Path),
-              help="Development files: never fitted on; training texts that nearly repeat one of theirs are left out.")  # fmt: skip
+              help="Development files: never fitted on; training texts that nearly repeat theirs are left out.")  # fmt: skip
 @click.option("--map", "mapping", help="Codings of a table's cells: 1=positive,0=neutral,-1=negative,-2=none")
 @click.option("--blank", type=click.Choice(["unknown", "none"]), default="unknown", show_default=True,
               help="What a blank cell of a table means: not judged, or not mentioned.")  # fmt: skip
 @click.option("--standoff", multiple=True, type=click.Path(path_type=Path),
               help="Stand-off labels (hash and offsets); their texts are looked up in --corpora.")  # fmt: skip
-@click.option("--weak", multiple=True, metavar="NAME:LIMIT",
-              help="Weakly labelled texts of a corpus in --corpora, at most LIMIT, weight 0.3.")  # fmt: skip
+@click.option("--weak", multiple=True, metavar="NAME:LIMIT[:WEIGHT]",
+              help="Weakly labelled texts of a corpus in --corpora, at most LIMIT; their weight in the loss is 0.3 "
+                   "unless given. Without --data, a stage of its own.")  # fmt: skip
 @click.option("--corpora", type=click.Path(path_type=Path), help="Folder of the public corpora.")
 @click.option("--resume", is_flag=True, help="Go on from the newest saved step in the run folder.")
 def command(
@@ -114,8 +115,12 @@ def parse_mapping(mapping: str | None) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _weak(item: str) -> tuple[str, int]:
-    name, _, limit = item.partition(":")
-    if not limit.isdigit():
-        raise Failure(f"expected --weak NAME:LIMIT, found {item!r}; for example --weak film_maoyan:12000")
-    return name, int(limit)
+def _weak(item: str) -> tuple[str, int, float]:
+    name, *numbers = item.split(":")
+    try:
+        limit, weight = int(numbers[0]), float((numbers[1:] or ["0.3"])[0])
+    except (IndexError, ValueError):
+        raise Failure(
+            f"expected --weak NAME:LIMIT or NAME:LIMIT:WEIGHT, found {item!r}; for example --weak film_maoyan:12000"
+        ) from None
+    return name, limit, weight

@@ -1,0 +1,159 @@
+"""`cinesent evaluate`: how good a checkpoint is on labelled files, as a text or as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sentiment.cli import Failure, one_line, say
+from sentiment.cli.train import parse_mapping
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+def _keys(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    parts = (key.strip() for item in value for key in item.replace("，", ",").split(","))
+    return tuple(dict.fromkeys(key for key in parts if key))
+
+
+@click.command("evaluate", short_help="Measure a checkpoint on labelled files.")
+@click.argument("more", metavar="[FILE]...", nargs=-1, type=_FILE)
+@click.option(
+    "--data",
+    metavar="FILE",
+    multiple=True,
+    required=True,
+    type=_FILE,
+    help="Labelled file: .jsonl, .csv or .parquet. Several files follow one another or repeat the option; they are "
+    "measured together.",
+)
+@click.option(
+    "--model",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A checkpoint folder. Default: the packaged one.",
+)
+@click.option(
+    "--taxonomy",
+    metavar="FILE",
+    type=_FILE,
+    help="Names and lenses of the dimensions (YAML); the keys must be the checkpoint's. Default: its own.",
+)
+@click.option(
+    "--exclude",
+    metavar="KEY,...",
+    multiple=True,
+    callback=_keys,
+    help="Dimensions to leave out, e.g. film. Default: none.",
+)
+@click.option(
+    "--map",
+    "mapping",
+    metavar="CODE=VALUE,...",
+    help="Codings of a table's cells, e.g. 1=positive,0=neutral,-1=negative,-2=none. Default: the labels themselves.",
+)
+@click.option(
+    "--blank",
+    type=click.Choice(["unknown", "none"]),
+    default="unknown",
+    show_default=True,
+    help="What a blank cell of a table means: not judged, or not mentioned.",
+)
+@click.option(
+    "--cross-fit",
+    is_flag=True,
+    help="For the development files that the checkpoint's thresholds were fitted on: refit thresholds and temperatures "
+    "for each of five folds without its texts. Default: the checkpoint's own.",
+)
+@click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Threads. Default: one for each core.")
+@click.option("--json", "as_json", metavar="OUT", type=click.Path(path_type=Path, dir_okay=False),
+              help="Write every number by name to this JSON file.")  # fmt: skip
+@click.option("-o", "--output", metavar="OUT", type=click.Path(path_type=Path, dir_okay=False),
+              help="Write the report to this text file. Default: standard output.")  # fmt: skip
+@click.option("--show-texts", is_flag=True, help="Quote the texts of the surest mistakes. Default: name them by id.")
+def command(
+    more: tuple[Path, ...],
+    data: tuple[Path, ...],
+    model: Path | None,
+    taxonomy: Path | None,
+    exclude: tuple[str, ...],
+    mapping: str | None,
+    blank: str,
+    cross_fit: bool,
+    threads: int | None,
+    as_json: Path | None,
+    output: Path | None,
+    show_texts: bool,
+) -> int:
+    """Compares what a checkpoint says with what people said, and reports how often it is right, with 95% intervals
+    (bootstrap over texts).
+
+    \b
+    Examples:
+      cinesent evaluate --data labelled.csv --blank none
+      cinesent evaluate --data dev.jsonl --cross-fit --json dev.json
+      cinesent evaluate --data a.csv b.csv --map 1=positive,0=neutral,-1=negative,-2=none
+      cinesent evaluate --data test.jsonl --model my-checkpoint --exclude film -o report.txt
+
+    A JSONL row is {"text", "labels": [{"dimension", "sentiment", "evidence"}], "overall", "intent", "escalation"}. A
+    table has a column text and one for each dimension: positive, neutral, negative, none (not mentioned). What a row
+    lacks nobody has judged: it counts neither for nor against, and a head without labels is left out of the report.
+
+    \b
+    What the report says:
+      mention            the dimension was found; joint: and with the right sentiment
+      precision, recall  of what was called, the share that is right; of what is there, the share that was found
+      service            all dimensions but the film itself, their mentions counted together
+      macro-F1           the mean over the classes that occur
+      ECE                how far confidence is from the share of right labels, in ten bins of equal size; the bias of
+                         few labels is removed (Kumar et al. 2019, Roelofs et al. 2022)
+      least certain 15%  how many of the errors in `overall` a person finds who reads only these
+      evidence           characters shared by the words shown and the words labelled, as F1
+      surest mistakes    the wrong labels with the highest confidence: often a wrong label in the file
+
+    Thresholds fitted on the same texts flatter a model. For files that were given to `cinesent export` as --dev use
+    --cross-fit; for all other files leave it out.
+
+    \b
+    Exit codes:
+      0  done
+      2  wrong usage, unreadable input or unwritable output
+      4  stopped midway (disk full, internal error)
+    """
+    from sentiment.checkpoint import load_checkpoint
+    from sentiment.taxonomy import load_taxonomy
+    from training.dataset import read_labelled
+    from training.evaluate import EvaluationError, evaluate_checkpoint, write_report
+
+    checkpoint = load_checkpoint(model)
+    space = checkpoint.taxonomy if taxonomy is None else checkpoint.taxonomy.with_names_of(load_taxonomy(taxonomy))
+    for key in exclude:
+        space[key]  # raises TaxonomyError, which lists the keys
+    files = [*data, *more]
+    examples = read_labelled(files, space, mapping=parse_mapping(mapping), blank_none=blank == "none")
+    options: dict[str, Any] = {"exclude": exclude, "show_texts": show_texts}
+    try:
+        (report,) = evaluate_checkpoint(
+            checkpoint, {"data": examples}, cross_fit=cross_fit, taxonomy=space, threads=threads, **options
+        ).values()
+    except EvaluationError as error:
+        raise Failure(one_line(error)) from None
+    names = [file.name for file in files]
+    facts = {"model": checkpoint.name, "hash": checkpoint.hash, "files": names, "excluded": list(exclude)}
+    if as_json is not None:
+        as_json.write_text(json.dumps(facts | report, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
+        say(f"{as_json} written")
+    heading = [("checkpoint", checkpoint.name), ("files", ", ".join(names))]
+    if exclude:
+        heading.append(("left out", ", ".join(exclude)))
+    if output is None:
+        write_report(report, space, sys.stdout, heading)
+    else:
+        with output.open("w", encoding="utf-8") as file:
+            write_report(report, space, file, heading)
+        say(f"{output} written")
+    return 0

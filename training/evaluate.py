@@ -1,0 +1,568 @@
+"""A checkpoint judged on labelled texts: rates with intervals, calibration, evidence, the surest mistakes.
+
+`evaluate` is pure: arrays in, a report of plain numbers out. `evaluate_checkpoint` runs a model first, `write_report`
+prints. What nobody labelled is left out of the report; no number in it is ever NaN.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erf
+
+from sentiment.text import normalise
+from training.calibrate import FOLDS, Calibration, folds
+from training.metrics import UNKNOWN, Predictions, cells
+from training.scores import HEADS, Scores, gold_labels, score_examples
+
+if TYPE_CHECKING:
+    from sentiment.checkpoint import Checkpoint
+    from sentiment.taxonomy import Taxonomy
+    from training.dataset import Example
+
+Array = NDArray[Any]
+Rules = Calibration | Sequence[tuple[Calibration, Array]]
+Report = dict[str, Any]
+
+REPORT_SCHEMA = 1
+# A dimension with fewer gold mentions is too uncertain to count in a mean over dimensions.
+MACRO_MENTIONS = 30
+BINS = 10
+# Texts that a person would look at: the least certain ones, by the model's confidence in `overall`.
+LEAST_CERTAIN = 0.15
+SHOWN_MISTAKES = 20
+NONE = "none"
+ECE_SOURCE = (
+    "equal-mass bins (Roelofs et al. 2022, Mitigating Bias in Calibration Error Estimation); ece: l1, bias removed by "
+    "the normal approximation, rms: l2, debiased as in Definition 5.2 (Kumar et al. 2019, Verified Uncertainty Calibration)"
+)
+
+
+class EvaluationError(ValueError):
+    """Labelled texts that cannot be judged on; the message says what was expected, what was found, what to do."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What rules make of scores: the labels, and how sure the model is of each.
+
+    `sure`: `dimensions` [N, K] (mention × sentiment), `overall`, `intent` and `escalation` [N], each of the label given.
+    """
+
+    said: Predictions
+    sure: dict[str, Array]
+
+    def take(self, index: Array | Sequence[int]) -> Answers:
+        return Answers(self.said.take(index), {name: values[index] for name, values in self.sure.items()})
+
+
+def answer(scores: Scores, taxonomy: Taxonomy, rules: Rules) -> Answers:
+    """Labels and confidences, either by one set of rules or by the rules given for each part of the rows."""
+    size = len(scores.overall)
+    parts = [(rules, np.arange(size))] if isinstance(rules, Calibration) else list(rules)
+    if sorted(int(i) for _, rows in parts for i in rows) != list(range(size)):
+        raise ValueError(f"expected rules for each of {size} rows exactly once")
+    labels: dict[str, Array] = {}
+    sure: dict[str, Array] = {}
+
+    def put(table: dict[str, Array], name: str, rows: Array, values: Array) -> None:
+        table.setdefault(name, np.zeros((size, *values.shape[1:]), values.dtype))[rows] = values
+
+    for calibration, rows in parts:
+        part = scores.take(rows)
+        said = calibration.decide(part, taxonomy)
+        shares = part.probabilities(calibration.temperatures)
+        for name in HEADS:
+            put(labels, name, rows, getattr(said, name))
+        put(sure, "dimensions", rows, shares["mention"] * shares["polarity"].max(-1))
+        put(sure, "overall", rows, shares["overall"].max(-1))
+        put(sure, "intent", rows, shares["intent"].max(-1))
+        risk = shares["escalation"]
+        put(sure, "escalation", rows, np.where(said.escalation == 1, risk, 1 - risk))
+    return Answers(Predictions(*(labels[name] for name in HEADS)), sure)
+
+
+def evaluate(
+    scores: Scores,
+    gold: Predictions,
+    examples: Sequence[Example],
+    taxonomy: Taxonomy,
+    rules: Rules,
+    *,
+    rows: Array | None = None,
+    exclude: Collection[str] = (),
+    samples: int = 1000,
+    seed: int = 0,
+    show_texts: bool = False,
+) -> Report:
+    """Judges scores against labels.
+
+    Args:
+        rules: one set for all texts, or pairs of rules and the rows that they decide (cross-fitting).
+        rows: the texts to report on; all by default.
+        exclude: dimensions to leave out.
+        samples: bootstrap resamples of the texts behind each 95% interval (percentiles; Efron and Tibshirani 1993).
+        show_texts: quote the texts of mistakes; otherwise they are named by id, or by the sha256 of the text.
+
+    Returns:
+        Plain numbers by name. A rate is `{"value", "low", "high"}`. A head without labels is missing.
+    """
+    answers = answer(scores, taxonomy, rules)
+    evidence = scores.evidence
+    if rows is not None:
+        answers, gold, evidence = answers.take(rows), gold.take(rows), evidence[rows]
+        examples = [examples[i] for i in rows]
+    mention = gold.mention.copy()
+    mention[:, [taxonomy.index[key] for key in exclude]] = UNKNOWN
+    gold = replace(gold, mention=mention)
+    # A text that the product does not score (empty, not Chinese) gets no label: where it has one, that is a miss.
+    unread = np.array([normalise(example.text).status != "ok" for example in examples], dtype=bool)
+    said = _silent(answers.said, unread)
+    overlap, compared = _overlaps(gold, said, evidence, examples, taxonomy)
+    doubtful, sized = _least_certain(gold, said, answers.sure["overall"])
+    wrong = sized & (gold.overall != said.overall)
+    tables = dict(zip(("gold", "called", "found", "joint"), cells(gold, said), strict=True)) | {
+        "overall": _confusion(gold.overall, said.overall, len(taxonomy.overall)),
+        "intent": _confusion(gold.intent, said.intent, len(taxonomy.intents)),
+        "escalation": _escalation(gold, said),
+        "overlap": np.stack([overlap, compared], 1),
+        "risk": np.stack([wrong, wrong & doubtful, sized & ~doubtful, wrong & ~doubtful], 1),
+    }
+    sums = _resampled(tables, samples, seed)
+    judged = (gold.mention != UNKNOWN).sum(0)
+    report: Report = {"schema": REPORT_SCHEMA, "texts": len(examples), "unread": int(unread.sum())}
+    for name, keys in (("service", taxonomy.service_keys), ("all", taxonomy.keys)):
+        chosen = [taxonomy.index[key] for key in keys if judged[taxonomy.index[key]]]
+        if chosen:
+            report[name] = _micro(sums, chosen, taxonomy)
+    if judged.any():
+        report["dimensions"] = {
+            key: {
+                "texts": int(judged[k]),
+                **_mentions(*(sums[name][:, k] for name in ("gold", "called", "found", "joint"))),
+            }
+            for k, key in enumerate(taxonomy.keys)
+            if judged[k]
+        }
+    for name, labels in (("overall", taxonomy.overall), ("intent", taxonomy.intents)):
+        if sums[name][0].any():
+            report[name] = _classes(sums[name], labels)
+    known = int((gold.escalation != UNKNOWN).sum())
+    if known:
+        support, called, found = sums["escalation"].T
+        counts = {"texts": known, "support": int(support[0]), "called": int(called[0])}
+        report["escalation"] = {**counts, **_f1(support, called, found)}
+    report["calibration"] = _calibration(gold, said, answers.sure)
+    risk = sums["risk"].T
+    if sized.any():
+        report["risk_coverage"] = {
+            "share": LEAST_CERTAIN,
+            "texts": int(doubtful.sum()),
+            "errors": int(risk[0][0]),
+            "errors_caught": int(risk[1][0]),
+            **_rates(caught=_ratio(risk[1], risk[0]), accuracy_of_the_rest=1 - _ratio(risk[3], risk[2])),
+        }
+    if sums["overlap"][0, 1]:
+        mean = _ratio(sums["overlap"][:, 0], sums["overlap"][:, 1])
+        report["evidence"] = {"mentions": int(sums["overlap"][0, 1]), **_rates(f1=mean)}
+    report["mistakes"] = _mistakes(gold, replace(answers, said=said), examples, taxonomy, show_texts)
+    return report
+
+
+def evaluate_sets(
+    scores: Scores,
+    sets: Mapping[str, Sequence[Example]],
+    taxonomy: Taxonomy,
+    rules: Calibration | None = None,
+    **options: Any,
+) -> dict[str, Report]:
+    """A report for each set; `scores` holds the sets' texts one after another.
+
+    Without `rules` they are cross-fitted over all sets together, as a checkpoint's own are fitted: five folds of whole
+    near-duplicate groups, each decided by rules from the other four. `options` go to `evaluate`.
+    """
+    examples = [example for part in sets.values() for example in part]
+    gold = gold_labels(examples, taxonomy)
+    used: Rules = rules if rules is not None else cross_fitted_rules(scores, gold, examples, taxonomy)
+    reports, start = {}, 0
+    for name, part in sets.items():
+        rows = np.arange(start, start + len(part))
+        start += len(part)
+        report = evaluate(scores, gold, examples, taxonomy, used, rows=rows, **options)
+        reports[name] = report | {"rules": "packaged" if rules is not None else "cross-fitted"}
+    return reports
+
+
+def cross_fitted_rules(
+    scores: Scores, gold: Predictions, examples: Sequence[Example], taxonomy: Taxonomy
+) -> list[tuple[Calibration, Array]]:
+    """Rules for each fold, fitted without it.
+
+    Raises:
+        EvaluationError: too few different texts for the folds.
+    """
+    from training.dataset import near_duplicate_groups
+
+    groups = near_duplicate_groups([example.text for example in examples])
+    if len(set(groups)) < 2 * FOLDS:
+        raise EvaluationError(
+            f"expected at least {2 * FOLDS} different texts for cross-fitting, found {len(set(groups))}; "
+            "leave --cross-fit out to use the checkpoint's own rules"
+        )
+    return [(rules, judged) for rules, _, judged in folds(scores, gold, taxonomy, groups)]
+
+
+def packaged_rules(checkpoint: Checkpoint) -> Calibration:
+    """The rules that a checkpoint decides by."""
+    thresholds = {"escalation": 0.5, **checkpoint.thresholds}
+    return Calibration(checkpoint.temperatures, thresholds, checkpoint.uncertain)
+
+
+def evaluate_checkpoint(
+    checkpoint: Checkpoint,
+    sets: Mapping[str, Sequence[Example]],
+    *,
+    cross_fit: bool = False,
+    taxonomy: Taxonomy | None = None,
+    threads: int | None = None,
+    **options: Any,
+) -> dict[str, Report]:
+    """Runs a packaged checkpoint on sets of labelled texts and reports on each.
+
+    Args:
+        cross_fit: refit thresholds and temperatures for each fold without it, for texts that the checkpoint's own were
+            fitted on; by default the checkpoint's own are used.
+        taxonomy: names and lenses in place of the checkpoint's; same keys.
+        threads: CPU threads. `options` go to `evaluate`.
+
+    Raises:
+        EvaluationError: no texts, no labels, or too few texts to cross-fit.
+    """
+    from sentiment.engine import Engine
+
+    examples = [example for part in sets.values() for example in part]
+    if not examples:
+        raise EvaluationError("expected labelled texts, found none; give --data FILE")
+    if not any(e.annotated or e.overall or e.intent or e.escalation is not None for e in examples):
+        raise EvaluationError(
+            "expected at least one label, found none; name the columns by dimension keys, overall, intent or escalation"
+        )
+    space = checkpoint.taxonomy if taxonomy is None else checkpoint.taxonomy.with_names_of(taxonomy)
+    scores = score_examples(checkpoint, Engine(checkpoint, threads=threads), examples)
+    return evaluate_sets(scores, sets, space, None if cross_fit else packaged_rules(checkpoint), **options)
+
+
+def calibration_error(confidence: Array, right: Array, bins: int = BINS) -> dict[str, Any]:
+    """How far confidence is from the share of right labels, over bins of equal numbers of labels.
+
+    With few labels a bin's share of right ones strays by chance, which alone looks like an error: `plain` contains
+    that bias, `ece` and `rms` do not. Sources: see `ECE_SOURCE`. `ece`, the usual one (l1), loses the bias that a normal
+    error of the observed shares adds, in closed form rather than by resampling; `rms` is the root of the unbiased
+    estimate of the squared error.
+    """
+    order = np.argsort(confidence, kind="stable")
+    parts = np.array_split(order, max(1, min(bins, len(order) // 2)))
+    sizes = np.array([len(part) for part in parts], dtype=float)
+    said = np.array([confidence[part].mean() for part in parts])
+    hit = np.array([right[part].mean() for part in parts])
+    weight, gap, variance = sizes / sizes.sum(), np.abs(said - hit), hit * (1 - hit)
+    spread = np.sqrt(variance / sizes)
+    plain = float(weight @ gap)
+    biased = float(weight @ _folded_normal_mean(gap, spread))
+    squared = float(weight @ (gap**2 - variance / np.maximum(sizes - 1, 1)))
+    return {
+        "labels": len(order),
+        "confidence": _round(confidence.mean()),
+        "accuracy": _round(right.mean()),
+        "ece": _round(max(2 * plain - biased, 0.0)),
+        "rms": _round(max(squared, 0.0) ** 0.5),
+        "plain": _round(plain),
+        "bins": [
+            {"labels": int(n), "confidence": _round(s), "accuracy": _round(h)}
+            for n, s, h in zip(sizes, said, hit, strict=True)
+        ],
+    }
+
+
+def _folded_normal_mean(mean: Array, deviation: Array) -> Array:
+    """E|X| of normal X."""
+    ratio = mean / np.where(deviation > 0, deviation, 1)
+    folded = deviation * np.sqrt(2 / np.pi) * np.exp(-(ratio**2) / 2) + mean * erf(ratio / np.sqrt(2))
+    return np.where(deviation > 0, folded, mean)
+
+
+def _round(value: Any) -> float:
+    return round(float(value), 4)
+
+
+def _silent(said: Predictions, unread: Array) -> Predictions:
+    """No mentions, no classes and no escalation for texts that were not read."""
+    return Predictions(
+        np.where(unread[:, None], 0, said.mention),
+        np.where(unread[:, None], UNKNOWN, said.polarity),
+        *(np.where(unread, UNKNOWN, getattr(said, name)) for name in ("overall", "intent", "escalation")),
+    )
+
+
+def _confusion(truth: Array, said: Array, classes: int) -> Array:
+    """[N, classes, classes + 1]: one at (truth, said); the last column is for texts without an answer."""
+    table = np.zeros((len(truth), classes, classes + 1))
+    known = np.flatnonzero(truth != UNKNOWN)
+    table[known, truth[known], np.where(said[known] == UNKNOWN, classes, said[known])] = 1
+    return table
+
+
+def _escalation(gold: Predictions, said: Predictions) -> Array:
+    """[N, 3]: should be escalated, was (where judged), both."""
+    should, was = gold.escalation == 1, (said.escalation == 1) & (gold.escalation != UNKNOWN)
+    return np.stack([should, was, should & was], 1)
+
+
+def _least_certain(gold: Predictions, said: Predictions, sure: Array) -> tuple[Array, Array]:
+    """[N] each: among the least certain of the texts whose overall label is known; that label is known."""
+    known = (gold.overall != UNKNOWN) & (said.overall != UNKNOWN)
+    rows = np.flatnonzero(known)
+    order = rows[np.argsort(sure[rows], kind="stable")]
+    doubtful = np.zeros(len(known), dtype=bool)
+    doubtful[order[: round(LEAST_CERTAIN * len(order))]] = True
+    return doubtful, known
+
+
+def _overlaps(
+    gold: Predictions, said: Predictions, evidence: Array, examples: Sequence[Example], taxonomy: Taxonomy
+) -> tuple[Array, Array]:
+    """[N] each: summed character F1 of evidence and gold span over the found mentions with a gold span; their number."""
+    total, number = np.zeros(len(examples)), np.zeros(len(examples))
+    if not evidence.any():  # a model that shows none
+        return total, number
+    for i, k in zip(*np.nonzero(cells(gold, said)[2]), strict=True):
+        _, start, end = examples[i].labels[taxonomy.keys[k]]
+        if start < 0:
+            continue
+        first, last = (int(place) for place in evidence[i, k])
+        shared = max(0, min(end, last) - max(start, first))
+        total[i] += 2 * shared / (end - start + last - first)
+        number[i] += 1
+    return total, number
+
+
+def _resampled(tables: Mapping[str, Array], samples: int, seed: int) -> dict[str, Array]:
+    """Sums over the texts: row 0 over all of them, the others over as many drawn with replacement."""
+    size = len(next(iter(tables.values())))
+    rng = np.random.default_rng(seed)
+    flat = {name: table.reshape(size, int(np.prod(table.shape[1:]))).astype(float) for name, table in tables.items()}
+    rows = {name: [table.sum(0, keepdims=True)] for name, table in flat.items()}
+    for start in range(0, samples, 100):
+        draws = rng.multinomial(size, np.full(size, 1 / size), min(100, samples - start)).astype(float)
+        for name, table in flat.items():
+            rows[name].append(draws @ table)
+    return {name: np.concatenate(parts).reshape(-1, *tables[name].shape[1:]) for name, parts in rows.items()}
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
+
+
+def _rates(**values: Array) -> dict[str, dict[str, float]]:
+    """Value and interval of each rate whose value is defined; resamples in which it is not do not count."""
+    report = {}
+    for name, row in values.items():
+        if np.isnan(row[0]):
+            continue
+        draws = row[1:][~np.isnan(row[1:])]
+        low, high = np.quantile(draws, [0.025, 0.975]) if len(draws) else (row[0], row[0])
+        report[name] = {"value": _round(row[0]), "low": _round(low), "high": _round(high)}
+    return report
+
+
+def _f1(gold: Array, called: Array, found: Array) -> dict[str, dict[str, float]]:
+    return _rates(precision=_ratio(found, called), recall=_ratio(found, gold), f1=_ratio(2 * found, gold + called))
+
+
+def _mentions(gold: Array, called: Array, found: Array, joint: Array) -> dict[str, Any]:
+    counts = {"support": int(gold[0]), "called": int(called[0])}
+    return {**counts, "mention": _f1(gold, called, found), "joint": _f1(gold, called, joint)}
+
+
+def _micro(sums: Mapping[str, Array], chosen: Sequence[int], taxonomy: Taxonomy) -> dict[str, Any]:
+    """Rates over the chosen dimensions' mentions together, and the mean of their joint F1 over those with enough."""
+    gold, called, found, joint = (sums[name][:, chosen] for name in ("gold", "called", "found", "joint"))
+    report = _mentions(*(table.sum(1) for table in (gold, called, found, joint)))
+    enough = np.flatnonzero(gold[0] >= MACRO_MENTIONS)
+    if len(enough):
+        mean = _ratio(2 * joint, gold + called)[:, enough].mean(1)
+        keys = [taxonomy.keys[chosen[k]] for k in enough]
+        report["macro_joint"] = {**_rates(f1=mean)["f1"], "dimensions": keys, "least_mentions": MACRO_MENTIONS}
+    return report
+
+
+def _classes(confusion: Array, labels: Sequence[str]) -> dict[str, Any]:
+    """Accuracy, macro-F1 over the classes that occur, and the confusion (rows are truth) of summed tables."""
+    right = np.diagonal(confusion[:, :, :-1], axis1=1, axis2=2)
+    total = confusion.sum(2) + confusion[:, :, :-1].sum(1)
+    scores = _ratio(2 * right, total)
+    macro = _ratio(np.where(np.isnan(scores), 0, scores).sum(1), (total > 0).sum(1))
+    return {
+        "texts": int(confusion[0].sum()),
+        **_rates(accuracy=_ratio(right.sum(1), confusion.sum((1, 2))), macro_f1=macro),
+        "labels": list(labels),
+        "confusion": confusion[0, :, :-1].astype(int).tolist(),
+        "unread": int(confusion[0, :, -1].sum()),
+    }
+
+
+def _calibration(gold: Predictions, said: Predictions, sure: Mapping[str, Array]) -> dict[str, Any]:
+    """Calibration of the labels that were given and judged."""
+    _, called, _, agreed = cells(gold, said)
+    pairs = {"dimensions": (sure["dimensions"][called], agreed[called])}
+    for name in ("overall", "intent", "escalation"):
+        truth, label = getattr(gold, name), getattr(said, name)
+        known = (truth != UNKNOWN) & (label != UNKNOWN)
+        pairs[name] = (sure[name][known], (truth == label)[known])
+    heads = {name: calibration_error(*pair) for name, pair in pairs.items() if len(pair[0])}
+    return {"estimator": ECE_SOURCE, **heads}
+
+
+def _mistakes(
+    gold: Predictions, answers: Answers, examples: Sequence[Example], taxonomy: Taxonomy, show_texts: bool
+) -> list[dict[str, Any]]:
+    """The wrong labels of which the model is surest. A mention that it did not see is no label it gave."""
+    said, sure = answers.said, answers.sure
+    found: list[tuple[float, int, str, str, str]] = []
+    _, called, _, agreed = cells(gold, said)
+    for i, k in zip(*np.nonzero(called & ~agreed), strict=True):
+        truth = taxonomy.sentiments[gold.polarity[i, k]] if gold.mention[i, k] == 1 else NONE
+        found.append((sure["dimensions"][i, k], i, taxonomy.keys[k], taxonomy.sentiments[said.polarity[i, k]], truth))
+    names: dict[str, Sequence[str]] = {
+        "overall": taxonomy.overall, "intent": taxonomy.intents, "escalation": ("false", "true"),
+    }  # fmt: skip
+    for head, labels in names.items():
+        truths, guesses = getattr(gold, head), getattr(said, head)
+        for i in np.flatnonzero((truths != UNKNOWN) & (guesses != UNKNOWN) & (truths != guesses)):
+            found.append((sure[head][i], i, head, labels[guesses[i]], labels[truths[i]]))
+    found.sort(key=lambda mistake: (-mistake[0], mistake[1], mistake[2]))
+    return [
+        {"id": text_id(examples[i]), "head": head, "said": label, "gold": truth, "confidence": _round(confidence)}
+        | ({"text": examples[i].text} if show_texts else {})
+        for confidence, i, head, label, truth in found[:SHOWN_MISTAKES]
+    ]
+
+
+def text_id(example: Example) -> str:
+    """The text's own id, or the sha256 of the text."""
+    return example.id or hashlib.sha256(example.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+RULES = {
+    "packaged": "the checkpoint's own thresholds and temperatures",
+    "cross-fitted": "thresholds and temperatures refitted for each of five folds without its texts "
+    "(whole near-duplicate groups)",
+}
+
+
+def write_report(report: Report, taxonomy: Taxonomy, file: TextIO, heading: Iterable[tuple[str, str]] = ()) -> None:
+    """Prints a report as tables. `heading`: facts to begin with, such as the checkpoint's name."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=file, width=None if file.isatty() else 120, markup=False, highlight=False, soft_wrap=False)
+
+    def table(title: str, *columns: str, rows: Iterable[Sequence[str]]) -> None:
+        shown = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        for number, column in enumerate(columns):
+            shown.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
+        for row in rows:
+            shown.add_row(*row)
+        console.print()
+        console.print(shown)
+
+    facts = [
+        *heading,
+        ("texts", f"{report['texts']:,}" + (f", {report['unread']} not read" if report["unread"] else "")),
+    ]
+    if "rules" in report:
+        facts.append(("rules", RULES[report["rules"]]))
+    for name, fact in facts:
+        console.print(f"{name}: {fact}")
+    console.print("In brackets: 95% intervals, bootstrap over texts.")
+
+    columns = ("mentions", "called", "precision", "recall", "mention F1", "joint precision", "joint recall", "joint F1")
+    names = {"service": "service dimensions", "all": "all dimensions"}
+    if "dimensions" in report:
+        rows = [(name, report[key]) for key, name in names.items() if key in report]
+        rows += [(f"{key} ({taxonomy[key].zh})", entry) for key, entry in report["dimensions"].items()]
+        table("Dimensions", "", *columns, rows=[(name, *_cells(entry)) for name, entry in rows])
+        for key, name in names.items():
+            if "macro_joint" in report.get(key, {}):
+                macro = report[key]["macro_joint"]
+                console.print(
+                    f"mean joint F1 of the {len(macro['dimensions'])} {name} with at least {macro['least_mentions']} "
+                    f"mentions: {_shown(macro)}"
+                )
+    for head in ("overall", "intent"):
+        if head in report:
+            entry = report[head]
+            table(
+                f"{head.capitalize()}: accuracy {_shown(entry['accuracy'])}, macro-F1 {_shown(entry['macro_f1'])}",
+                "truth \\ said", *entry["labels"],
+                rows=[
+                    (label, *(f"{n:,}" for n in row))
+                    for label, row in zip(entry["labels"], entry["confusion"], strict=True)
+                ],
+            )  # fmt: skip
+    if "escalation" in report:
+        entry = report["escalation"]
+        table(
+            "Escalation", "", "texts", "called", "precision", "recall", "F1",
+            rows=[("should be", f"{entry['support']:,} of {entry['texts']:,}"[:24], *_cells(entry)[1:2],
+                   *(_shown(entry.get(name)) for name in ("precision", "recall", "f1")))],
+        )  # fmt: skip
+    heads = {name: entry for name, entry in report["calibration"].items() if name != "estimator"}
+    if heads:
+        table(
+            "Calibration of the labels given", "", "labels", "mean confidence", "share right", "ECE", "RMS", "ECE, biased",
+            rows=[
+                (name, f"{entry['labels']:,}", *(f"{entry[key]:.3f}" for key in ("confidence", "accuracy", "ece", "rms", "plain")))
+                for name, entry in heads.items()
+            ],
+        )  # fmt: skip
+        console.print(f"{BINS} {report['calibration']['estimator']}.")
+    console.print()
+    if "risk_coverage" in report:
+        entry = report["risk_coverage"]
+        console.print(
+            f"Least certain {entry['share']:.0%} by overall ({entry['texts']} texts): {entry['errors_caught']} of "
+            f"{entry['errors']} overall errors, {_shown(entry.get('caught'))}; accuracy of the rest "
+            f"{_shown(entry.get('accuracy_of_the_rest'))}"
+        )
+    if "evidence" in report:
+        entry = report["evidence"]
+        console.print(
+            f"Evidence: character F1 with the labelled span {_shown(entry['f1'])} over {entry['mentions']:,} found mentions"
+        )
+    if report["mistakes"]:
+        quoted = "text" in report["mistakes"][0]
+        table(
+            "Surest mistakes", "id", "head", "said", "truth", "confidence", *(["text"] if quoted else []),
+            rows=[
+                (m["id"], m["head"], m["said"], m["gold"], f"{m['confidence']:.3f}", *([m["text"]] if quoted else []))
+                for m in report["mistakes"]
+            ],
+        )  # fmt: skip
+
+
+def _cells(entry: Mapping[str, Any]) -> list[str]:
+    rates = [entry.get(kind, {}).get(name) for kind in ("mention", "joint") for name in ("precision", "recall", "f1")]
+    return [f"{entry['support']:,}", f"{entry['called']:,}", *map(_shown, rates)]
+
+
+def _shown(rate: Mapping[str, float] | None) -> str:
+    """`.753 [.71–.79]`, or a dash."""
+    if rate is None:
+        return "-"
+    return f"{rate['value']:.3f} [{rate['low']:.2f}–{rate['high']:.2f}]"
