@@ -8,30 +8,37 @@ import os
 import random
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from sentiment.taxonomy import Taxonomy, taxonomy_from_dict
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+    from training.dataset import Example
     from training.model import CinesentModel
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub
+os.environ["HF_HUB_OFFLINE"] = os.environ["TQDM_DISABLE"] = "1"  # before anything imports huggingface_hub
+
+settings.register_profile("cinesent", deadline=None)  # a busy machine is no fault
+settings.load_profile("cinesent")
 
 # Our own sentences; texts for the tests are drawn from them.
 PHRASES = (
-    "座椅太硬，坐得腰疼", "空调开得太冷，冻得发抖", "音响震撼，画面清晰", "银幕上有一块污渍", "前台小姐姐很热情",
-    "排队检票等了二十分钟", "爆米花又贵又不脆", "停车免费两小时，很方便", "厕所味道很大，地上都是水", "旁边的人一直打电话，没人管",
-    "退票要扣一半手续费", "会员卡余额突然没了", "电影本身很好看，哭湿了两包纸巾", "剧情拖沓，看得想睡", "票价比隔壁贵一倍",
-    "离地铁口走路五分钟", "出口的灯坏了，老人差点摔倒", "找经理反映也没人理", "取票机是坏的，耽误了开场", "3D眼镜模糊，戴着头晕",
-    "环境干净，下次还来", "希望增加晚上的场次", "请问学生票怎么买", "要求退款，否则投诉到消协", "一般般吧，没什么感觉",
-    "IMAX厅果然不一样", "可乐没有气，热狗是凉的", "沙发座很舒服，可以躺着看", "开场前广告放了十五分钟", "工作人员态度恶劣，爱理不理",
+    "座椅太硬，坐得腰疼", "空调开得太冷，冻得发抖", "音响震撼，画面清晰", "银幕上有一块污渍",
+    "前台小姐姐很热情", "排队检票等了二十分钟", "爆米花又贵又不脆", "停车免费两小时，很方便",
+    "厕所味道很大，地上都是水", "旁边的人一直打电话，没人管", "退票要扣一半手续费", "会员卡余额突然没了",
+    "电影本身很好看，哭湿了两包纸巾", "剧情拖沓，看得想睡", "票价比隔壁贵一倍", "离地铁口走路五分钟",
+    "出口的灯坏了，老人差点摔倒", "找经理反映也没人理", "取票机是坏的，耽误了开场", "3D眼镜模糊，戴着头晕",
+    "环境干净，下次还来", "希望增加晚上的场次", "请问学生票怎么买", "要求退款，否则投诉到消协",
+    "一般般吧，没什么感觉", "IMAX厅果然不一样", "可乐没有气，热狗是凉的", "沙发座很舒服，可以躺着看",
+    "开场前广告放了十五分钟", "工作人员态度恶劣，爱理不理",
 )  # fmt: skip
 ENDS = ("。", "！", "，", "～", "？", "……", "😊", "\n", "；")
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
@@ -95,7 +102,9 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
     counts = Counter(p[i : i + n] for p in PHRASES for n in (1, 2, 3) for i in range(len(p) - n + 1))
     single = {piece: 1 + counts[piece] for piece in ("▁", *"。！，～？…😊；", *counts) if len(piece) == 1}
-    longer = sorted((piece for piece in counts if len(piece) > 1), key=lambda piece: (-counts[piece] * len(piece), piece))
+    longer = sorted(
+        (piece for piece in counts if len(piece) > 1), key=lambda piece: (-counts[piece] * len(piece), piece)
+    )
     pieces = {**single, **{piece: 3 * counts[piece] for piece in longer[: 500 - len(SPECIAL) - len(single)]}}
     total = sum(pieces.values())
     vocabulary = [(token, 0.0) for token in SPECIAL] + [(p, math.log(n / total)) for p, n in pieces.items()]
@@ -110,32 +119,48 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     )  # fmt: skip
 
 
-def tiny_model(tokenizer: PreTrainedTokenizerFast, taxonomy: Taxonomy, seed: int = 3) -> CinesentModel:
-    """Two layers, hidden size 32, at random; heads scaled and centred so that texts differ in all their labels."""
-    import torch
-    from transformers import BertConfig, BertModel
+@pytest.fixture(scope="session")
+def make_encoder() -> Callable[..., PreTrainedModel]:
+    """Builds a BERT of two layers and 32 hidden units, at random, for a tokeniser."""
 
-    from training.model import build_model
+    def make(tokenizer: PreTrainedTokenizerFast, *, seed: int = 3, **options: Any) -> PreTrainedModel:
+        import torch
+        from transformers import BertConfig, BertModel
 
-    torch.manual_seed(seed)
-    encoder = BertModel(
-        BertConfig(
-            vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-            intermediate_size=128, max_position_embeddings=66, initializer_range=0.2, pad_token_id=tokenizer.pad_token_id,
-        ),
-        add_pooling_layer=False,
-    )  # fmt: skip
-    model = build_model(encoder, taxonomy, max_tokens=64)
-    with torch.no_grad():
-        for parameter in model.head_parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.3)
-        output = model.eval()(**tokenizer(list(PHRASES), padding=True, return_tensors="pt", return_token_type_ids=False))
-        model.mention_bias -= output.mention.mean(0) + 1.0
-        model.polarity.bias -= output.polarity.mean((0, 1))
-        for name in ("overall", "intent", "escalation"):
-            getattr(model, name).bias -= getattr(output, name).mean(0)
-    return model
+        torch.set_num_threads(1)  # more cost more than they bring at this size
+        torch.manual_seed(seed)
+        sizes = {
+            "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128,
+            "max_position_embeddings": 66, "pad_token_id": tokenizer.pad_token_id, "vocab_size": len(tokenizer),
+        }  # fmt: skip
+        return BertModel(BertConfig(**{**sizes, **options}), add_pooling_layer=False)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def loud_model(make_encoder: Callable[..., PreTrainedModel]) -> Callable[..., CinesentModel]:
+    """Builds a random model whose heads are scaled and centred so that `PHRASES` differ in all their labels."""
+
+    def make(tokenizer: PreTrainedTokenizerFast, taxonomy: Taxonomy, seed: int = 3) -> CinesentModel:
+        import torch
+
+        from training.model import build_model
+
+        model = build_model(make_encoder(tokenizer, seed=seed, initializer_range=0.2), taxonomy, max_tokens=64)
+        with torch.no_grad():
+            for parameter in model.head_parameters():
+                if parameter.ndim > 1:
+                    parameter.normal_(std=0.3)
+            batch = tokenizer(list(PHRASES), padding=True, return_tensors="pt", return_token_type_ids=False)
+            output = model.eval()(**batch)
+            model.mention_bias -= output.mention.mean(0) + 1.0
+            model.polarity.bias -= output.polarity.mean((0, 1))
+            for name in ("overall", "intent", "escalation"):
+                getattr(model, name).bias -= getattr(output, name).mean(0)
+        return model
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -147,37 +172,56 @@ def taxonomy() -> Taxonomy:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: PreTrainedTokenizerFast, taxonomy: Taxonomy) -> TinyRun:
+def tiny_run(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_tokenizer: PreTrainedTokenizerFast,
+    loud_model: Callable[..., CinesentModel],
+    taxonomy: Taxonomy,
+) -> TinyRun:
     """The PyTorch side of `tiny_checkpoint`."""
     folder = tmp_path_factory.mktemp("tiny") / "run"
-    model = tiny_model(tiny_tokenizer, taxonomy)
+    model = loud_model(tiny_tokenizer, taxonomy)
     model.save_pretrained(folder)
     tiny_tokenizer.save_pretrained(folder)
     return TinyRun(folder, model, tiny_tokenizer)
 
 
-def package(run: TinyRun, folder: Path, thresholds: dict[str, float], uncertain: dict[str, float] | None = None) -> Path:
+@pytest.fixture(scope="session")
+def package() -> Callable[..., Path]:
     """Packs a model as `training.export.export` does, with the decision rules given instead of fitted ones."""
-    import onnx
 
-    from training.calibrate import Calibration
-    from training.export import _config, _write_config, quantise, write_onnx
+    def pack(
+        model: CinesentModel,
+        tokenizer: PreTrainedTokenizerFast,
+        folder: Path,
+        thresholds: dict[str, float],
+        uncertain: dict[str, float] | None = None,
+    ) -> Path:
+        import onnx
 
-    folder.mkdir(parents=True)
-    write_onnx(run.model, folder / "float32.onnx")
-    onnx.save(quantise(onnx.load(str(folder / "float32.onnx"))), str(folder / "model.onnx"))
-    (folder / "float32.onnx").unlink()
-    run.tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
-    _write_config(folder, _config(run.model, run.tokenizer, "tiny", {}), Calibration({}, thresholds, uncertain or {}))
-    return folder
+        from training.calibrate import Calibration
+        from training.export import _config, _write_config, quantise, write_onnx
+
+        folder.mkdir(parents=True)
+        write_onnx(model, folder / "float32.onnx")
+        onnx.save(quantise(onnx.load(str(folder / "float32.onnx"))), str(folder / "model.onnx"))
+        (folder / "float32.onnx").unlink()
+        tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+        _write_config(folder, _config(model, tokenizer, "tiny", {}), Calibration({}, thresholds, uncertain or {}))
+        return folder
+
+    return pack
 
 
 @pytest.fixture(scope="session")
-def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_run: TinyRun, taxonomy: Taxonomy) -> Path:
+def tiny_checkpoint(
+    tmp_path_factory: pytest.TempPathFactory, tiny_run: TinyRun, taxonomy: Taxonomy, package: Callable[..., Path]
+) -> Path:
     """A packaged checkpoint over the packaged taxonomy that calls something in most texts; nobody has trained it."""
     thresholds = {**dict.fromkeys(taxonomy.keys, 0.6), "escalation": 0.5}
     bounds = {"overall": 0.5, "intent": 0.4, "mention": 0.3, "escalation": 0.05}
-    return package(tiny_run, tmp_path_factory.mktemp("packed") / "tiny", thresholds, bounds)
+    folder = tmp_path_factory.mktemp("packed") / "tiny"
+    return package(tiny_run.model, tiny_run.tokenizer, folder, thresholds, bounds)
 
 
 @pytest.fixture(scope="session")
@@ -192,3 +236,95 @@ def own_taxonomy() -> Taxonomy:
             "intents": ["praise", "defect", "question"],
         }
     )
+
+
+BAKERY = {
+    "bread": ("面包很香", "面包一般", "面包发酸"),
+    "counter": ("店员热情", "店员话不多", "店员冷淡"),
+    "opening_hours": ("开门很早", "八点开门", "关门太早"),
+    "cost": ("价钱公道", "价钱和去年一样", "价钱太贵"),
+    "queue": ("不用排队", "排队十分钟", "排队很久"),
+}
+STREETS = ("东门", "西街", "南桥", "北路", "中山公园", "老城", "河边", "学校旁", "车站", "新村")
+
+
+@pytest.fixture(scope="session")
+def own_examples(own_taxonomy: Taxonomy) -> Callable[[int, int], list[Example]]:
+    """(count, seed) → fully labelled texts about bakeries; what decides a label is always in the words."""
+
+    def make(count: int, seed: int) -> list[Example]:
+        from training.dataset import parse_record
+
+        rng = random.Random(seed)
+        records = []
+        for number in range(count):
+            parts, labels = [], []
+            for key in rng.sample(sorted(BAKERY), rng.randint(1, 3)):
+                choice = rng.randrange(3)
+                parts.append(BAKERY[key][choice])
+                sentiment = ("positive", "neutral", "negative")[choice]
+                labels.append({"dimension": key, "sentiment": sentiment, "evidence": BAKERY[key][choice]})
+            score = sum({"positive": 1, "neutral": 0, "negative": -1}[label["sentiment"]] for label in labels)
+            overall = "positive" if score > 0 else "negative" if score < 0 else "neutral"
+            asks, threatens = rng.random() < 0.2, rng.random() < 0.2
+            text = f"{rng.choice(STREETS)}{rng.randint(2, 99)}号：{'，'.join(parts)}{'，请问' if asks else ''}"
+            intent = "question" if asks else "defect" if score < 0 else "praise"
+            records.append(
+                {
+                    "text": f"{text}{'，要投诉' if threatens else ''}。", "labels": labels, "overall": overall,
+                    "intent": intent, "escalation": threatens, "rating": 3 + max(-2, min(2, score)), "id": number,
+                }
+            )  # fmt: skip
+        return [parse_record(record, own_taxonomy, f"example {i}") for i, record in enumerate(records)]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def wordpiece() -> PreTrainedTokenizerFast:
+    """A WordPiece tokeniser of single characters that frames texts as `[CLS] … [SEP]`, as Chinese BERTs have it."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    words = "".join(word for entry in BAKERY.values() for word in entry) + "".join(STREETS) + "号请问要投诉：，。"
+    pieces = [*special, *sorted({*words, *"0123456789"}), *(f"##{digit}" for digit in range(10))]
+    tokenizer = Tokenizer(models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
+        mask_token="[MASK]", model_max_length=66,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def own_run(
+    tmp_path_factory: pytest.TempPathFactory,
+    wordpiece: PreTrainedTokenizerFast,
+    make_encoder: Callable[..., PreTrainedModel],
+    own_taxonomy: Taxonomy,
+    own_examples: Callable[[int, int], list[Example]],
+) -> TinyRun:
+    """A model that `fine_tune` has taught the bakery's dimensions well."""
+    from training.model import build_model
+    from training.train import Recipe, fine_tune
+
+    folder = tmp_path_factory.mktemp("own") / "run"
+    model = build_model(make_encoder(wordpiece, initializer_range=0.1), own_taxonomy, max_tokens=64)
+    recipe = Recipe(epochs=14, learning_rate=3e-3, head_factor=2, batch_size=16, patience=14, max_tokens=64)
+    fine_tune(model, wordpiece, own_examples(300, 0), folder, recipe)
+    return TinyRun(folder, model.eval(), wordpiece)
+
+
+@pytest.fixture(scope="session")
+def own_checkpoint(own_run: TinyRun, own_examples: Callable[[int, int], list[Example]]) -> Path:
+    """`own_run`, exported with rules fitted on development texts."""
+    from training.export import export
+
+    return export(
+        own_run.model, own_run.tokenizer, own_run.folder.parent / "packed", {"dev": own_examples(60, 1)}
+    ).folder

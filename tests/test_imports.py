@@ -6,7 +6,6 @@ import ast
 import subprocess
 import sys
 import textwrap
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +84,7 @@ def test_no_package_imports_tests_or_benchmarks() -> None:
 
 @pytest.mark.parametrize("package", ["sentiment", "serve", "training"])
 def test_what_is_imported_is_declared(package: str) -> None:
+    tomllib = pytest.importorskip("tomllib")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     own = {"sentiment": [], "serve": extras["serve"], "training": extras["train"]}[package]

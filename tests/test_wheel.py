@@ -32,7 +32,12 @@ EXTRA = ("torch", "transformers", "datasets", "sklearn", "fastapi", "uvicorn", "
 
 def _run(command: list[str | Path], **options: object) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, encoding="utf-8", timeout=170, **options  # type: ignore[call-overload]
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=170,
+        **options,  # type: ignore[call-overload]
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done
@@ -82,7 +87,7 @@ def _distributions(requirements: list[str]) -> dict[str, importlib.metadata.Dist
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of a fresh environment: the wheel, and what its metadata requires, taken from this environment."""
+    """The interpreter of a fresh environment: the wheel, and what its metadata requires, taken from this one."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False)
     windows = os.name == "nt"
@@ -124,9 +129,8 @@ def test_the_wheel_holds_what_it_needs_and_no_more(built: Path, wheel: Path) -> 
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         packed = {name.partition("/")[2] for name in archive.getnames()}
-    for name in ("README.md", "README.zh.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "NOTICE", "constraints.txt"):
-        assert name in packed
-    assert {"data/samples/reviews.csv", "tests/test_wheel.py", "tests/serve/conftest.py"} <= packed
+    assert {"README.md", "README.zh.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "NOTICE"} <= packed
+    assert {"constraints.txt", "data/samples/reviews.csv", "tests/test_wheel.py", "tests/serve/conftest.py"} <= packed
 
 
 def test_a_base_installation_scores_the_sample(python: Path, tmp_path: Path) -> None:

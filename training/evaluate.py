@@ -39,7 +39,8 @@ SHOWN_MISTAKES = 20
 NONE = "none"
 ECE_SOURCE = (
     "equal-mass bins (Roelofs et al. 2022, Mitigating Bias in Calibration Error Estimation); ece: l1, bias removed by "
-    "the normal approximation, rms: l2, debiased as in Definition 5.2 (Kumar et al. 2019, Verified Uncertainty Calibration)"
+    "the normal approximation, rms: l2, debiased as in Definition 5.2 (Kumar et al. 2019, Verified Uncertainty "
+    "Calibration)"
 )
 
 
@@ -51,7 +52,7 @@ class EvaluationError(ValueError):
 class Answers:
     """What rules make of scores: the labels, and how sure the model is of each.
 
-    `sure`: `dimensions` [N, K] (mention × sentiment), `overall`, `intent` and `escalation` [N], each of the label given.
+    `sure`: `dimensions` [N, K] (mention × sentiment), `overall`, `intent`, `escalation` [N], each of the label given.
     """
 
     said: Predictions
@@ -179,12 +180,16 @@ def evaluate_sets(
     sets: Mapping[str, Sequence[Example]],
     taxonomy: Taxonomy,
     rules: Calibration | None = None,
+    named: str = "packaged",
     **options: Any,
 ) -> dict[str, Report]:
     """A report for each set; `scores` holds the sets' texts one after another.
 
     Without `rules` they are cross-fitted over all sets together, as a checkpoint's own are fitted: five folds of whole
-    near-duplicate groups, each decided by rules from the other four. `options` go to `evaluate`.
+    near-duplicate groups, each decided by rules from the other four.
+
+    Args:
+        named: where `rules` come from, a key of `RULES`. `options` go to `evaluate`.
     """
     examples = [example for part in sets.values() for example in part]
     gold = gold_labels(examples, taxonomy)
@@ -194,7 +199,7 @@ def evaluate_sets(
         rows = np.arange(start, start + len(part))
         start += len(part)
         report = evaluate(scores, gold, examples, taxonomy, used, rows=rows, **options)
-        reports[name] = report | {"rules": "packaged" if rules is not None else "cross-fitted"}
+        reports[name] = report | {"rules": named if rules is not None else "cross-fitted"}
     return reports
 
 
@@ -260,10 +265,10 @@ def evaluate_checkpoint(
 def calibration_error(confidence: Array, right: Array, bins: int = BINS) -> dict[str, Any]:
     """How far confidence is from the share of right labels, over bins of equal numbers of labels.
 
-    With few labels a bin's share of right ones strays by chance, which alone looks like an error: `plain` contains
-    that bias, `ece` and `rms` do not. Sources: see `ECE_SOURCE`. `ece`, the usual one (l1), loses the bias that a normal
-    error of the observed shares adds, in closed form rather than by resampling; `rms` is the root of the unbiased
-    estimate of the squared error.
+    With few labels a bin's share of right ones strays by chance, which alone looks like an error: `plain` is the
+    usual l1 error with that bias; `ece` is it less the bias that a normal error of the observed shares adds (in closed
+    form rather than by resampling), of which some remains; `rms` is the root of the unbiased squared error. Sources:
+    see `ECE_SOURCE`.
     """
     order = np.argsort(confidence, kind="stable")
     parts = np.array_split(order, max(1, min(bins, len(order) // 2)))
@@ -336,7 +341,7 @@ def _least_certain(gold: Predictions, said: Predictions, sure: Array) -> tuple[A
 def _overlaps(
     gold: Predictions, said: Predictions, evidence: Array, examples: Sequence[Example], taxonomy: Taxonomy
 ) -> tuple[Array, Array]:
-    """[N] each: summed character F1 of evidence and gold span over the found mentions with a gold span; their number."""
+    """[N] each: summed character F1 of evidence and gold span over found mentions with a gold span; their number."""
     total, number = np.zeros(len(examples)), np.zeros(len(examples))
     if not evidence.any():  # a model that shows none
         return total, number
@@ -396,7 +401,7 @@ def _micro(sums: Mapping[str, Array], chosen: Sequence[int], taxonomy: Taxonomy)
     enough = np.flatnonzero(gold[0] >= MACRO_MENTIONS)
     if len(enough):
         mean = _ratio(2 * joint, gold + called)[:, enough].mean(1)
-        keys = [taxonomy.keys[chosen[k]] for k in enough]
+        keys = [taxonomy.keys[chosen[int(k)]] for k in enough]
         report["macro_joint"] = {**_rates(f1=mean)["f1"], "dimensions": keys, "least_mentions": MACRO_MENTIONS}
     return report
 
@@ -433,7 +438,7 @@ def _mistakes(
 ) -> list[dict[str, Any]]:
     """The wrong labels of which the model is surest. A mention that it did not see is no label it gave."""
     said, sure = answers.said, answers.sure
-    found: list[tuple[float, int, str, str, str]] = []
+    found: list[tuple[float, int, str, str, str]] = []  # confidence, text, head, label, truth
     _, called, _, agreed = cells(gold, said)
     for i, k in zip(*np.nonzero(called & ~agreed), strict=True):
         truth = taxonomy.sentiments[gold.polarity[i, k]] if gold.mention[i, k] == 1 else NONE
@@ -443,7 +448,7 @@ def _mistakes(
     }  # fmt: skip
     for head, labels in names.items():
         truths, guesses = getattr(gold, head), getattr(said, head)
-        for i in np.flatnonzero((truths != UNKNOWN) & (guesses != UNKNOWN) & (truths != guesses)):
+        for i in map(int, np.flatnonzero((truths != UNKNOWN) & (guesses != UNKNOWN) & (truths != guesses))):
             found.append((sure[head][i], i, head, labels[guesses[i]], labels[truths[i]]))
     found.sort(key=lambda mistake: (-mistake[0], mistake[1], mistake[2]))
     return [
@@ -458,10 +463,13 @@ def text_id(example: Example) -> str:
     return example.id or hashlib.sha256(example.text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+FIGURES = ("precision", "recall", "f1")
 RULES = {
     "packaged": "the checkpoint's own thresholds and temperatures",
     "cross-fitted": "thresholds and temperatures refitted for each of five folds without its texts "
     "(whole near-duplicate groups)",
+    "development": "thresholds and temperatures fitted on the development texts",
+    "training": "thresholds and temperatures from cross-validation on the training texts",
 }
 
 
@@ -473,12 +481,13 @@ def write_report(report: Report, taxonomy: Taxonomy, file: TextIO, heading: Iter
     console = Console(file=file, width=None if file.isatty() else 120, markup=False, highlight=False, soft_wrap=False)
 
     def table(title: str, *columns: str, rows: Iterable[Sequence[str]]) -> None:
-        shown = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        shown = Table(box=None, pad_edge=False)
         for number, column in enumerate(columns):
             shown.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
         for row in rows:
             shown.add_row(*row)
         console.print()
+        console.print(title, style="bold")
         console.print(shown)
 
     facts = [
@@ -491,25 +500,31 @@ def write_report(report: Report, taxonomy: Taxonomy, file: TextIO, heading: Iter
         console.print(f"{name}: {fact}")
     console.print("In brackets: 95% intervals, bootstrap over texts.")
 
-    columns = ("mentions", "called", "precision", "recall", "mention F1", "joint precision", "joint recall", "joint F1")
     names = {"service": "service dimensions", "all": "all dimensions"}
     if "dimensions" in report:
-        rows = [(name, report[key]) for key, name in names.items() if key in report]
-        rows += [(f"{key} ({taxonomy[key].zh})", entry) for key, entry in report["dimensions"].items()]
-        table("Dimensions", "", *columns, rows=[(name, *_cells(entry)) for name, entry in rows])
+        entries = [(name, report[key]) for key, name in names.items() if key in report]
+        entries += [(f"{key} ({taxonomy[key].zh})", entry) for key, entry in report["dimensions"].items()]
+        for kind, title in (("mention", "Mentions"), ("joint", "Joint: mentions with their sentiment")):
+            table(
+                title, "", "mentions", "called", *FIGURES,
+                rows=[
+                    (name, f"{entry['support']:,}", f"{entry['called']:,}", *_row(entry[kind]))
+                    for name, entry in entries
+                ],
+            )  # fmt: skip
         for key, name in names.items():
             if "macro_joint" in report.get(key, {}):
                 macro = report[key]["macro_joint"]
                 console.print(
-                    f"mean joint F1 of the {len(macro['dimensions'])} {name} with at least {macro['least_mentions']} "
-                    f"mentions: {_shown(macro)}"
+                    f"Mean joint f1 over {name} with at least {macro['least_mentions']} mentions "
+                    f"({len(macro['dimensions'])}): {_shown(macro)}"
                 )
     for head in ("overall", "intent"):
         if head in report:
             entry = report[head]
             table(
                 f"{head.capitalize()}: accuracy {_shown(entry['accuracy'])}, macro-F1 {_shown(entry['macro_f1'])}",
-                "truth \\ said", *entry["labels"],
+                "truth, then said", *entry["labels"],
                 rows=[
                     (label, *(f"{n:,}" for n in row))
                     for label, row in zip(entry["labels"], entry["confusion"], strict=True)
@@ -518,16 +533,17 @@ def write_report(report: Report, taxonomy: Taxonomy, file: TextIO, heading: Iter
     if "escalation" in report:
         entry = report["escalation"]
         table(
-            "Escalation", "", "texts", "called", "precision", "recall", "F1",
-            rows=[("should be", f"{entry['support']:,} of {entry['texts']:,}"[:24], *_cells(entry)[1:2],
-                   *(_shown(entry.get(name)) for name in ("precision", "recall", "f1")))],
+            "Escalation", "", "texts", "should be", "called", *FIGURES,
+            rows=[("escalation", *(f"{entry[name]:,}" for name in ("texts", "support", "called")),
+                   *_row(entry))],
         )  # fmt: skip
     heads = {name: entry for name, entry in report["calibration"].items() if name != "estimator"}
     if heads:
+        shown = ("confidence", "accuracy", "ece", "rms", "plain")
         table(
-            "Calibration of the labels given", "", "labels", "mean confidence", "share right", "ECE", "RMS", "ECE, biased",
+            "Calibration of the labels given", "", "labels", "mean confidence", "share right", "ECE", "RMS", "biased",
             rows=[
-                (name, f"{entry['labels']:,}", *(f"{entry[key]:.3f}" for key in ("confidence", "accuracy", "ece", "rms", "plain")))
+                (name, f"{entry['labels']:,}", *(f"{entry[key]:.3f}" for key in shown))
                 for name, entry in heads.items()
             ],
         )  # fmt: skip
@@ -543,7 +559,8 @@ def write_report(report: Report, taxonomy: Taxonomy, file: TextIO, heading: Iter
     if "evidence" in report:
         entry = report["evidence"]
         console.print(
-            f"Evidence: character F1 with the labelled span {_shown(entry['f1'])} over {entry['mentions']:,} found mentions"
+            f"Evidence: character F1 with the labelled span {_shown(entry['f1'])} over {entry['mentions']:,} found "
+            "mentions"
         )
     if report["mistakes"]:
         quoted = "text" in report["mistakes"][0]
@@ -556,9 +573,8 @@ def write_report(report: Report, taxonomy: Taxonomy, file: TextIO, heading: Iter
         )  # fmt: skip
 
 
-def _cells(entry: Mapping[str, Any]) -> list[str]:
-    rates = [entry.get(kind, {}).get(name) for kind in ("mention", "joint") for name in ("precision", "recall", "f1")]
-    return [f"{entry['support']:,}", f"{entry['called']:,}", *map(_shown, rates)]
+def _row(entry: Mapping[str, Any]) -> list[str]:
+    return [_shown(entry.get(figure)) for figure in FIGURES]
 
 
 def _shown(rate: Mapping[str, float] | None) -> str:

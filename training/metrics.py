@@ -118,9 +118,12 @@ def bootstrap(
         for name, value in rates(dict(zip(names, sums, strict=True))).items():
             draws.setdefault(name, []).append(value)
     point = rates(dict(zip(names, matrix.sum(0), strict=True)))
-    return {
-        name: (value, *(float(q) for q in np.quantile(draws[name], [0.025, 0.975]))) for name, value in point.items()
-    }
+    return {name: (value, *_interval(draws[name])) for name, value in point.items()}
+
+
+def _interval(draws: Sequence[float]) -> tuple[float, float]:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def macro_f1(truth: Array, answer: Array, classes: int) -> float:
@@ -150,4 +153,4 @@ def paired_bootstrap(
         return values[1] - values[0]
 
     draws = [difference(rng.integers(0, len(matrices[0]), len(matrices[0]))) for _ in range(samples)]
-    return (difference(slice(None)), *(float(q) for q in np.quantile(draws, [0.025, 0.975])))
+    return (difference(slice(None)), *_interval(draws))

@@ -182,7 +182,7 @@ class CinesentModel(PreTrainedModel):  # type: ignore[misc]
 
 # Mention cells are many and mostly easy: its mean over cells is scaled up to weigh as much as a sum over dimensions.
 LOSS_WEIGHTS = {
-    "mention": 10.0, "polarity": 1.0, "evidence": 0.3, "overall": 1.0, "intent": 0.5, "escalation": 0.5, "rating": 0.3,
+    "mention": 10.0, "polarity": 2.0, "evidence": 0.3, "overall": 1.5, "intent": 0.5, "escalation": 0.5, "rating": 0.3,
 }  # fmt: skip
 
 
@@ -272,6 +272,12 @@ def with_taxonomy(model: CinesentModel, taxonomy: Taxonomy) -> CinesentModel:
         model.encoder,
     )
     source, target = model.state_dict(), new.state_dict()
+    # The classes may stand in another order.
+    sentiments = [old.sentiments.index(name) for name in taxonomy.sentiments]
+    source["polarity_weight"] = source["polarity_weight"][:, :, sentiments]
+    for head, order in (("polarity", sentiments), ("overall", [old.overall.index(name) for name in taxonomy.overall])):
+        for part in ("weight", "bias"):
+            source[f"{head}.{part}"] = source[f"{head}.{part}"][order]
     shared = [(old.index[key], taxonomy.index[key]) for key in taxonomy.keys if key in old.index]
     offset = len(taxonomy.keys) - len(old.keys)  # the heads for the whole text follow those of the dimensions
     rows = [*shared, *((len(old.keys) + i, len(old.keys) + i + offset) for i in range(TEXT_HEADS))]

@@ -76,7 +76,7 @@ class CinesentTrainer(Trainer):  # type: ignore[misc]
                     ]  # fmt: skip
                     rate = self.args.learning_rate * (self.head_factor if in_head else 1.0)
                     groups.append({"params": parameters, "lr": rate, "weight_decay": self.args.weight_decay * decays})
-            self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6)
+            self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-6, fused=True)
         return self.optimizer
 
 

@@ -96,8 +96,8 @@ def command(
     Examples:
       cinesent evaluate --data labelled.csv --blank none
       cinesent evaluate --data dev.jsonl --cross-fit --json dev.json
-      cinesent evaluate --data a.csv b.csv --map 1=positive,0=neutral,-1=negative,-2=none
-      cinesent evaluate --data test.jsonl --model my-checkpoint --exclude film -o report.txt
+      cinesent evaluate --data a.csv b.csv --map 1=positive,0=neutral,-1=negative
+      cinesent evaluate --data test.jsonl --model mine --exclude film -o report.txt
 
     A JSONL row is {"text", "labels": [{"dimension", "sentiment", "evidence"}], "overall", "intent", "escalation"}. A
     table has a column text and one for each dimension: positive, neutral, negative, none (not mentioned). What a row
@@ -105,15 +105,19 @@ def command(
 
     \b
     What the report says:
-      mention            the dimension was found; joint: and with the right sentiment
-      precision, recall  of what was called, the share that is right; of what is there, the share that was found
-      service            all dimensions but the film itself, their mentions counted together
-      macro-F1           the mean over the classes that occur
-      ECE                how far confidence is from the share of right labels, in ten bins of equal size; the bias of
-                         few labels is removed (Kumar et al. 2019, Roelofs et al. 2022)
-      least certain 15%  how many of the errors in `overall` a person finds who reads only these
-      evidence           characters shared by the words shown and the words labelled, as F1
-      surest mistakes    the wrong labels with the highest confidence: often a wrong label in the file
+      mention       the dimension was found; joint: and with the right sentiment
+      precision     of what was called, the share that is right
+      recall        of what is there, the share that was found
+      service       all dimensions but the film itself, counted together
+      macro-F1      the mean over the classes that occur
+      ECE           how far confidence is from the share of right labels, in ten
+                    bins of equal size, less the bias that few labels bring
+                    (Kumar et al. 2019, Roelofs et al. 2022)
+      least certain how many errors in `overall` are among the 15% of the texts
+                    about which the model is least sure
+      evidence      characters shared by the words shown and labelled, as F1
+      mistakes      the wrong labels with the highest confidence: often it is
+                    the file that is wrong
 
     Thresholds fitted on the same texts flatter a model. For files that were given to `cinesent export` as --dev use
     --cross-fit; for all other files leave it out.

@@ -1,0 +1,82 @@
+"""Writes the tables of measured quality into README.md, README.zh.md and the model card; `--check` only compares.
+
+The numbers come from benchmarks/results/quality.json and baselines.json. With `--check`, exit code 1 says that a table
+is stale, or that the results are of another checkpoint than the packaged one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sentiment.checkpoint import CheckpointError, load_checkpoint
+from sentiment.taxonomy import Taxonomy, load_taxonomy
+from training.card import CardError, Language, Results, dimension_block, insert, quality_block
+
+ROOT = Path(__file__).parent.parent
+FILES = ("quality.json", "baselines.json")
+CARD = Path("sentiment") / "model" / "README.md"
+TARGETS: tuple[tuple[Path, Language], ...] = ((Path("README.md"), "en"), (Path("README.zh.md"), "zh"), (CARD, "en"))
+
+
+def read_results(folder: Path) -> Results:
+    """The results that exist, the checkpoint's first."""
+    return [json.loads((folder / name).read_text("utf-8")) for name in FILES if (folder / name).is_file()]
+
+
+def renewed(text: str, path: Path, lang: Language, results: Results, taxonomy: Taxonomy) -> str:
+    """The document with its tables renewed. The card has the dimensions' table as well."""
+    card = path == CARD
+    text = insert(text, "quality", quality_block(results, lang, detailed=card))
+    return insert(text, "dimensions", dimension_block(results, taxonomy, lang)) if card else text
+
+
+def other_checkpoint(results: Results, model: Path) -> str | None:
+    """What is wrong if the results are not of the checkpoint in `model`."""
+    try:
+        packaged = load_checkpoint(model)
+    except CheckpointError as error:
+        return str(error)
+    measured = [entry["hash"] for result in results for entry in result["models"] if entry["kind"] == "checkpoint"]
+    if packaged.hash in measured:
+        return None
+    return f"expected results of {packaged.name}, found those of {', '.join(h[:8] for h in measured) or 'none'}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes or compares the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is stale")
+    parser.add_argument("--root", type=Path, default=ROOT, metavar="DIR", help="the project (default: this one)")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="the results (default: benchmarks/results)")
+    options = parser.parse_args(arguments)
+    results = read_results(options.results or options.root / "benchmarks" / "results")
+    if not results:
+        parser.error("expected results, found none; run python -m benchmarks.quality and python -m training.baselines")
+    taxonomy = load_taxonomy()
+    problems = []
+    for path, lang in TARGETS:
+        try:
+            old = (options.root / path).read_text("utf-8")
+            new = renewed(old, path, lang, results, taxonomy)
+        except (CardError, OSError) as error:
+            problems.append(f"{path}: {error}")
+            continue
+        if new != old and options.check:
+            problems.append(f"{path}: stale; run python -m benchmarks.tables")
+        elif new != old:
+            (options.root / path).write_text(new, "utf-8")
+            print(f"{path} written", file=sys.stderr)
+    wrong = other_checkpoint(results, options.root / CARD.parent)
+    if wrong:
+        problems.append(f"{wrong}; run python -m benchmarks.quality")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import json
+import random
+from itertools import combinations_with_replacement
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from sentiment.taxonomy import Taxonomy
+from training import baselines
+from training.baselines import (
+    NEVER,
+    Setting,
+    characters,
+    cut_points,
+    fit_linear,
+    fit_snownlp,
+    main,
+    named_sets,
+    run_baselines,
+    words,
+)
+from training.dataset import DatasetError, Example
+from training.evaluate import evaluate_sets
+from training.metrics import UNKNOWN
+from training.scores import gold_labels
+
+ONE = (Setting(4.0, False),)
+GOOD = {"座椅很舒服": "seating", "音响很震撼": "sound", "前台很热情": "staff", "停车很方便": "parking"}
+BAD = {"座椅太硬了": "seating", "音响太吵了": "sound", "前台没人理": "staff", "停车要排队": "parking"}
+
+
+def made_up(size: int, seed: int) -> list[Example]:
+    """Texts of two clauses and a number: what they mention and how is in their words."""
+    rng = random.Random(seed)
+    examples = []
+    for _ in range(size):
+        clauses = rng.sample([*GOOD, *BAD], 2)
+        labels = {}
+        for clause in clauses:
+            key, sentiment = (GOOD[clause], "positive") if clause in GOOD else (BAD[clause], "negative")
+            labels.setdefault(key, (sentiment, -1, -1))
+        bad = sum(clause in BAD for clause in clauses)
+        text = f"{clauses[0]}，{clauses[1]}，{rng.choice(('投诉', '')) if bad == 2 else ''}第{rng.randrange(10**9)}场"
+        examples.append(
+            Example(
+                text,
+                labels,
+                frozenset({"seating", "sound", "staff", "parking", "price"}),
+                ("positive", "neutral", "negative")[bad],
+                "complaint" if "投诉" in text else "review",
+                "投诉" in text,
+            )
+        )
+    return examples
+
+
+@pytest.mark.parametrize("make", [characters, words])
+def test_linear_baselines_learn_what_words_say(make: Any, taxonomy: Taxonomy) -> None:
+    training, judged = made_up(150, 1), made_up(60, 2)
+    fitted = fit_linear(make, training, [e.text for e in judged], taxonomy, ONE)
+    assert set(fitted.settings) == {"mention", "polarity", "overall", "intent", "escalation", "features"}
+    (report,) = evaluate_sets(fitted.scores, {"made up": judged}, taxonomy, fitted.rules, named="training").values()
+    assert report["rules"] == "training"
+    assert report["service"]["joint"]["f1"]["value"] > 0.9
+    assert report["overall"]["accuracy"]["value"] > 0.85
+    assert report["intent"]["accuracy"]["value"] > 0.9
+    assert report["escalation"]["f1"]["value"] > 0.85
+    assert "evidence" not in report  # it shows none
+    assert set(report["dimensions"]) == {"seating", "sound", "staff", "parking", "price"}
+
+
+def test_rules_come_from_training_texts_alone(taxonomy: Taxonomy) -> None:
+    training = made_up(80, 1)
+    first = fit_linear(characters, training, ["座椅"], taxonomy, ONE)
+    second = fit_linear(characters, training, [e.text for e in made_up(30, 9)], taxonomy, ONE)
+    assert first.rules == second.rules
+
+
+def test_texts_are_normalised_first(taxonomy: Taxonomy) -> None:
+    training = made_up(60, 1)
+    scores = fit_linear(
+        characters, training, ["座椅太硬了", "座 椅 太 硬 了", "座椅太硬了\u200b"], taxonomy, ONE
+    ).scores
+    assert np.allclose(scores.mention[0], scores.mention[2])
+
+
+def test_settings_are_chosen_by_cross_validation(taxonomy: Taxonomy) -> None:
+    """A regularisation so strong that it learns nothing loses, wherever it stands in the grid."""
+    training = made_up(100, 3)
+    useless, useful = Setting(1e-6), Setting(8.0)
+    for grid in ((useless, useful), (useful, useless)):
+        settings = fit_linear(characters, training, ["座椅"], taxonomy, grid).settings
+        assert settings["polarity"]["strength"] == settings["mention"]["strength"] == 8.0
+
+
+def test_classes_that_training_never_shows_are_never_said(taxonomy: Taxonomy) -> None:
+    training = made_up(60, 1)
+    scores = fit_linear(characters, training, ["片子好看", "座椅太硬了"], taxonomy, ONE).scores
+    assert (scores.mention[:, taxonomy.index["price"]] == NEVER).all()
+    assert (scores.mention[:, taxonomy.index["film"]] == NEVER).all()  # not judged in training
+    neutral = taxonomy.sentiments.index("neutral")
+    assert (scores.polarity.argmax(-1) != neutral).all()
+
+
+def test_by_dimension_puts_a_row_into_the_block_of_its_dimension() -> None:
+    features = sp.csr_matrix(np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]]))
+    made = baselines._by_dimension(features, np.array([1, 0]), 2).toarray()
+    assert made.tolist() == [
+        [1, 0, 2, 0, 0, 0, 1, 0, 2, 0, 1],
+        [0, 3, 0, 0, 3, 0, 0, 0, 0, 1, 0],
+    ]
+
+
+def test_best_counts_by_hand() -> None:
+    logits = np.array([4.0, 3.0, 2.0, 1.0, 9.0])
+    labels = np.array([1, 0, 1, 0, UNKNOWN])
+    assert baselines._best_counts(logits, labels) == (2.0, 5.0)  # the three surest: F1 of 4/5
+    assert baselines._best_counts(logits, np.zeros(5, int)) == (0.0, 0.0)
+
+
+def test_cut_points_have_the_fewest_errors() -> None:
+    rng = np.random.default_rng(4)
+    names = np.array(["negative", "neutral", "positive"])
+    for _ in range(5):
+        truth = rng.integers(0, 3, 40)
+        odds = rng.normal(truth * 1.5, 1)
+
+        def errors(low: float, high: float, odds: Any = odds, truth: Any = truth) -> int:
+            return int(((odds > low).astype(int) + (odds > high) != truth).sum())
+
+        grid = np.concatenate([[-99], np.sort(odds) + 1e-9])
+        least = min(errors(a, b) for a, b in combinations_with_replacement(grid, 2))
+        low, high = cut_points(odds, names[truth].tolist())
+        assert low <= high
+        assert errors(low, high) == least
+
+
+def test_snownlp_answers_overall_alone(taxonomy: Taxonomy) -> None:
+    training, judged = made_up(40, 1), made_up(20, 2)
+    fitted = fit_snownlp(training, ["", *(e.text for e in judged)], taxonomy, most=25)
+    assert fitted.settings["texts"] == 25
+    assert 0 <= fitted.settings["low"] <= fitted.settings["high"] <= 1
+    scores = fitted.scores.overall
+    assert scores.shape == (21, 3)
+    positive, neutral, negative = (taxonomy.overall.index(name) for name in ("positive", "neutral", "negative"))
+    order = scores[:, positive] - scores[:, negative]
+    said = scores.argmax(-1)
+    # From the most negative score to the most positive one the classes come in their order.
+    ranks = {negative: 0, neutral: 1, positive: 2}
+    assert [ranks[int(c)] for c in said[np.argsort(order)]] == sorted(ranks[int(c)] for c in said)
+
+
+def test_each_baseline_is_reported_on_each_set(monkeypatch: pytest.MonkeyPatch, taxonomy: Taxonomy) -> None:
+    monkeypatch.setattr(baselines, "GRID", ONE)
+    development, test = {"real": made_up(30, 5), "written": made_up(25, 6)}, {"later": made_up(20, 7)}
+    models = run_baselines(made_up(80, 1), development, test, taxonomy, ["tfidf-characters", "snownlp"])
+    assert [model["name"] for model in models] == ["tfidf-characters", "snownlp"]
+    for model in models:
+        rules = {name: report["rules"] for name, report in model["sets"].items()}
+        assert rules == {"real": "cross-fitted", "written": "cross-fitted", "later": "development"}
+        assert {report["rules"] for report in model["training_rules"].values()} == {"training"}
+        assert [report["texts"] for report in model["sets"].values()] == [30, 25, 20]
+        assert not any("mistakes" in report for report in model["sets"].values())
+    assert "service" in models[0]["sets"]["real"]
+    assert not {"service", "dimensions", "intent", "escalation"} & set(models[1]["sets"]["real"])
+    # What decides on the test set comes from the development sets.
+    fitted = fit_linear(
+        characters, made_up(80, 1), [e.text for part in (*development.values(), *test.values()) for e in part], taxonomy
+    )
+    examples = [e for part in development.values() for e in part]
+    rules = baselines.calibrate(fitted.scores.take(np.arange(55)), gold_labels(examples, taxonomy), taxonomy)
+    expected = evaluate_sets(fitted.scores.take(np.arange(55, 75)), test, taxonomy, rules)["later"]
+    assert models[0]["sets"]["later"]["service"] == expected["service"]
+
+
+def write(path: Path, examples: list[Example]) -> Path:
+    rows = [
+        {"text": e.text, "labels": [{"dimension": k, "sentiment": v[0]} for k, v in e.labels.items()],
+         "annotated": sorted(e.annotated), "overall": e.overall, "intent": e.intent, "escalation": e.escalation}
+        for e in examples
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    return path
+
+
+def test_command_leaves_near_duplicates_out_and_writes_results(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(baselines, "GRID", ONE)
+    signs = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往"
+    development = [
+        Example(f"第{i}回，" + "".join(random.Random(i).sample(signs, 16)), overall=o)
+        for i, o in enumerate(("positive", "negative", "neutral") * 5)
+    ]
+    training = made_up(60, 1)
+    copied = [Example(e.text + "！", overall=e.overall) for e in development[:4]]
+    data, dev = write(tmp_path / "train.jsonl", [*training, *copied]), write(tmp_path / "dev.jsonl", development)
+    out = tmp_path / "results" / "baselines.json"
+    assert main(["--data", str(data), "--dev", f"real={dev}", "--json", str(out), "--only", "tfidf-characters"]) == 0
+    results = json.loads(out.read_text("utf-8"))
+    assert results["training"] == {"texts": 60, "files": ["train.jsonl"]}
+    assert results["sets"]["real"]["texts"] == 15
+    assert results["sets"]["real"]["split"] == "development"
+    assert len(results["sets"]["real"]["sha256"]) == 64
+    (model,) = results["models"]
+    assert model["kind"] == "baseline"
+    assert model["sets"]["real"]["overall"]["texts"] == 15
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--dev", "dev.jsonl"], "expected NAME=FILE"),
+        (["--dev", "real=missing.jsonl"], "found nothing at"),
+        (["--dev", "real=dev.jsonl", "--standoff", "a.jsonl"], "expected --corpora DIR"),
+        (["--dev", "real=dev.jsonl", "--test", "real=dev.jsonl"], "different names"),
+    ],
+)
+def test_command_refuses_in_words(
+    arguments: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "dev.jsonl", made_up(3, 1))
+    with pytest.raises(SystemExit) as caught:
+        main(["--data", "dev.jsonl", *arguments, "--json", "out.json"])
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_named_sets_want_different_names(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    path = write(tmp_path / "dev.jsonl", made_up(3, 1))
+    assert len(named_sets([f"real={path}"], taxonomy)["real"]) == 3
+    with pytest.raises(DatasetError, match="different names"):
+        named_sets([f"real={path}", f"real={path}"], taxonomy)

@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from sentiment.checkpoint import load_checkpoint
+from sentiment.taxonomy import Taxonomy
+from training.card import (
+    BASE_MODEL,
+    CardError,
+    card_text,
+    dimension_block,
+    insert,
+    percent,
+    quality_block,
+    write_card,
+)
+
+ROOT = Path(__file__).parents[2]
+
+
+def rate(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.04, "high": value + 0.03}
+
+
+def report(rules: str, base: float, mentions: int) -> dict[str, Any]:
+    f1s = {name: rate(base) for name in ("precision", "recall", "f1")}
+    return {
+        "rules": rules,
+        "service": {"support": 90, "called": 88, "mention": f1s, "joint": {**f1s, "f1": rate(base - 0.1)},
+                    "macro_joint": {**rate(base - 0.2), "dimensions": ["seating"], "least_mentions": 30}},
+        "dimensions": {
+            "seating": {"texts": 400, "support": mentions, "called": 40, "mention": f1s, "joint": f1s},
+            "parking": {"texts": 400, "support": 0, "called": 0, "mention": {}, "joint": {}},
+        },
+        "overall": {"accuracy": rate(base + 0.05)},
+        "intent": {"accuracy": rate(0.9)},
+        "escalation": {"f1": rate(0.6)},
+        "calibration": {"estimator": "…", "overall": {"labels": 400, "ece": 0.0312}},
+        "risk_coverage": {"caught": rate(0.5)},
+        "evidence": {"mentions": 60, "f1": rate(0.7)},
+    }  # fmt: skip
+
+
+def facts(texts: int, sha256: str, split: str = "development") -> dict[str, Any]:
+    return {"texts": texts, "split": split, "file": f"{sha256}.jsonl", "sha256": sha256 * 8}
+
+
+@pytest.fixture
+def results() -> list[dict[str, Any]]:
+    quality = {
+        "schema": 1,
+        "kind": "quality",
+        "sets": {"real": facts(400, "aaaa"), "written": facts(300, "bbbb"), "written-test": facts(250, "cccc", "test")},
+        "models": [
+            {
+                "name": "cinesent-zh@12345678", "title": "cinesent-zh@12345678", "hash": "12345678",
+                "kind": "checkpoint",
+                "sets": {
+                    "real": report("cross-fitted", 0.77, 40),
+                    "written": report("cross-fitted", 0.83, 20),
+                    "written-test": report("packaged", 0.82, 10),
+                },
+            }
+        ],
+    }  # fmt: skip
+    only_overall = {"rules": "cross-fitted", "overall": {"accuracy": rate(0.5)}, "calibration": {"estimator": "…"}}
+    baselines = {
+        "schema": 1,
+        "kind": "baselines",
+        "sets": {"real": facts(400, "aaaa"), "written": facts(300, "bbbb")},
+        "models": [
+            {"name": "snownlp", "title": "SnowNLP, two cut points", "zh": "SnowNLP（两个切分点）", "kind": "baseline",
+             "sets": {"real": only_overall, "written": only_overall}}
+        ],
+    }  # fmt: skip
+    return [quality, baselines]
+
+
+def test_percent_by_hand() -> None:
+    assert percent({"value": 0.7714, "low": 0.7321, "high": 0.80549}) == "77.1 [73.2–80.5]"
+    assert percent(None) == "–"
+
+
+def test_insert_replaces_what_is_between_the_markers_and_nothing_else() -> None:
+    text = "a\n<!-- quality:begin -->\nold\n<!-- quality:end -->\nb\n<!-- dimensions:begin -->x<!-- dimensions:end -->"
+    new = insert(text, "quality", "new\ntable\n")
+    assert new == text.replace("old", "new\ntable")
+    assert insert(new, "quality", "new\ntable") == new
+    for broken in ("no markers", text + text, "<!-- quality:end --><!-- quality:begin -->"):
+        with pytest.raises(CardError, match="once each and in this order"):
+            insert(broken, "quality", "new")
+
+
+def test_one_table_a_set_with_a_row_for_each_model(results: list[dict[str, Any]]) -> None:
+    lines = quality_block(results).splitlines()
+    titles = [line for line in lines if line.startswith("**")]
+    assert titles == [
+        "**Real comments, development, 400 texts** (thresholds fitted on the other folds of the development texts)",
+        "**Written texts, development, 300 texts** (thresholds fitted on the other folds of the development texts)",
+        "**Written texts, test, 250 texts** (thresholds fitted on the development texts)",
+    ]
+    real = lines[2:6]
+    assert real[0] == (
+        "| model | service mentions, F1 | with sentiment, F1 | overall, accuracy | intent, accuracy | escalation, F1 |"
+    )
+    assert real[2] == (
+        "| **cinesent-zh@12345678** | 77.0 [73.0–80.0] | 67.0 [63.0–70.0] | 82.0 [78.0–85.0] | 90.0 [86.0–93.0] "
+        "| 60.0 [56.0–63.0] |"
+    )
+    assert real[3] == "| SnowNLP, two cut points | – | – | 50.0 [46.0–53.0] | – | – |"
+    widths = {line.count("|") for line in lines if line.startswith("|")}
+    assert widths == {7}
+    assert "Kumar" not in quality_block(results)
+    detailed = quality_block(results, detailed=True)
+    assert detailed.startswith(quality_block(results))
+    assert "| calibration error of overall (labels) | 3.1 (400) | 3.1 (400) | 3.1 (400) |" in detailed
+    assert "| calibration error of intent (labels) | – | – | – |" in detailed
+
+
+def test_tables_in_chinese(results: list[dict[str, Any]]) -> None:
+    block = quality_block(results, "zh", detailed=True)
+    for told in ("**真实评论，开发集，400 条**", "| 模型 |", "SnowNLP（两个切分点）", "95% 区间", "校准误差"):
+        assert told in block
+    assert "accuracy" not in block
+
+
+def test_results_on_other_texts_are_refused(results: list[dict[str, Any]]) -> None:
+    results[1]["sets"]["real"]["sha256"] = "f" * 32
+    with pytest.raises(CardError, match="the same real texts"):
+        quality_block(results)
+
+
+def test_dimensions_of_the_checkpoint(results: list[dict[str, Any]], taxonomy: Taxonomy) -> None:
+    lines = dimension_block(results, taxonomy).splitlines()
+    assert len(lines) == 2 + len(taxonomy.keys)
+    assert "real comments, mentions" in lines[0] and "written texts (test), joint F1" in lines[0]
+    (seating,) = [line for line in lines if "`seating`" in line]
+    assert seating.startswith("| 座椅视野 `seating` | 40 | 77.0 [73.0–80.0] | 77.0 [73.0–80.0] | 20 | 83.0")
+    (parking,) = [line for line in lines if "`parking`" in line]
+    assert parking == "| 停车 `parking` | 0 | – | – | 0 | – | – | 0 | – | – |"
+    (price,) = [line for line in lines if "`price`" in line]  # not judged
+    assert price.count("–") == 9
+    assert {line.count("|") for line in lines} == {11}
+
+
+def test_without_results_the_blocks_say_how_to_get_them(taxonomy: Taxonomy) -> None:
+    assert "Not measured yet" in quality_block([])
+    assert "尚未评测" in quality_block([], "zh")
+    assert dimension_block([], taxonomy) == quality_block([])
+
+
+@pytest.fixture
+def config(taxonomy: Taxonomy) -> dict[str, Any]:
+    return {
+        "name": "cinesent-zh",
+        "max_tokens": 192,
+        "encoder": {"num_hidden_layers": 8, "hidden_size": 384, "vocab_size": 24841},
+        "training": {"recipe": {"epochs": 7, "learning_rate": 2.5e-4}, "hours": 9.0},
+        "taxonomy": taxonomy.to_dict(),
+        "thresholds": {**dict.fromkeys(taxonomy.keys, 0.42), "escalation": 0.36},
+        "temperatures": {"mention": 1.31},
+        "uncertain": {"overall": 0.61},
+    }
+
+
+METRICS = {
+    "texts": {"fitted": 5200, "held_out": 608, "weak": 0},
+    "sources": {"film_maoyan": 2000, "complaints": 170},
+    "start": {"base": "offline", "warm_start": None},
+    "held_out": {"eval_joint": 0.81, "eval_overall": 0.86, "eval_loss": 1.0},
+    "hours": 1.5,
+    "machine": "2 cores",
+}
+
+
+def header(text: str) -> dict[str, Any]:
+    _, front, _ = text.split("---\n", 2)
+    found = yaml.safe_load(front)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_card_tells_what_the_run_and_the_checkpoint_hold(
+    config: dict[str, Any], results: list[dict[str, Any]], taxonomy: Taxonomy
+) -> None:
+    text = card_text(config, METRICS, results)
+    front = header(text)
+    assert front["language"] == ["zh"]
+    assert front["license"] == "apache-2.0"
+    assert front["base_model"] == BASE_MODEL == "intfloat/multilingual-e5-small"
+    assert "aspect-based-sentiment-analysis" in front["tags"]
+    for told in (
+        "# cinesent-zh", "| `seating` | 座椅视野 | seating | 观影效果 |", "8 layers, 384 hidden units, 24,841 pieces",
+        "5,200 fitted, 608 held out for early stopping", "film_maoyan 2,000, complaints 170",
+        "epochs 7, learning rate 0.00025", "joint 0.810, overall 0.860", "1.5 hours on 2 cores", "seating 0.42",
+        "escalation 0.36", "mention 1.31", "overall 0.61", "192 tokens", "## Limits", "## Biases", "@software{cinesent",
+    ):  # fmt: skip
+        assert told in text, told
+    assert "weak" not in text
+    assert insert(text, "quality", quality_block(results, detailed=True)) == text
+    assert insert(text, "dimensions", dimension_block(results, taxonomy)) == text
+    rare = next(line for line in text.splitlines() if line.startswith("- Fewer than 30 mentions"))
+    assert "parking" in rare and "seating" not in rare  # 40 of it in one set
+
+
+def test_card_of_a_run_that_left_no_record(config: dict[str, Any]) -> None:
+    config["training"] = {}
+    text = card_text(config, {}, [])
+    assert "The run left no record of its data and recipe." in text or "- Encoder:" in text
+    assert "Not measured yet" in text
+    assert "None" not in text and "{}" not in text
+
+
+def test_card_of_another_trade_says_nothing_of_cinemas(config: dict[str, Any], own_taxonomy: Taxonomy) -> None:
+    config |= {"taxonomy": own_taxonomy.to_dict(), "thresholds": dict.fromkeys(own_taxonomy.keys, 0.5)}
+    text = card_text(config, {"start": {"base": "hfl/chinese-macbert-base"}}, [])
+    bare = text.replace("cinema reviews}", "")  # the title of the software
+    assert not any(word in bare for word in ("cinema", "影院", "film", "guest", "e5"))
+    assert "`opening_hours`" in text and "whose licence holds for it" in text
+
+
+def test_card_names_another_base_from_a_hub(config: dict[str, Any]) -> None:
+    text = card_text(config, {"start": {"base": "hfl/chinese-macbert-base"}}, [])
+    assert header(text)["base_model"] == "hfl/chinese-macbert-base"
+    for local in ("embedded", "./models/mine", "/models/mine", "offline"):
+        assert header(card_text(config, {"start": {"base": local}}, []))["base_model"] == BASE_MODEL
+
+
+def test_write_card_writes_the_card_of_a_packaged_checkpoint(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    config = json.loads((tiny_checkpoint / "config.json").read_text("utf-8"))
+    before = copy.deepcopy(config)
+    path = write_card(tmp_path, config, {})
+    assert path == tmp_path / "README.md"
+    assert path.read_text("utf-8") == card_text(config, {}, ())
+    assert config == before
+
+
+# The scripts that measure and write the tables.
+
+
+def script(name: str) -> ModuleType:
+    """A file of benchmarks/ as a module; the folder is no package."""
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+MARKERS = "<!-- quality:begin -->\n<!-- quality:end -->\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path, tiny_checkpoint: Path, results: list[dict[str, Any]]) -> Path:
+    """A project with documents and the results of its checkpoint, but without tables."""
+    root = tmp_path / "project"
+    shutil.copytree(tiny_checkpoint, root / "sentiment" / "model")
+    for name in ("README.md", "README.zh.md"):
+        (root / name).write_text(f"# 标题\n\n{MARKERS}\nthe end\n", "utf-8")
+    config = json.loads((tiny_checkpoint / "config.json").read_text("utf-8"))
+    write_card(root / "sentiment" / "model", config, METRICS)
+    results[0]["models"][0]["hash"] = load_checkpoint(tiny_checkpoint).hash
+    folder = root / "benchmarks" / "results"
+    folder.mkdir(parents=True)
+    for name, result in zip(("quality", "baselines"), results, strict=True):
+        (folder / f"{name}.json").write_text(json.dumps(result, ensure_ascii=False), "utf-8")
+    return root
+
+
+def test_tables_are_written_once_and_checked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = script("tables")
+    root = ["--root", str(project)]
+    assert tables.main([*root, "--check"]) == 1
+    assert capsys.readouterr().err.count("stale") == 3
+    assert "77.0" not in (project / "README.md").read_text("utf-8")
+    assert tables.main(root) == 0
+    assert tables.main([*root, "--check"]) == 0
+    english, chinese = ((project / name).read_text("utf-8") for name in ("README.md", "README.zh.md"))
+    assert "| SnowNLP, two cut points |" in english and english.endswith("the end\n")
+    assert "| SnowNLP（两个切分点） |" in chinese
+    card = (project / "sentiment" / "model" / "README.md").read_text("utf-8")
+    assert "calibration error of overall" in card and "| 座椅视野 `seating` | 40 |" in card
+    (project / "README.md").write_text(english.replace("77.0", "97.0"), "utf-8")
+    assert tables.main([*root, "--check"]) == 1
+    assert "README.md: stale" in capsys.readouterr().err
+
+
+def test_results_of_another_checkpoint_are_stale(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = script("tables")
+    assert tables.main(["--root", str(project)]) == 0
+    path = project / "benchmarks" / "results" / "quality.json"
+    path.write_text(path.read_text("utf-8").replace('"hash": "', '"hash": "0'), "utf-8")
+    assert tables.main(["--root", str(project), "--check"]) == 1
+    assert "expected results of tiny@" in capsys.readouterr().err
+
+
+def test_a_document_without_markers_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = script("tables")
+    (project / "README.zh.md").write_text("# 标题\n", "utf-8")
+    assert tables.main(["--root", str(project)]) == 1
+    assert "README.zh.md: expected <!-- quality:begin -->" in capsys.readouterr().err
+    assert "77.0" in (project / "README.md").read_text("utf-8")  # the others are written all the same
+
+
+def test_quality_measures_a_checkpoint_on_named_sets(
+    tiny_checkpoint: Path, tmp_path: Path, sample_texts: list[str]
+) -> None:
+    quality = script("quality")
+    texts = [text for text in dict.fromkeys(sample_texts) if len(text) < 40][:60]
+    files = {}
+    for name, part in (("real", texts[:25]), ("written", texts[25:45]), ("written-test", texts[45:])):
+        files[name] = tmp_path / f"{name}.jsonl"
+        rows = [
+            {"text": text, "overall": "negative", "labels": [{"dimension": "seating", "sentiment": "negative"}]}
+            for text in part
+        ]  # fmt: skip
+        files[name].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    out = tmp_path / "results" / "quality.json"
+    named = {name: f"{name}={path}" for name, path in files.items()}
+    arguments = ["--dev", named["real"], named["written"], "--test", named["written-test"]]
+    assert quality.main([*arguments, "--model", str(tiny_checkpoint), "--json", str(out)]) == 0
+    found = json.loads(out.read_text("utf-8"))
+    checkpoint = load_checkpoint(tiny_checkpoint)
+    (model,) = found["models"]
+    assert (model["name"], model["hash"]) == (checkpoint.name, checkpoint.hash)
+    assert {name: report["rules"] for name, report in model["sets"].items()} == {
+        "real": "cross-fitted", "written": "cross-fitted", "written-test": "packaged",
+    }  # fmt: skip
+    assert [entry["texts"] for entry in found["sets"].values()] == [25, 20, 15]
+    assert [entry["split"] for entry in found["sets"].values()] == ["development", "development", "test"]
+    block = quality_block([found], detailed=True)
+    assert block.count(f"| **{checkpoint.name}** |") == 3
+    dimension_block([found], checkpoint.taxonomy)
+
+
+def test_quality_wants_sets(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        script("quality").main(["--model", str(tiny_checkpoint)])
+    assert caught.value.code == 2
+    assert "expected --dev or --test" in capsys.readouterr().err
+
+
+def test_the_tables_of_this_project_are_up_to_date() -> None:
+    tables = script("tables")
+    if not (ROOT / "benchmarks" / "results" / "quality.json").is_file():
+        pytest.skip("nothing measured yet: python -m benchmarks.quality")
+    assert tables.main(["--check"]) == 0

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+import training.train
+from sentiment.taxonomy import Taxonomy
+from training.dataset import Collator, Example, encode, shingles
+from training.model import CinesentModel, build_model
+from training.train import CinesentTrainer, Recipe, Run, fine_tune
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+SMALL = Recipe(epochs=2, learning_rate=3e-3, head_factor=2, batch_size=8, max_tokens=64, seed=5)
+
+
+class Kitchen:
+    """Fine-tunes the same fresh model on the same forty examples as often as asked."""
+
+    def __init__(
+        self, fresh: Callable[[int], CinesentModel], tokenizer: PreTrainedTokenizerFast, examples: list[Example]
+    ):
+        self.fresh, self.tokenizer, self.examples = fresh, tokenizer, examples
+
+    def train(
+        self, folder: Path, recipe: Recipe = SMALL, *, seed: int = 3, **options: Any
+    ) -> tuple[CinesentModel, Run]:
+        model = self.fresh(seed)
+        return model, fine_tune(model, self.tokenizer, self.examples, folder, recipe, **options)
+
+    def loss(self, model: CinesentModel) -> float:
+        rows = list(encode(self.examples, self.tokenizer, model.config.label_space(), 64))
+        with torch.no_grad():
+            return float(model.eval()(**Collator(self.tokenizer.pad_token_id)(rows)).loss)
+
+
+@pytest.fixture(scope="module")
+def kitchen(
+    make_encoder: Callable[..., PreTrainedModel],
+    wordpiece: PreTrainedTokenizerFast,
+    own_taxonomy: Taxonomy,
+    own_examples: Callable[[int, int], list[Example]],
+) -> Kitchen:
+    def fresh(seed: int) -> CinesentModel:
+        return build_model(make_encoder(wordpiece, seed=seed, initializer_range=0.1), own_taxonomy, max_tokens=64)
+
+    return Kitchen(fresh, wordpiece, own_examples(40, 0))
+
+
+@pytest.fixture(scope="module")
+def trained(kitchen: Kitchen, tmp_path_factory: pytest.TempPathFactory) -> tuple[CinesentModel, Run]:
+    return kitchen.train(tmp_path_factory.mktemp("train") / "run")
+
+
+def test_train_loss_falls(kitchen: Kitchen, trained: tuple[CinesentModel, Run]) -> None:
+    assert kitchen.loss(trained[0]) < 0.9 * kitchen.loss(kitchen.fresh(3))
+
+
+def test_train_run_folder_is_complete(kitchen: Kitchen, trained: tuple[CinesentModel, Run]) -> None:
+    model, run = trained
+    loaded = AutoModel.from_pretrained(run.folder).eval()
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in loaded.state_dict().items())
+    text = kitchen.examples[0].text
+    assert AutoTokenizer.from_pretrained(run.folder)(text)["input_ids"] == kitchen.tokenizer(text)["input_ids"]
+    metrics = json.loads((run.folder / "metrics.json").read_text("utf-8"))
+    assert metrics == run.metrics
+    assert metrics["recipe"]["epochs"] == 2 and metrics["recipe"]["seed"] == 5
+    texts = metrics["texts"]
+    assert texts["fitted"] + texts["held_out"] == 40 and texts["held_out"] >= 4 and texts["weak"] == 0
+    assert [entry["epoch"] for entry in metrics["history"]][-1] == 2 and len(metrics["history"]) >= 2
+    assert 0 <= metrics["held_out"]["eval_score"] <= 1
+    best = max(entry["eval_score"] for entry in metrics["history"])
+    assert metrics["held_out"]["eval_score"] == pytest.approx(best)  # the best model is the one that is kept
+
+
+def test_train_same_seed_same_weights(kitchen: Kitchen, trained: tuple[CinesentModel, Run], tmp_path: Path) -> None:
+    same, _ = kitchen.train(tmp_path / "same")
+    other, _ = kitchen.train(tmp_path / "other", Recipe(**{**SMALL.__dict__, "seed": 6}))
+    expected = trained[0].state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in same.state_dict().items())
+    assert not torch.equal(other.state_dict()["mention_weight"], expected["mention_weight"])
+
+
+def test_train_resume_goes_on_from_the_newest_checkpoint(kitchen: Kitchen, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    _, first = kitchen.train(folder)
+    longer = Recipe(**{**SMALL.__dict__, "epochs": 3})
+    model, second = kitchen.train(folder, longer, seed=99, resume=True)
+    done, all_of_it = first.metrics["history"], second.metrics["history"]
+    # What was done is not done again: its entries are those of the first run, although another model was passed in.
+    assert all_of_it[: len(done)] == done and len(all_of_it) > len(done)
+    assert all_of_it[-1]["epoch"] == 3 and all_of_it[-1]["step"] > done[-1]["step"]
+    assert kitchen.loss(model) < 0.9 * kitchen.loss(kitchen.fresh(99))
+
+
+def test_train_held_out_tenth_repeats_no_fitted_text(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own_examples: Callable[[int, int], list[Example]]
+) -> None:
+    seen: list[list[Example]] = []
+
+    def spy(examples: list[Example], *rest: Any) -> Any:
+        seen.append(list(examples))
+        return encode(examples, *rest)
+
+    monkeypatch.setattr(training.train, "encode", spy)
+    base = own_examples(30, 8)
+    twins = [Example(f"{e.text[:-1]}！", e.labels, e.annotated, e.overall, e.intent, e.escalation) for e in base]
+    weak = [Example(f"{base[0].text}！！", overall="positive", weight=0.3)]
+    recipe = Recipe(**{**SMALL.__dict__, "epochs": 0.5, "held_out": 0.3})
+    fine_tune(kitchen.fresh(0), kitchen.tokenizer, [*base, *twins], tmp_path / "run", recipe, always=weak)
+    fitted, held = seen
+    assert len(fitted) + len(held) == 61 and len(held) >= 18 and weak[0] in fitted and weak[0] not in held
+    ours = [shingles(e.text) for e in fitted if e is not weak[0]]
+    for grams in (shingles(e.text) for e in held):
+        assert all(len(grams & other) / len(grams | other) <= 0.5 for other in ours)
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_train_mention_biases_start_at_the_rates_of_fresh_heads_only(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fresh: bool
+) -> None:
+    model = kitchen.fresh(0)
+    started: list[torch.Tensor] = []
+    monkeypatch.setattr(
+        CinesentTrainer, "train", lambda self, **_: started.append(self.model.mention_bias.detach().clone())
+    )
+    # Of two dimensions, one is mentioned in half of its judged texts, the other was never judged.
+    examples = [
+        Example(
+            f"第{i}家{'面包很香' * (i % 2)}", {"bread": ("positive", -1, -1)} if i % 2 else {}, frozenset({"bread"})
+        )
+        for i in range(20)
+    ]
+    recipe = Recipe(**{**SMALL.__dict__, "held_out": 0.0})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.train, "split_groups", lambda groups, *_: (list(range(len(groups))), [0]))
+        fine_tune(model, kitchen.tokenizer, examples, tmp_path / "run", recipe, fresh_heads=fresh)
+    (bias,) = started
+    expected = [0.0, *([np.log(0.05 / 0.95)] * 4)] if fresh else [0.0] * 5
+    assert bias.tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_train_heads_learn_faster_and_norms_do_not_decay(kitchen: Kitchen, tmp_path: Path) -> None:
+    from transformers import TrainingArguments
+
+    model = kitchen.fresh(0)
+    arguments = TrainingArguments(str(tmp_path), learning_rate=1e-3, weight_decay=0.1, use_cpu=True, report_to=[])
+    optimizer = CinesentTrainer(model=model, args=arguments, head_factor=8.0).create_optimizer()
+    rates = {id(p): (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]}
+    assert len(rates) == sum(1 for _ in model.parameters())
+    for name, parameter in model.named_parameters():
+        rate = 1e-3 if name.startswith("encoder.") else 8e-3
+        assert rates[id(parameter)] == pytest.approx((rate, 0.1 if parameter.ndim > 1 else 0.0)), name
+
+
+def test_train_weak_examples_are_fitted_and_counted(kitchen: Kitchen, tmp_path: Path) -> None:
+    weak = [Example(f"面包发酸{i}号", overall="negative", weight=0.3) for i in range(5)]
+    recipe = Recipe(**{**SMALL.__dict__, "epochs": 0.5})
+    _, run = kitchen.train(tmp_path / "run", recipe, always=weak)
+    assert run.metrics["texts"]["weak"] == 5
+    assert run.metrics["texts"]["fitted"] + run.metrics["texts"]["held_out"] == 45

@@ -1,0 +1,403 @@
+"""Baselines on the same texts, judged by the same measure: TF-IDF with logistic regression, and SnowNLP.
+
+`python -m training.baselines --data train.jsonl --dev real=dev.jsonl --json benchmarks/results/baselines.json`
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import logging
+import random
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+
+from sentiment.taxonomy import Taxonomy, load_taxonomy
+from sentiment.text import normalise
+from training.calibrate import FOLDS, Calibration, calibrate
+from training.dataset import DatasetError, Example, near_duplicate_groups, read_labelled
+from training.evaluate import Report, evaluate_sets
+from training.metrics import UNKNOWN
+from training.run import Sources, gather
+from training.scores import HEADS, Scores, gold_labels
+
+Array = NDArray[Any]
+Sets = Mapping[str, Sequence[Example]]
+
+RESULTS_SCHEMA = 1
+SNOWNLP_TEXTS = 500
+# Log odds of a class or mention that the fitted texts never show.
+NEVER = -12.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Of a logistic regression: inverse regularisation, and whether rare classes weigh as much as frequent ones."""
+
+    strength: float = 4.0
+    balanced: bool = False
+
+
+GRID = tuple(Setting(strength, balanced) for balanced in (False, True) for strength in (1.0, 4.0, 16.0))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A baseline's answer to the texts it is judged on, and the rules that the training texts suggest."""
+
+    scores: Scores
+    rules: Calibration
+    settings: dict[str, Any]
+
+
+def characters() -> TfidfVectorizer:
+    """Character 1–3-grams."""
+    return TfidfVectorizer(analyzer="char", ngram_range=(1, 3), min_df=2, sublinear_tf=True)
+
+
+def words() -> TfidfVectorizer:
+    """jieba words, 1–2-grams."""
+    return TfidfVectorizer(analyzer=_word_grams, min_df=2, sublinear_tf=True)
+
+
+def _word_grams(text: str) -> list[str]:
+    with warnings.catch_warnings():  # its own source and its use of pkg_resources are deprecated
+        warnings.simplefilter("ignore")
+        import jieba
+
+    jieba.setLogLevel(logging.WARNING)
+    found = [word for word in jieba.lcut(text.lower()) if word.strip()]
+    return found + [f"{first} {second}" for first, second in pairwise(found)]
+
+
+def fit_linear(
+    make: Callable[[], TfidfVectorizer],
+    examples: Sequence[Example],
+    judged: Sequence[str],
+    taxonomy: Taxonomy,
+    grid: Sequence[Setting] | None = None,
+) -> Fitted:
+    """TF-IDF features and a logistic regression for each head, one for each dimension's mention.
+
+    Each head's setting, and then thresholds and temperatures, come from five-fold cross-validation on the training
+    texts (whole near-duplicate groups); the final models are fitted on all of them.
+
+    Args:
+        judged: the texts to score. grid: the settings to choose from; `GRID` by default.
+    """
+    texts = [normalise(example.text).text for example in examples]
+    gold = gold_labels(examples, taxonomy)
+    folds = []
+    groups = near_duplicate_groups([example.text for example in examples])
+    for fit, held in GroupKFold(FOLDS).split(texts, groups=groups):
+        vectoriser = make()
+        known = vectoriser.fit_transform([texts[i] for i in fit])
+        folds.append((fit, held, known, vectoriser.transform([texts[i] for i in held])))
+    chosen: dict[str, Setting] = {}
+    answers: dict[str, Array] = {}
+    for head in HEADS:
+        best = -1.0
+        for setting in grid or GRID:
+            logits = np.zeros(_shape(head, len(texts), taxonomy))
+            for fit, held, known, unseen in folds:
+                logits[held] = _head(head, known, getattr(gold, head)[fit], unseen, taxonomy, setting)
+            quality = _quality(head, logits, getattr(gold, head))
+            if quality > best:
+                best, chosen[head], answers[head] = quality, setting, logits
+    rules = calibrate(_scores(answers), gold, taxonomy)
+    vectoriser = make()
+    known = vectoriser.fit_transform(texts)
+    unseen = vectoriser.transform([normalise(text).text for text in judged])
+    final = {head: _head(head, known, getattr(gold, head), unseen, taxonomy, chosen[head]) for head in HEADS}
+    settings = {head: asdict(setting) for head, setting in chosen.items()}
+    return Fitted(_scores(final), rules, settings | {"features": known.shape[1]})
+
+
+def fit_snownlp(
+    examples: Sequence[Example], judged: Sequence[str], taxonomy: Taxonomy, seed: int = 0, most: int = SNOWNLP_TEXTS
+) -> Fitted:
+    """SnowNLP's packaged sentiment model, its score cut into three classes where `most` training texts fit best."""
+    labelled = [example for example in examples if example.overall is not None]
+    random.Random(seed).shuffle(labelled)
+    labelled = labelled[:most]
+    gold = gold_labels(
+        [replace(e, labels={}, annotated=frozenset(), intent=None, escalation=None) for e in labelled], taxonomy
+    )
+    odds = _snownlp([example.text for example in labelled])
+    low, high = cut_points(odds, [str(example.overall) for example in labelled])
+    rules = calibrate(_between(odds, low, high, taxonomy), gold, taxonomy)
+    scores = _between(_snownlp(judged), low, high, taxonomy)
+    cuts = {"low": low, "high": high}
+    settings = {"texts": len(labelled), **{name: round(float(1 / (1 + np.exp(-cut))), 4) for name, cut in cuts.items()}}
+    return Fitted(scores, rules, settings)
+
+
+def cut_points(odds: Array, labels: Sequence[str]) -> tuple[float, float]:
+    """The two values between which scores are neutral, below negative and above positive, with the fewest errors."""
+    order = np.argsort(odds, kind="stable")
+    ranked = np.array(labels)[order]
+    below = {name: np.concatenate([[0], np.cumsum(ranked == name)]) for name in ("positive", "neutral", "negative")}
+    # i texts lie below the lower cut, j below the upper one: errors are fewest where this sum is largest.
+    right = (below["negative"] - below["neutral"])[:, None] + (below["neutral"] - below["positive"])[None, :]
+    right = np.where(np.tri(len(right), k=-1, dtype=bool), -np.inf, right)
+    i, j = np.unravel_index(int(right.argmax()), right.shape)
+    edges = np.concatenate([[odds.min() - 1], odds[order], [odds.max() + 1]])
+    middle = (edges[:-1] + edges[1:]) / 2
+    return float(middle[i]), float(middle[j])
+
+
+def _snownlp(texts: Sequence[str]) -> Array:
+    """Log odds of "positive" by SnowNLP."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from snownlp import SnowNLP
+
+        shares = [SnowNLP(text).sentiments if text else 0.5 for text in (normalise(text).text for text in texts)]
+    clipped = np.clip(shares, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(clipped / (1 - clipped)))
+
+
+def _between(odds: Array, low: float, high: float, taxonomy: Taxonomy) -> Scores:
+    """Scores whose surest overall class is the one that the cut points say; all other heads say nothing."""
+    sides = {"negative": low - odds, "neutral": np.minimum(odds - low, high - odds), "positive": odds - high}
+    logits = {head: np.zeros(_shape(head, len(odds), taxonomy)) for head in HEADS}
+    return _scores(logits | {"overall": np.stack([sides[name] for name in taxonomy.overall], 1)})
+
+
+def _scores(logits: Mapping[str, Array]) -> Scores:
+    return Scores(**logits, evidence=np.zeros((*logits["mention"].shape, 2), dtype=int))
+
+
+def _shape(head: str, size: int, taxonomy: Taxonomy) -> tuple[int, ...]:
+    count = len(taxonomy.keys)
+    shapes = {"mention": (count,), "polarity": (count, 3), "overall": (3,), "intent": (len(taxonomy.intents),)}
+    return (size, *shapes.get(head, ()))
+
+
+def _head(head: str, known: Any, labels: Array, unseen: Any, taxonomy: Taxonomy, setting: Setting) -> Array:
+    """Logits of one head for the rows of `unseen`, fitted on the labelled rows of `known`."""
+    if head == "mention":
+        columns = [_binary(known, labels[:, k], unseen, setting) for k in range(labels.shape[1])]
+        return np.stack(columns, 1)
+    if head == "escalation":
+        return _binary(known, labels, unseen, setting)
+    if head == "polarity":
+        rows, dimensions = np.nonzero(labels != UNKNOWN)
+        count = labels.shape[1]
+        mentions = _by_dimension(known[rows], dimensions, count)
+        asked = [_by_dimension(unseen, np.full(unseen.shape[0], k), count) for k in range(count)]
+        answers = _classes(mentions, labels[rows, dimensions], 3, sp.vstack(asked, "csr"), setting)
+        return answers.reshape(count, unseen.shape[0], 3).swapaxes(0, 1)
+    return _classes(known, labels, _shape(head, 0, taxonomy)[1], unseen, setting)
+
+
+def _binary(known: Any, labels: Array, unseen: Any, setting: Setting) -> Array:
+    rows = np.flatnonzero(labels != UNKNOWN)
+    truth = labels[rows] == 1
+    if truth.all() or not truth.any():
+        return np.full(unseen.shape[0], -NEVER if len(rows) and truth.all() else NEVER)
+    model = LogisticRegression(
+        C=setting.strength, class_weight="balanced" if setting.balanced else None, solver="liblinear"
+    )
+    return np.asarray(model.fit(known[rows], truth).decision_function(unseen))
+
+
+def _classes(known: Any, labels: Array, classes: int, unseen: Any, setting: Setting) -> Array:
+    """Log-probabilities [rows, classes], one against the rest, scaled to sum to one."""
+    odds = [_binary(known, np.where(labels == UNKNOWN, UNKNOWN, labels == c), unseen, setting) for c in range(classes)]
+    shares = -np.logaddexp(0.0, -np.stack(odds, 1))
+    return np.asarray(shares - np.logaddexp.reduce(shares, axis=1, keepdims=True))
+
+
+def _by_dimension(features: Any, dimensions: Array, count: int) -> Any:
+    """Each row three times: for all dimensions, for its own, and its dimension by itself (Daumé III 2007).
+
+    So what a word says of one dimension is learnt apart as far as there are examples, and shared otherwise.
+    """
+    size, width = features.shape
+    own = sp.csr_matrix(
+        (features.data, features.indices + width * np.repeat(dimensions, np.diff(features.indptr)), features.indptr),
+        shape=(size, width * count),
+    )
+    named = sp.csr_matrix((np.ones(size), (np.arange(size), dimensions)), shape=(size, count))
+    return sp.hstack([features, own, named], "csr")
+
+
+def _quality(head: str, logits: Array, labels: Array) -> float:
+    """What a setting is chosen by: F1 at the best thresholds of mentions and escalation, else accuracy."""
+    if head in ("mention", "escalation"):
+        columns = zip(logits.reshape(len(logits), -1).T, labels.reshape(len(labels), -1).T, strict=True)
+        found, total = np.sum([_best_counts(*column) for column in columns], axis=0)
+        return float(2 * found / max(total, 1))
+    known = labels != UNKNOWN
+    return float((logits.argmax(-1)[known] == labels[known]).mean()) if known.any() else 0.0
+
+
+def _best_counts(logits: Array, labels: Array) -> tuple[float, float]:
+    """(found, found and missed and called) at the threshold with the highest F1."""
+    known = labels != UNKNOWN
+    truth = labels[known][np.argsort(-logits[known], kind="stable")] == 1
+    if not truth.any():
+        return 0.0, 0.0
+    found = np.cumsum(truth)
+    total = np.arange(1, len(truth) + 1) + truth.sum()
+    best = int((2 * found / total).argmax())
+    return float(found[best]), float(total[best])
+
+
+def run_baselines(
+    training: Sequence[Example], development: Sets, test: Sets, taxonomy: Taxonomy, only: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Every baseline's reports: `sets` by rules fitted as a checkpoint's are, `training_rules` by the training texts'.
+
+    The first are cross-fitted on the development sets, and for test sets fitted on all development texts.
+    """
+    titles: dict[str, tuple[str, str, Callable[[Sequence[str]], Fitted]]] = {
+        "tfidf-characters": (
+            "TF-IDF of characters (1–3-grams) + logistic regression",
+            "字符 TF-IDF（1–3 元）+ 逻辑回归",
+            lambda judged: fit_linear(characters, training, judged, taxonomy),
+        ),
+        "tfidf-words": (
+            "TF-IDF of jieba words (1–2-grams) + logistic regression",
+            "结巴分词 TF-IDF（1–2 元）+ 逻辑回归",
+            lambda judged: fit_linear(words, training, judged, taxonomy),
+        ),
+        "snownlp": (
+            "SnowNLP, two cut points",
+            "SnowNLP（两个切分点）",
+            lambda judged: fit_snownlp(training, judged, taxonomy),
+        ),
+    }
+    models = []
+    for name, (title, zh, fit) in titles.items():
+        if only and name not in only:
+            continue
+        started = time.monotonic()
+        sets = {**development, **test}
+        fitted = fit([example.text for part in sets.values() for example in part])
+        if name == "snownlp":
+            sets = {key: [_only_overall(example) for example in part] for key, part in sets.items()}
+        models.append(
+            {
+                "name": name,
+                "title": title,
+                "zh": zh,
+                "kind": "baseline",
+                "settings": fitted.settings,
+                "seconds": round(time.monotonic() - started, 1),
+                "sets": _judge(fitted.scores, sets, len(development), taxonomy),
+                "training_rules": short(evaluate_sets(fitted.scores, sets, taxonomy, fitted.rules, named="training")),
+            }
+        )
+        print(f"{name}: {models[-1]['seconds']} s", file=sys.stderr)
+    return models
+
+
+def _judge(scores: Scores, sets: Sets, development: int, taxonomy: Taxonomy) -> dict[str, Report]:
+    names = list(sets)
+    first = {name: sets[name] for name in names[:development]}
+    rest = {name: sets[name] for name in names[development:]}
+    examples = [example for part in first.values() for example in part]
+    fitted, asked = scores.take(np.arange(len(examples))), scores.take(np.arange(len(examples), len(scores.overall)))
+    reports = evaluate_sets(fitted, first, taxonomy)
+    if rest:
+        rules = calibrate(fitted, gold_labels(examples, taxonomy), taxonomy)
+        reports |= evaluate_sets(asked, rest, taxonomy, rules, named="development")
+    return short(reports)
+
+
+def short(reports: Mapping[str, Report]) -> dict[str, Report]:
+    """Without the mistakes, which are for a person at work and not for a file of results."""
+    return {name: {k: v for k, v in report.items() if k != "mistakes"} for name, report in reports.items()}
+
+
+def _only_overall(example: Example) -> Example:
+    return replace(example, labels={}, annotated=frozenset(), intent=None, escalation=None)
+
+
+def named_sets(items: Sequence[str], taxonomy: Taxonomy) -> dict[str, list[Example]]:
+    """`NAME=FILE` arguments as labelled texts by name.
+
+    Raises:
+        DatasetError: an argument of another form, or a file that cannot be used.
+    """
+    sets = {}
+    for item in items:
+        name, equals, path = item.partition("=")
+        if not equals or not name or name in sets:
+            raise DatasetError(f"expected NAME=FILE with different names, found {item!r}")
+        sets[name] = read_labelled([path], taxonomy)
+    return sets
+
+
+def set_facts(items: Sequence[str], sets: Sets, split: str) -> dict[str, dict[str, Any]]:
+    """What a results file tells of its sets: number of texts, split, file name, sha256 of the file."""
+    return {
+        name: {
+            "texts": len(sets[name]),
+            "split": split,
+            "file": Path(path).name,
+            "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
+        }
+        for name, _, path in (item.partition("=") for item in items)
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the baselines and writes their results."""
+    parser = argparse.ArgumentParser(prog="python -m training.baselines", description=__doc__)
+    parser.add_argument("--data", nargs="+", type=Path, required=True, metavar="FILE", help="labelled training files")
+    parser.add_argument(
+        "--standoff", nargs="+", type=Path, default=[], metavar="FILE", help="stand-off labels; need --corpora"
+    )
+    parser.add_argument("--corpora", type=Path, metavar="DIR", help="folder of the public corpora")
+    parser.add_argument(
+        "--dev", nargs="+", required=True, metavar="NAME=FILE", help="development sets, never fitted on"
+    )
+    parser.add_argument("--test", nargs="+", default=[], metavar="NAME=FILE", help="test sets")
+    parser.add_argument("--taxonomy", type=Path, metavar="FILE", help="label space (default: the packaged one)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="tfidf-characters, tfidf-words, snownlp")
+    parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="where the results go")
+    options = parser.parse_args(arguments)
+    if options.standoff and options.corpora is None:
+        parser.error("expected --corpora DIR beside --standoff, found none")
+    try:
+        taxonomy = load_taxonomy(options.taxonomy)
+        development, test = named_sets(options.dev, taxonomy), named_sets(options.test, taxonomy)
+        if set(development) & set(test):
+            parser.error("expected different names for --dev and --test")
+        apart = tuple(Path(item.partition("=")[2]) for item in (*options.dev, *options.test))
+        training, _ = gather(Sources(tuple(options.data), apart, tuple(options.standoff), options.corpora), taxonomy)
+    except DatasetError as error:
+        parser.error(str(error))
+    results = {
+        "schema": RESULTS_SCHEMA,
+        "kind": "baselines",
+        "training": {"texts": len(training), "files": [path.name for path in (*options.data, *options.standoff)]},
+        "sets": set_facts(options.dev, development, "development") | set_facts(options.test, test, "test"),
+        "versions": {name: importlib.metadata.version(name) for name in ("scikit-learn", "jieba", "snownlp")},
+        "models": run_baselines(training, development, test, taxonomy, options.only),
+    }
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
