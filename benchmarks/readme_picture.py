@@ -1,6 +1,6 @@
 """Draws docs/score.svg, the picture in the READMEs: what `cinesent score` really says about data/samples/reviews.csv.
 
-Run it with `python benchmarks/readme_picture.py`.
+Run it with `python -m benchmarks.readme_picture`, from the project's folder.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Taxonomy:
 
     @cached_property
     def service_keys(self) -> tuple[str, ...]:
-        """Every dimension but the product itself: ledger "product" outside SERVQUAL, what is on, not how it is served."""
+        """Every dimension but the product itself: ledger "product" outside SERVQUAL; what is on, not how it runs."""
         return tuple(d.key for d in self.dimensions if (d.ledger, d.servqual) != ("product", "none"))
 
     def __getitem__(self, key: str) -> Dimension:

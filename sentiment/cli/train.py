@@ -29,7 +29,7 @@ from sentiment.cli import Failure, say
               help="Stop after so many epochs without a better score on the held-out tenth.")  # fmt: skip
 @click.option("--seed", type=int, default=13, show_default=True)
 @click.option("--dev", multiple=True, type=click.Path(path_type=Path),
-              help="Development files: never fitted on; training texts that nearly repeat theirs are left out.")  # fmt: skip
+              help="Development files: never fitted on; training texts that nearly repeat them go.")  # fmt: skip
 @click.option("--map", "mapping", help="Codings of a table's cells: 1=positive,0=neutral,-1=negative,-2=none")
 @click.option("--blank", type=click.Choice(["unknown", "none"]), default="unknown", show_default=True,
               help="What a blank cell of a table means: not judged, or not mentioned.")  # fmt: skip

@@ -232,7 +232,8 @@ def test_dataset_three_formats_give_equal_examples(
          "overall": "negative", "intent": "review", "escalation": True, "rating": 1.0, "id": "0", "source": "甲",
          "kind": "k", "author": "乙"},
         {"text": "=好看\n值", "seating": "", "seating_evidence": "", "film": "positive", "price": "neutral",
-         "overall": "", "intent": "", "escalation": None, "rating": None, "id": "8", "source": "", "kind": "", "author": ""},
+         "overall": "", "intent": "", "escalation": None, "rating": None, "id": "8", "source": "",
+         "kind": "", "author": ""},
     ]  # fmt: skip
     records = [
         {"text": "座椅太硬，看得清", "labels": [{"dimension": "seating", "sentiment": "negative", "evidence": "太硬"}],

@@ -1,0 +1,100 @@
+"""Peak memory of reading and scoring, by number of rows: flat for CSV; XLSX costs its shared strings.
+
+`python benchmarks/memory.py` writes benchmarks/results/memory.json. Every measurement is a process of its own. Reading
+is measured with all rows; scoring with `--scored` rows, since a checkpoint's speed and not its memory limits those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import xlsxwriter
+
+ROOT = Path(__file__).parent.parent
+TEXTS = ROOT / "data" / "cinema" / "train.jsonl"
+READ = """
+import sys
+from sentiment.tables import ReadOptions, open_tables
+print(sum(1 for _ in open_tables([sys.argv[1]], ReadOptions())))
+"""
+SCORE = """
+import sys
+from sentiment.cli import main
+main(["score", sys.argv[1], "-o", sys.argv[2], "--overwrite"])
+"""
+PEAK = "import resource, sys; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+
+
+def rows(count: int) -> Iterator[tuple[str, str, str]]:
+    """Number, cinema and a text made unlike the others by its number: no deduplication, no shared strings saved."""
+    rng = random.Random(5)
+    texts = [json.loads(line)["text"] for line in TEXTS.read_text("utf-8").splitlines()]
+    for number in range(count):
+        yield str(number), f"星河影城{number % 37}号店", f"{rng.choice(texts)} {number}"
+
+
+def write(path: Path, count: int) -> None:
+    """A table of `count` rows, by suffix."""
+    header = ("编号", "影院", "评论")
+    if path.suffix == ".csv":
+        with path.open("w", encoding="gb18030", newline="", errors="replace") as handle:
+            csv.writer(handle).writerows(_with_header(header, count))
+        return
+    book = xlsxwriter.Workbook(
+        str(path), {"constant_memory": False, "strings_to_formulas": False, "strings_to_urls": False}
+    )
+    sheet = book.add_worksheet()
+    for line, cells in enumerate(_with_header(header, count)):
+        sheet.write_row(line, 0, cells)
+    book.close()
+
+
+def _with_header(header: tuple[str, str, str], count: int) -> Iterator[tuple[str, str, str]]:
+    yield header
+    yield from rows(count)
+
+
+def measure(code: str, *arguments: str) -> dict[str, float]:
+    """Seconds and peak resident MB of a Python process that runs `code`."""
+    started = time.monotonic()
+    command = [sys.executable, "-c", f"import atexit; atexit.register(lambda: exec({PEAK!r}))\n{code}", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    peak = int(done.stderr.strip().splitlines()[-1])
+    return {"seconds": round(time.monotonic() - started, 1), "peak_mb": round(peak / 1024, 1)}
+
+
+def main() -> None:
+    """Runs all measurements and writes the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=600_000)
+    parser.add_argument("--scored", type=int, nargs=2, default=(5_000, 20_000))
+    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "memory.json")
+    options = parser.parse_args()
+    results: dict[str, object] = {"rows": options.rows}
+    with tempfile.TemporaryDirectory() as scratch:
+        for suffix in (".csv", ".xlsx"):
+            for count in (options.rows // 10, options.rows):
+                path = Path(scratch) / f"{count}{suffix}"
+                write(path, count)
+                results[f"read {suffix[1:]} {count}"] = measure(READ, str(path))
+                path.unlink()
+        for count in options.scored:
+            path = Path(scratch) / f"{count}.csv"
+            write(path, count)
+            results[f"score csv {count}"] = measure(SCORE, str(path), str(Path(scratch) / "out.csv"))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+    print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()

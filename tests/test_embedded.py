@@ -1,0 +1,81 @@
+"""The checkpoint inside the package: what it weighs, what it reads, and that it answers sensibly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sentiment import Analyzer
+from sentiment.checkpoint import FILES, embedded_folder
+
+CINEMA = Path(__file__).parent.parent / "data" / "cinema"
+CLAUSES = (
+    "导演把人物的犹豫拍得很细。", "摄影师偏爱清晨的光。", "女主角的独白让人想起外婆。", "配乐收得很干净，一点不抢戏。",
+    "中段的追逐戏剪得利落。", "结尾留白，我在心里补完了它。", "这个系列终于找回了当年的味道。", "群像写得尤其好。",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def analyzer() -> Iterator[Analyzer]:
+    yield Analyzer.load()
+
+
+def test_embedded_is_below_40_megabytes() -> None:
+    assert sum(file.stat().st_size for file in embedded_folder().iterdir()) < 40_000_000
+
+
+def test_embedded_holds_no_pickle() -> None:
+    assert {file.name for file in embedded_folder().iterdir()} == {*FILES, "README.md"}
+
+
+@pytest.mark.parametrize("scripts", [("hans",), ("hant", "mixed")])
+def test_embedded_tokeniser_knows_more_than_99_5_percent_of_tokens(
+    analyzer: Analyzer, scripts: tuple[str, ...]
+) -> None:
+    from sentiment.text import normalise
+
+    tokenizer = analyzer._engine.tokenizer
+    unknown = tokenizer.token_to_id("<unk>")
+    ids: list[int] = []
+    for split in ("train", "dev", "test"):
+        for line in (CINEMA / f"{split}.jsonl").read_text("utf-8").splitlines():
+            norm = normalise(json.loads(line)["text"])
+            if norm.script in scripts:
+                ids += tokenizer.encode(norm.text, add_special_tokens=False).ids
+    assert len(ids) > 10_000
+    assert ids.count(unknown) / len(ids) < 0.005
+
+
+def test_embedded_finds_a_complaint_at_the_end_of_a_long_review(analyzer: Analyzer) -> None:
+    praise = "".join(CLAUSES[i % len(CLAUSES)] for i in range(300))[:2950]
+    complaint = "可是散场后停车费收了我四十块，说好的停车券根本不能用。"
+    text = f"{praise}。{complaint}"
+    analysis = analyzer.analyze(text)
+    assert analysis.windows > 5
+    (parking,) = [mention for mention in analysis.dimensions if mention.dimension == "parking"]
+    assert parking.sentiment == "negative"
+    assert parking.start >= text.index(complaint)
+    assert text[parking.start : parking.end] == parking.evidence
+
+
+@pytest.mark.parametrize(
+    ("text", "dimension", "sentiment"),
+    [
+        ("座椅太硬，坐得腰疼", "seating", "negative"),
+        ("廁所很髒，垃圾桶滿出來都沒人清", "cleanliness", "negative"),
+        ("前台小姑娘很热情，耐心帮我们换了票", "staff", "positive"),
+        ("ＩＭＡＸ巨幕太震撼了！！！！！！", "picture", "positive"),
+    ],
+)
+def test_embedded_reads_plain_statements(analyzer: Analyzer, text: str, dimension: str, sentiment: str) -> None:
+    found = {mention.dimension: mention.sentiment for mention in analyzer.analyze(text).dimensions}
+    assert found.get(dimension) == sentiment
+
+
+def test_embedded_leaves_film_talk_alone(analyzer: Analyzer) -> None:
+    analysis = analyzer.analyze("爆米花电影，看着很爽，值回票价")
+    assert {mention.dimension for mention in analysis.dimensions} <= {"film"}
+    assert analysis.overall == "positive"
