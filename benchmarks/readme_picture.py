@@ -1,12 +1,15 @@
-"""Draws docs/score.svg, the picture in the READMEs: what `cinesent score` really says about data/samples/reviews.csv.
+"""Renews what the READMEs show of the program: the picture docs/score.svg, outputs of Python blocks, the record.
 
-Run it with `python -m benchmarks.readme_picture`, from the project's folder.
+The picture is what `cinesent score` really says about data/samples/reviews.csv. Run it from the project's folder, with
+`python -m benchmarks.readme_picture`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import json
 import re
 import subprocess
 import sys
@@ -22,6 +25,7 @@ from rich.text import Text
 from sentiment import Analysis, Analyzer
 
 ROOT = Path(__file__).parent.parent
+READMES = ("README.md", "README.zh.md")
 SAMPLE = "data/samples/reviews.csv"
 PICTURE = ROOT / "docs" / "score.svg"
 WIDTH = 120
@@ -55,7 +59,7 @@ def reviews() -> list[str]:
 def table() -> Table:
     texts = reviews()
     result = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
-    result.add_column("review", ratio=3)
+    result.add_column("review", ratio=3, overflow="fold")
     result.add_column("overall", no_wrap=True)
     result.add_column("intent", no_wrap=True)
     result.add_column("dimensions", ratio=1)
@@ -70,7 +74,49 @@ def table() -> Table:
     return result
 
 
-def main() -> None:
+def with_outputs(text: str) -> str:
+    """The README with what its Python blocks print now, and the record of the text that they analyse."""
+    names: dict[str, object] = {}
+    printed = ""
+
+    def renew(match: re.Match[str]) -> str:
+        nonlocal printed
+        if match["python"] is not None:
+            with contextlib.redirect_stdout(io.StringIO()) as stream:
+                exec(match["python"], names)
+            printed = stream.getvalue()
+            return match[0]
+        if match["output"] is not None:
+            return f"<!-- output -->\n```text\n{printed}```"
+        analysis = names["analysis"]
+        assert isinstance(analysis, Analysis)
+        return f"```json\n{_laid_out(analysis)}\n```"
+
+    blocks = (
+        r"<!-- test -->\n```python\n(?P<python>.*?)```",
+        r"<!-- output -->\n```text\n(?P<output>.*?)```",
+        r"```json\n.*?```",
+    )
+    return re.sub("|".join(blocks), renew, text, flags=re.DOTALL)
+
+
+def _laid_out(analysis: Analysis) -> str:
+    """The record as JSON, a member a line and a mention a line."""
+
+    def dump(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    lines = []
+    for key, value in analysis.to_dict().items():
+        shown = dump(value)
+        if key == "dimensions":
+            shown = "[\n" + ",\n".join(f"    {dump(mention)}" for mention in value) + "\n  ]"
+        lines.append(f'  "{key}": {shown}')
+    return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def draw() -> None:
+    """Writes the picture."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     console.print(f"[bold green]$[/] cinesent score {SAMPLE} -o scored.csv", highlight=False)
     console.print(Text(command_output().rstrip()))
@@ -82,7 +128,13 @@ def main() -> None:
     svg = console.export_svg(title="cinesent", theme=MONOKAI, code_format=style, unique_id="cinesent")
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_text(re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE), "utf-8")
-    print(PICTURE)
+
+
+def main() -> None:
+    draw()
+    for name in READMES:
+        path = ROOT / name
+        path.write_text(with_outputs(path.read_text("utf-8")), "utf-8", newline="\n")
 
 
 if __name__ == "__main__":

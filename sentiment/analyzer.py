@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from sentiment.checkpoint import Checkpoint, load_checkpoint
 from sentiment.decode import Decoded, evidence_span, join
 from sentiment.engine import Engine, Logits
-from sentiment.records import PROBABILITY_ORDER, Analysis, Mention
+from sentiment.records import PROBABILITY_ORDER, Analysis, Mention, Sentiment
 from sentiment.taxonomy import Taxonomy, TaxonomyError, load_taxonomy
 from sentiment.text import NormalisedText, normalise
 from sentiment.windows import split_windows
@@ -157,11 +158,11 @@ class Analyzer:
             )
             start, end = norm.original_span(*span)
             dimension, choice = self.taxonomy.dimensions[k], int(decoded.polarity[k].argmax())
-            sentiment = self.taxonomy.sentiments[choice]
+            sentiment = cast("Sentiment", self.taxonomy.sentiments[choice])
             mentions.append(
                 Mention(
                     dimension.key, sentiment, _floored(shares[k, choice]), text[start:end], start, end, dimension.owner
-                )  # type: ignore[arg-type]
+                )
             )
         mentions.sort(key=lambda mention: -mention.confidence)
         overall, intent = int(decoded.overall.argmax()), int(decoded.intent.argmax())

@@ -64,7 +64,7 @@ def load_base(base: str, *, cache: Path = Path("runs/bases")) -> tuple[PreTraine
     name = str(folder) if folder.is_dir() else base
     try:
         model = AutoModel.from_pretrained(name)
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer: Any = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise BaseError(

@@ -229,7 +229,8 @@ def card_text(config: Mapping[str, Any], metrics: Mapping[str, Any], results: Re
     Args:
         config: the checkpoint's config.json; its `training` and `metrics` tell the training, where both say something
             `metrics` counts.
-        metrics: the run's metrics.json: `recipe`, `texts`, `start`, `sources`, and, where known, `hours` and `machine`.
+        metrics: the run's metrics.json: `recipe`, `texts`, `start` (of a training in several stages with `stages`),
+            `sources`, and, where known, `hours` and `machine`.
         results: what was measured, may be empty.
 
     What is true of cinemas and of our own texts alone is said only if the label space is the packaged one.
@@ -338,6 +339,7 @@ def _training(config: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     start = told.get("start") or {}
     if start.get("warm_start"):
         lines.append(f"- Started from the checkpoint `{start['warm_start']}`.")
+    lines += [f"- Stage {number}: {stage}." for number, stage in enumerate(start.get("stages") or (), 1)]
     held = {name.removeprefix("eval_"): value for name, value in (told.get("held_out") or {}).items()}
     figures = [
         f"{name} {held[name]:.3f}" for name in ("mention", "joint", "overall", "intent") if _is_number(held.get(name))

@@ -59,7 +59,7 @@ def card(folder: Path, taxonomy: Taxonomy) -> str:
 
 
 def _facts(rows: list[dict[str, Any]]) -> dict[str, object]:
-    scripts = Counter(normalise(row["text"]).script for row in rows)
+    scripts: Counter[str] = Counter(normalise(row["text"]).script for row in rows)
     intents = Counter(row["intent"] for row in rows)
     kinds = Counter(row.get("kind", "") for row in rows)
     lengths = [len(row["text"]) for row in rows]

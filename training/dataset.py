@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerFast
 
 from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
-from training.model import UNKNOWN
+from training.metrics import UNKNOWN
 
 NONE = "none"  # a dimension that the annotator says is not mentioned
 

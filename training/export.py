@@ -8,7 +8,7 @@ import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ class _Graph(nn.Module):
 
 def write_onnx(model: CinesentModel, path: Path) -> None:
     """Writes the float32 graph with free batch and token axes; its weights keep the names of the PyTorch model."""
-    model = model.eval().cpu()
+    model = model.eval().cpu()  # type: ignore[no-untyped-call]
     ids = torch.ones(3, 11, dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
     with warnings.catch_warnings(), torch.no_grad():
@@ -189,7 +189,7 @@ def export(
     model: CinesentModel,
     tokenizer: PreTrainedTokenizerFast,
     folder: Path,
-    development: dict[str, Sequence[Example]],
+    development: Mapping[str, Sequence[Example]],
     *,
     name: str = "cinesent-zh",
     details: dict[str, Any] | None = None,

@@ -57,7 +57,7 @@ class CinesentConfig(PreTrainedConfig):
 
 
 @dataclass
-class CinesentOutput(ModelOutput):  # type: ignore[misc]
+class CinesentOutput(ModelOutput):
     """Logits of a batch of B texts of T tokens over K dimensions.
 
     mention [B, K]; polarity [B, K, 3]; evidence [B, T, K] (log attention); overall [B, 3]; intent [B, intents];
@@ -74,7 +74,7 @@ class CinesentOutput(ModelOutput):  # type: ignore[misc]
     rating: Tensor | None = None
 
 
-class CinesentModel(PreTrainedModel):  # type: ignore[misc]
+class CinesentModel(PreTrainedModel):
     """An encoder with all heads. Labels are optional and masked where unknown; see `forward`."""
 
     config_class = CinesentConfig
@@ -106,7 +106,7 @@ class CinesentModel(PreTrainedModel):  # type: ignore[misc]
         self.escalation = nn.Linear(3 * size, 1)
         self.rating = nn.Linear(3 * size, 1)
         nn.init.normal_(self.mention_weight, std=0.02)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, nn.Linear):
@@ -245,10 +245,11 @@ def build_model(
 ) -> CinesentModel:
     """Puts fresh heads on an encoder, of which the first `layers` layers are kept (all without it)."""
     if layers is not None:
-        stack = encoder.encoder.layer
+        inner = cast(Any, encoder.encoder)
+        stack = inner.layer
         if not 1 <= layers <= len(stack):
             raise ValueError(f"expected --layers between 1 and {len(stack)} for this base, found {layers}")
-        encoder.encoder.layer = stack[:layers]
+        inner.layer = stack[:layers]
         encoder.config.num_hidden_layers = layers
     positions = getattr(encoder.config, "max_position_embeddings", None) or math.inf
     config = CinesentConfig(

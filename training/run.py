@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from sentiment.checkpoint import embedded_folder
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.bases import BaseError, load_base
+from training.card import write_card
 from training.corpora import held_out_texts, read_corpus
 from training.dataset import DatasetError, Example, read_labelled, without_near_duplicates
 from training.export import Exported, export, load_packaged
@@ -101,7 +103,8 @@ def load_run(folder: Path) -> tuple[CinesentModel, PreTrainedTokenizerFast]:
         raise BaseError(
             f"expected a run folder with model.safetensors, found none in {folder}; write one with `cinesent train`"
         )
-    return CinesentModel.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    tokenizer = cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(folder))
+    return CinesentModel.from_pretrained(folder), tokenizer
 
 
 def run_training(sources: Sources, start: Start, folder: Path, recipe: Recipe, *, resume: bool = False) -> Run:
@@ -125,5 +128,8 @@ def export_run(run: Path, folder: Path, development: Mapping[str, Path], *, name
     sets = {part: read_labelled([path], space) for part, path in development.items()}
     metrics = run / "metrics.json"
     details = json.loads(metrics.read_text("utf-8")) if metrics.is_file() else {}
-    kept = {key: details[key] for key in ("recipe", "texts", "start", "sources") if key in details}
-    return export(model, tokenizer, folder, sets, name=name, details=kept)
+    kept = {key: details[key] for key in ("recipe", "texts", "start", "sources", "hours") if key in details}
+    exported = export(model, tokenizer, folder, sets, name=name, details=kept)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    write_card(folder, config, {**details, "drift": exported.drift, "development": exported.development})
+    return exported

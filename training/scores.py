@@ -90,7 +90,8 @@ def score_examples(
 
 def _logit(decoded: Decoded, name: str) -> Array:
     value = np.clip(np.asarray(getattr(decoded, name), dtype=float), 1e-9, 1 - 1e-9)
-    return np.log(value / (1 - value)) if name in ("mention", "escalation") else np.log(value)
+    logit: Array = np.log(value / (1 - value)) if name in ("mention", "escalation") else np.log(value)
+    return logit
 
 
 def gold_labels(examples: Sequence[Example], taxonomy: Taxonomy) -> Predictions:

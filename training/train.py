@@ -6,7 +6,7 @@ import json
 import logging
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -57,7 +57,7 @@ class Run:
     metrics: dict[str, Any] = field(default_factory=dict)
 
 
-class CinesentTrainer(Trainer):  # type: ignore[misc]
+class CinesentTrainer(Trainer):
     """`Trainer` with two rates: the encoder's, and a higher one for the heads."""
 
     def __init__(self, *args: Any, head_factor: float, **kwargs: Any) -> None:
@@ -66,12 +66,13 @@ class CinesentTrainer(Trainer):  # type: ignore[misc]
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         if self.optimizer is None:
-            heads = {id(p) for p in self.model.head_parameters()}
+            model = cast(CinesentModel, self.model)
+            heads = {id(p) for p in model.head_parameters()}
             groups = []
             for in_head in (False, True):
                 for decays in (True, False):
                     parameters = [
-                        p for p in self.model.parameters()
+                        p for p in model.parameters()
                         if p.requires_grad and (id(p) in heads) == in_head and (p.ndim > 1) == decays
                     ]  # fmt: skip
                     rate = self.args.learning_rate * (self.head_factor if in_head else 1.0)

@@ -20,7 +20,7 @@ from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.engine import OUTPUTS
 from sentiment.taxonomy import Taxonomy
 from training.dataset import Example
-from training.export import ExportError, export, load_packaged, quantise, read_back
+from training.export import ExportError, export, load_packaged, quantise, read_back, write_onnx
 from training.model import CinesentModel
 
 Make = Callable[[int, int], list[Example]]
@@ -107,6 +107,16 @@ def test_export_answers_as_the_model_does(own_checkpoint: Path, own_run: Any, ow
     assert_close(own_run.model, answers(own_checkpoint, inputs), inputs, 0.3)
 
 
+@pytest.fixture
+def quick(own_run: Any, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traces `own_run` once for all: what torch needs most of its time for."""
+    path = tmp_path_factory.getbasetemp() / "own_run.onnx"
+    if not path.exists():
+        write_onnx(own_run.model, path)
+    monkeypatch.setattr(training.export, "write_onnx", lambda _, target: shutil.copyfile(path, target))
+
+
+@pytest.mark.usefixtures("quick")
 def test_export_config_tells_rules_and_training(
     own_run: Any, own_examples: Make, tmp_path: Path, own_taxonomy: Taxonomy
 ) -> None:
@@ -123,6 +133,7 @@ def test_export_config_tells_rules_and_training(
     assert done.development["ours/joint"] > 0.9 and done.development["theirs/mention"] > 0.9
 
 
+@pytest.mark.usefixtures("quick")
 def test_export_sets_are_scored_apart(own_run: Any, own_examples: Make, tmp_path: Path) -> None:
     """The second set's labels are wrong, so its score is bad and the first one's is not."""
     turned = {"positive": "negative", "negative": "neutral", "neutral": "positive"}
@@ -144,6 +155,7 @@ def damage(graph: onnx.ModelProto) -> onnx.ModelProto:
     return packed
 
 
+@pytest.mark.usefixtures("quick")
 def test_export_that_drifts_is_refused_and_leaves_the_folder(
     own_run: Any, own_checkpoint: Path, own_examples: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +190,7 @@ def test_export_without_development_texts_is_refused(own_run: Any, tmp_path: Pat
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.usefixtures("quick")
 def test_export_replaces_a_checkpoint(own_run: Any, own_examples: Make, tiny_checkpoint: Path, tmp_path: Path) -> None:
     target = Path(shutil.copytree(tiny_checkpoint, tmp_path / "target"))
     export(own_run.model, own_run.tokenizer, target, {"dev": own_examples(40, 1)}, name="new")

@@ -61,7 +61,7 @@ def silent(size: int, keys: int = 2, tokens: int = 3) -> CinesentOutput:
 def parts(
     output: CinesentOutput, labels: dict[str, torch.Tensor], weights: torch.Tensor | None = None
 ) -> dict[str, float]:
-    return {name: float(value) for name, value in losses(output, labels, weights).items()}
+    return {name: float(value.detach()) for name, value in losses(output, labels, weights).items()}
 
 
 def test_model_loss_without_labels_is_zero() -> None:
@@ -143,7 +143,7 @@ def test_model_unknown_cells_give_no_loss_and_no_gradient() -> None:
         assert gradient[~known].abs().sum() == 0, name
         with torch.no_grad():
             output[name][~known] += 3.0
-    assert parts(output, labels) == {name: float(value) for name, value in before.items()}
+    assert parts(output, labels) == {name: float(value.detach()) for name, value in before.items()}
 
 
 def test_model_loss_is_the_weighted_sum_of_its_parts(
@@ -158,7 +158,7 @@ def test_model_loss_is_the_weighted_sum_of_its_parts(
     weights = torch.tensor([1.0, 0.3])
     output = model(**batch, **{f"{name}_labels": value for name, value in labels.items()}, weights=weights)
     expected = sum(LOSS_WEIGHTS[name] * value for name, value in parts(output, labels, weights).items())
-    assert float(output.loss) == pytest.approx(expected, rel=1e-5)
+    assert float(output.loss.detach()) == pytest.approx(expected, rel=1e-5)
     assert model(**batch).loss is None
 
 
