@@ -163,8 +163,8 @@ def fine_tune(
     metrics = {
         "recipe": asdict(recipe),
         "texts": {"fitted": len(train), "held_out": len(holdout), "weak": len(always or [])},
-        "held_out": trainer.evaluate(),
         "history": [entry for entry in trainer.state.log_history if "eval_score" in entry],
+        "held_out": trainer.evaluate(),  # after the history, to which it would add itself
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, ensure_ascii=False), "utf-8")
     return Run(folder, metrics)

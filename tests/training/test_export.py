@@ -20,7 +20,7 @@ from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.engine import OUTPUTS
 from sentiment.taxonomy import Taxonomy
 from training.dataset import Example
-from training.export import ExportError, export, load_packaged, quantise, read_back, write_onnx
+from training.export import ExportError, export, load_packaged, quantise, write_onnx
 from training.model import CinesentModel
 
 Make = Callable[[int, int], list[Example]]
@@ -66,15 +66,14 @@ def test_export_int8_weights_read_back_give_the_packaged_answers(
         assert getattr(tokenizer, f"{name}_token_id") == getattr(tiny_run.tokenizer, f"{name}_token_id")
 
 
-def test_export_read_back_finds_every_matrix_near_its_original(tiny_checkpoint: Path, tiny_run: Any) -> None:
-    state, packed = tiny_run.model.state_dict(), read_back(tiny_checkpoint)
-    for name, value in state.items():
-        if name.startswith("rating.") or (name.endswith("bias") and value.abs().sum() == 0):
+def test_export_read_back_finds_every_weight_near_its_original(tiny_checkpoint: Path, tiny_run: Any) -> None:
+    """Also norms that nobody trained, of which the exporter keeps one for all."""
+    packed = load_packaged(tiny_checkpoint)[0].state_dict()
+    for name, value in tiny_run.model.state_dict().items():
+        if name.startswith("rating."):
             continue
-        assert name in packed, name
-        assert packed[name].shape == value.shape and packed[name].dtype == value.dtype
-        rows = value.abs().amax(-1, keepdim=True) if value.ndim == 2 and value.numel() >= 4096 else torch.zeros(1)
-        assert ((packed[name] - value).abs() <= rows / 127 * 0.51 + 1e-6).all(), name
+        steps = value.abs().amax(1, keepdim=True) / 127 if value.ndim == 2 and value.numel() >= 4096 else 0.0
+        assert ((packed[name] - value).abs() <= 0.51 * torch.as_tensor(steps) + 1e-6).all(), name
 
 
 def test_export_large_matrices_are_stored_as_int8(tiny_checkpoint: Path) -> None:
