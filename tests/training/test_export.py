@@ -17,7 +17,7 @@ from onnx import numpy_helper
 import training.export
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import CheckpointError, load_checkpoint
-from sentiment.engine import OUTPUTS
+from sentiment.engine import OUTPUTS, Engine
 from sentiment.taxonomy import Taxonomy
 from training.dataset import Example
 from training.export import ExportError, export, load_packaged, quantise, write_onnx
@@ -27,7 +27,7 @@ Make = Callable[[int, int], list[Example]]
 
 
 def session(folder: Path) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    return Engine(load_checkpoint(folder), threads=1)._session
 
 
 def feeds(tokenizer: Any, texts: list[str]) -> dict[str, torch.Tensor]:
