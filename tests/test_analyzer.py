@@ -13,7 +13,7 @@ import pytest
 
 import sentiment.analyzer
 from sentiment.analyzer import Analyzer
-from sentiment.checkpoint import FILES, Checkpoint, CheckpointError, embedded_folder
+from sentiment.checkpoint import Checkpoint, CheckpointError
 from sentiment.engine import Logits
 from sentiment.records import Analysis
 from sentiment.taxonomy import Taxonomy, TaxonomyError, taxonomy_from_dict
@@ -430,18 +430,11 @@ def test_analyzer_escalation_follows_its_threshold(own_taxonomy: Taxonomy) -> No
         assert (record.escalation, record.escalation_confidence) == (label, confidence)
 
 
-# Remove when the embedded checkpoint is part of the tree.
-packaged = pytest.mark.skipif(
-    not all((embedded_folder() / name).is_file() for name in FILES), reason="sentiment/model holds no checkpoint yet"
-)
-
-
 @pytest.fixture(scope="module")
 def embedded() -> Analyzer:
     return Analyzer.load()
 
 
-@packaged
 def test_analyzer_embedded_finds_a_complaint_after_a_long_review(embedded: Analyzer) -> None:
     praise = (
         "这部电影非常好看，剧情紧凑，演员的表演自然真实，导演把握节奏的能力让人佩服。",
@@ -464,7 +457,6 @@ def test_analyzer_embedded_finds_a_complaint_after_a_long_review(embedded: Analy
     assert "seating" not in {mention.dimension for mention in embedded.analyze(review).dimensions}
 
 
-@packaged
 def test_analyzer_embedded_record_does_not_depend_on_neighbours(
     embedded: Analyzer, phrases: tuple[str, ...], sample_texts: list[str]
 ) -> None:
