@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.taxonomy import Taxonomy, load_taxonomy
-from training.card import CardError, Language, Results, dimension_block, insert, quality_block
+from training.quality_tables import Language, Results, TablesError, dimension_block, insert, quality_block
 
 ROOT = Path(__file__).parent.parent
 FILES = ("quality.json", "baselines.json")
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             old = (options.root / path).read_text("utf-8")
             new = renewed(old, path, lang, results, taxonomy)
-        except (CardError, OSError) as error:
+        except (TablesError, OSError) as error:
             problems.append(f"{path}: {error}")
             continue
         if new != old and options.check:

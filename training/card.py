@@ -1,19 +1,16 @@
-"""The model card of a checkpoint and the tables of measured quality: numbers in, Markdown out.
+"""The model card of a checkpoint: numbers in, Markdown out; only `write_card` touches a file.
 
-Only `write_card` touches a file. The tables stand between markers, so that `benchmarks/tables.py` can renew them
-from results without writing the card again.
+The tables stand between markers, so that `benchmarks/tables.py` can renew them without writing the card again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sentiment.taxonomy import Taxonomy, load_taxonomy, taxonomy_from_dict
-
-Language = Literal["en", "zh"]
-Results = Sequence[Mapping[str, Any]]  # of benchmarks/quality.py first, then of training/baselines.py
+from training.quality_tables import MISSING, Results, dimension_block, quality_block, row, table
 
 BASE_MODEL = "intfloat/multilingual-e5-small"
 TAGS = (
@@ -22,205 +19,6 @@ TAGS = (
 )
 # The mean F1 of a dimension with fewer mentions says little.
 FEW_MENTIONS = 30
-
-# The five figures of the comparison: where each is in a report, and its heading.
-COLUMNS: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("service", "mention", "f1"), "service mentions, F1", "服务维度提及 F1"),
-    (("service", "joint", "f1"), "with sentiment, F1", "提及且情感正确 F1"),
-    (("overall", "accuracy"), "overall, accuracy", "整体情感准确率"),
-    (("intent", "accuracy"), "intent, accuracy", "诉求类型准确率"),
-    (("escalation", "f1"), "escalation, F1", "升级处理 F1"),
-)
-SETS = {"real": ("real comments", "真实评论"), "written": ("written texts", "自撰文本")}
-SPLITS = {"development": ("development", "开发集"), "test": ("test", "测试集")}
-RULES = {
-    "cross-fitted": (
-        "thresholds fitted on the other folds of the development texts",
-        "阈值在开发集其余各折上拟合",
-    ),
-    "packaged": ("thresholds fitted on the development texts", "阈值在开发集上拟合"),
-    "development": ("thresholds fitted on the development texts", "阈值在开发集上拟合"),
-    "training": ("thresholds fitted on the training texts", "阈值在训练集上拟合"),
-}
-MISSING = "–"
-
-
-class CardError(ValueError):
-    """Results or a document that do not fit; the message says what was expected, what was found, what to do."""
-
-
-def insert(text: str, name: str, body: str) -> str:
-    """`text` with `body` between `<!-- name:begin -->` and `<!-- name:end -->`.
-
-    Raises:
-        CardError: the markers are not there, once each and in order.
-    """
-    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise CardError(f"expected {begin} and {end} once each and in this order, found them otherwise")
-    head, _, rest = text.partition(begin)
-    tail = rest.partition(end)[2]
-    return f"{head}{begin}\n{body.strip()}\n{end}{tail}"
-
-
-def quality_block(results: Results, lang: Language = "en", *, detailed: bool = False) -> str:
-    """One table a set: a row for each model, a column for each figure with its interval.
-
-    Args:
-        detailed: add what is measured of the checkpoint alone: calibration, errors among unsure texts, evidence.
-
-    Raises:
-        CardError: two results were measured on different texts of one name.
-    """
-    if not results:
-        return _say(
-            lang, "Not measured yet: `python -m benchmarks.quality`.", "尚未评测：`python -m benchmarks.quality`。"
-        )
-    rows = [model for result in results for model in result["models"]]
-    lines: list[str] = []
-    for name, facts in _sets(results).items():
-        rules = next(model["sets"][name]["rules"] for model in rows if name in model["sets"])
-        lines += [
-            f"**{_set_title(name, facts, lang)}** {_say(lang, f'({RULES[rules][0]})', f'（{RULES[rules][1]}）')}",
-            "",
-        ]
-        lines += _table(_say(lang, "model", "模型"), [_say(lang, en, zh) for _, en, zh in COLUMNS])
-        for model in rows:
-            report = model["sets"].get(name, {})
-            cells = [percent(_find(report, path)) for path, _, _ in COLUMNS]
-            title = model.get("zh", model["title"]) if lang == "zh" else model["title"]
-            lines.append(_row(f"**{title}**" if model["kind"] == "checkpoint" else title, cells))
-        lines.append("")
-    lines.append(
-        _say(
-            lang,
-            "In percent; in brackets 95% intervals (bootstrap over texts). Service: all dimensions but the film "
-            "itself, mentions counted together.",
-            "单位为百分比；方括号内为 95% 区间（对文本自助抽样）。服务维度：影片内容以外的各维度，按提及合并计算。",
-        )
-    )
-    if detailed:
-        lines += ["", *_details(results, lang)]
-    return "\n".join(lines)
-
-
-def dimension_block(results: Results, taxonomy: Taxonomy, lang: Language = "en") -> str:
-    """The checkpoint's figures for each dimension: gold mentions, mention F1, joint F1 on each set."""
-    models = [model for result in results for model in result["models"] if model["kind"] == "checkpoint"]
-    if not models:
-        return quality_block([], lang)
-    sets = {name: facts for name, facts in _sets(results).items() if name in models[0]["sets"]}
-    headings = _say(lang, "mentions|mention F1|joint F1", "提及数|提及 F1|联合 F1").split("|")
-    columns = [
-        f"{_set_label(name, facts, lang)}{_say(lang, ', ', '：')}{heading}"
-        for name, facts in sets.items()
-        for heading in headings
-    ]
-    lines = _table(_say(lang, "dimension", "维度"), columns)
-    for dimension in taxonomy.dimensions:
-        cells = []
-        for name in sets:
-            entry = models[0]["sets"][name].get("dimensions", {}).get(dimension.key)
-            cells += [MISSING] * 3 if entry is None else [
-                str(entry["support"]), *(percent(_find(entry, (kind, "f1"))) for kind in ("mention", "joint"))
-            ]  # fmt: skip
-        lines.append(_row(f"{dimension.zh} `{dimension.key}`", cells))
-    return "\n".join(lines)
-
-
-def percent(rate: Mapping[str, float] | None) -> str:
-    """`77.1 [73.2–80.5]`, or a dash."""
-    if rate is None:
-        return MISSING
-    value, low, high = (f"{100 * rate[name]:.1f}" for name in ("value", "low", "high"))
-    return f"{value} [{low}–{high}]"
-
-
-def _say(lang: Language, en: str, zh: str) -> str:
-    return zh if lang == "zh" else en
-
-
-def _row(first: str, cells: Sequence[str]) -> str:
-    return f"| {first} | {' | '.join(cells)} |"
-
-
-def _table(first: str, columns: Sequence[str]) -> list[str]:
-    return [_row(first, columns), _row("---", ["---:"] * len(columns))]
-
-
-def _find(report: Mapping[str, Any], path: Sequence[str]) -> Any:
-    value: Any = report
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
-
-
-def _sets(results: Results) -> dict[str, Mapping[str, Any]]:
-    """The sets of all results by name, in order; checks that a name means the same texts everywhere."""
-    sets: dict[str, Mapping[str, Any]] = {}
-    for result in results:
-        for name, facts in result["sets"].items():
-            known = sets.setdefault(name, facts)
-            if known["sha256"] != facts["sha256"]:
-                raise CardError(
-                    f"expected all results on the same {name} texts, found {known['file']} ({known['sha256'][:8]}) and "
-                    f"{facts['file']} ({facts['sha256'][:8]}); measure again"
-                )
-    return sets
-
-
-def _set_name(name: str, lang: Language) -> str:
-    known = SETS.get(name.removesuffix("-test"))
-    return _say(lang, *known) if known else name
-
-
-def _set_label(name: str, facts: Mapping[str, Any], lang: Language) -> str:
-    return _set_name(name, lang) + (_say(lang, " (test)", "（测试集）") if facts["split"] == "test" else "")
-
-
-def _set_title(name: str, facts: Mapping[str, Any], lang: Language) -> str:
-    split = _say(lang, *SPLITS[facts["split"]])
-    title = _set_name(name, lang)
-    return _say(
-        lang,
-        f"{title[:1].upper()}{title[1:]}, {split}, {facts['texts']} texts",
-        f"{title}，{split}，{facts['texts']} 条",
-    )
-
-
-def _details(results: Results, lang: Language) -> list[str]:
-    """Calibration, coverage and evidence of the checkpoint."""
-    models = [model for result in results for model in result["models"] if model["kind"] == "checkpoint"]
-    if not models:
-        return []
-    heads = ("dimensions", "overall", "intent", "escalation")
-    rows: dict[str, list[str]] = {}
-    sets = {name: facts for name, facts in _sets(results).items() if name in models[0]["sets"]}
-    for name in sets:
-        report = models[0]["sets"][name]
-        for head in heads:
-            entry = report["calibration"].get(head)
-            cell = f"{100 * entry['ece']:.1f} ({entry['labels']})" if entry else MISSING
-            rows.setdefault(
-                _say(lang, f"calibration error of {head} (labels)", f"{head} 校准误差（标签数）"), []
-            ).append(cell)
-        caught = percent(_find(report, ("risk_coverage", "caught")))
-        title = _say(lang, "overall errors among the least certain 15%", "整体情感错误落在最不确定的 15% 中的比例")
-        rows.setdefault(title, []).append(caught)
-        title = _say(lang, "macro joint F1, dimensions with 30 mentions or more", "30 次提及以上各维度联合 F1 的平均")
-        rows.setdefault(title, []).append(percent(_find(report, ("service", "macro_joint"))))
-        title = _say(lang, "evidence, character F1 with the labelled span", "依据与标注片段的字符 F1")
-        rows.setdefault(title, []).append(percent(_find(report, ("evidence", "f1"))))
-    lines = _table(
-        _say(lang, "of this checkpoint", "本模型"), [_set_label(name, facts, lang) for name, facts in sets.items()]
-    )
-    lines += [_row(title, cells) for title, cells in rows.items()]
-    note = _say(
-        lang,
-        "Calibration error: debiased ECE over ten bins of equal size (Kumar et al. 2019; Roelofs et al. 2022).",
-        "校准误差：十个等量分箱的去偏 ECE（Kumar 等 2019；Roelofs 等 2022）。",
-    )
-    return [*lines, "", note]
 
 
 def card_text(config: Mapping[str, Any], metrics: Mapping[str, Any], results: Results) -> str:
@@ -297,9 +95,9 @@ feedback; not meant for judging single employees or customers.
 
 
 def _label_space(taxonomy: Taxonomy) -> str:
-    lines = ["## Label space", "", *_table("key", ["中文", "English", "group"])]
-    lines[-1] = _row("---", ["---"] * 3)
-    lines += [_row(f"`{d.key}`", [d.zh, d.en, d.group or MISSING]) for d in taxonomy.dimensions]
+    lines = ["## Label space", "", *table("key", ["中文", "English", "group"])]
+    lines[-1] = row("---", ["---"] * 3)
+    lines += [row(f"`{d.key}`", [d.zh, d.en, d.group or MISSING]) for d in taxonomy.dimensions]
     lines += [
         "",
         f"- sentiment of a mention: {', '.join(taxonomy.sentiments)}; a dimension that is not listed is not mentioned",

@@ -1,23 +1,23 @@
 """A checkpoint judged on labelled texts: rates with intervals, calibration, evidence, the surest mistakes.
 
-`evaluate` is pure: arrays in, a report of plain numbers out. `evaluate_checkpoint` runs a model first, `write_report`
-prints. What nobody labelled is left out of the report; no number in it is ever NaN.
+`evaluate` is pure: arrays in, a report of plain numbers out. `evaluate_checkpoint` runs a model first. What nobody
+labelled is left out of the report; no number in it is ever NaN.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf
 
 from sentiment.text import normalise
 from training.calibrate import FOLDS, Calibration, folds
 from training.metrics import UNKNOWN, Predictions, cells
+from training.rates import ECE_SOURCE, calibration_error, f1, rates, ratio, resampled, rounded
 from training.scores import HEADS, Scores, gold_labels, score_examples
 
 if TYPE_CHECKING:
@@ -32,16 +32,10 @@ Report = dict[str, Any]
 REPORT_SCHEMA = 1
 # A dimension with fewer gold mentions is too uncertain to count in a mean over dimensions.
 MACRO_MENTIONS = 30
-BINS = 10
 # Texts that a person would look at: the least certain ones, by the model's confidence in `overall`.
 LEAST_CERTAIN = 0.15
 SHOWN_MISTAKES = 20
 NONE = "none"
-ECE_SOURCE = (
-    "equal-mass bins (Roelofs et al. 2022, Mitigating Bias in Calibration Error Estimation); ece: l1, bias removed by "
-    "the normal approximation, rms: l2, debiased as in Definition 5.2 (Kumar et al. 2019, Verified Uncertainty "
-    "Calibration)"
-)
 
 
 class EvaluationError(ValueError):
@@ -134,7 +128,7 @@ def evaluate(
         "overlap": np.stack([overlap, compared], 1),
         "risk": np.stack([wrong, wrong & doubtful, sized & ~doubtful, wrong & ~doubtful], 1),
     }
-    sums = _resampled(tables, samples, seed)
+    sums = resampled(tables, samples, seed)
     judged = (gold.mention != UNKNOWN).sum(0)
     report: Report = {"schema": REPORT_SCHEMA, "texts": len(examples), "unread": int(unread.sum())}
     for name, keys in (("service", taxonomy.service_keys), ("all", taxonomy.keys)):
@@ -157,7 +151,7 @@ def evaluate(
     if known:
         support, called, found = sums["escalation"].T
         counts = {"texts": known, "support": int(support[0]), "called": int(called[0])}
-        report["escalation"] = {**counts, **_f1(support, called, found)}
+        report["escalation"] = {**counts, **f1(support, called, found)}
     report["calibration"] = _calibration(gold, said, answers.sure)
     risk = sums["risk"].T
     if sized.any():
@@ -166,11 +160,11 @@ def evaluate(
             "texts": int(doubtful.sum()),
             "errors": int(risk[0][0]),
             "errors_caught": int(risk[1][0]),
-            **_rates(caught=_ratio(risk[1], risk[0]), accuracy_of_the_rest=1 - _ratio(risk[3], risk[2])),
+            **rates(caught=ratio(risk[1], risk[0]), accuracy_of_the_rest=1 - ratio(risk[3], risk[2])),
         }
     if sums["overlap"][0, 1]:
-        mean = _ratio(sums["overlap"][:, 0], sums["overlap"][:, 1])
-        report["evidence"] = {"mentions": int(sums["overlap"][0, 1]), **_rates(f1=mean)}
+        mean = ratio(sums["overlap"][:, 0], sums["overlap"][:, 1])
+        report["evidence"] = {"mentions": int(sums["overlap"][0, 1]), **rates(f1=mean)}
     report["mistakes"] = _mistakes(gold, replace(answers, said=said), examples, taxonomy, show_texts)
     return report
 
@@ -262,49 +256,6 @@ def evaluate_checkpoint(
     return evaluate_sets(scores, sets, space, None if cross_fit else packaged_rules(checkpoint), **options)
 
 
-def calibration_error(confidence: Array, right: Array, bins: int = BINS) -> dict[str, Any]:
-    """How far confidence is from the share of right labels, over bins of equal numbers of labels.
-
-    With few labels a bin's share of right ones strays by chance, which alone looks like an error: `plain` is the
-    usual l1 error with that bias; `ece` is it less the bias that a normal error of the observed shares adds (in closed
-    form rather than by resampling), of which some remains; `rms` is the root of the unbiased squared error. Sources:
-    see `ECE_SOURCE`.
-    """
-    order = np.argsort(confidence, kind="stable")
-    parts = np.array_split(order, max(1, min(bins, len(order) // 2)))
-    sizes = np.array([len(part) for part in parts], dtype=float)
-    said = np.array([confidence[part].mean() for part in parts])
-    hit = np.array([right[part].mean() for part in parts])
-    weight, gap, variance = sizes / sizes.sum(), np.abs(said - hit), hit * (1 - hit)
-    spread = np.sqrt(variance / sizes)
-    plain = float(weight @ gap)
-    biased = float(weight @ _folded_normal_mean(gap, spread))
-    squared = float(weight @ (gap**2 - variance / np.maximum(sizes - 1, 1)))
-    return {
-        "labels": len(order),
-        "confidence": _round(confidence.mean()),
-        "accuracy": _round(right.mean()),
-        "ece": _round(max(2 * plain - biased, 0.0)),
-        "rms": _round(max(squared, 0.0) ** 0.5),
-        "plain": _round(plain),
-        "bins": [
-            {"labels": int(n), "confidence": _round(s), "accuracy": _round(h)}
-            for n, s, h in zip(sizes, said, hit, strict=True)
-        ],
-    }
-
-
-def _folded_normal_mean(mean: Array, deviation: Array) -> Array:
-    """E|X| of normal X."""
-    ratio = mean / np.where(deviation > 0, deviation, 1)
-    folded = deviation * np.sqrt(2 / np.pi) * np.exp(-(ratio**2) / 2) + mean * erf(ratio / np.sqrt(2))
-    return np.where(deviation > 0, folded, mean)
-
-
-def _round(value: Any) -> float:
-    return round(float(value), 4)
-
-
 def _silent(said: Predictions, unread: Array) -> Predictions:
     """No mentions, no classes and no escalation for texts that were not read."""
     return Predictions(
@@ -356,42 +307,9 @@ def _overlaps(
     return total, number
 
 
-def _resampled(tables: Mapping[str, Array], samples: int, seed: int) -> dict[str, Array]:
-    """Sums over the texts: row 0 over all of them, the others over as many drawn with replacement."""
-    size = len(next(iter(tables.values())))
-    rng = np.random.default_rng(seed)
-    flat = {name: table.reshape(size, int(np.prod(table.shape[1:]))).astype(float) for name, table in tables.items()}
-    rows = {name: [table.sum(0, keepdims=True)] for name, table in flat.items()}
-    for start in range(0, samples, 100):
-        draws = rng.multinomial(size, np.full(size, 1 / size), min(100, samples - start)).astype(float)
-        for name, table in flat.items():
-            rows[name].append(draws @ table)
-    return {name: np.concatenate(parts).reshape(-1, *tables[name].shape[1:]) for name, parts in rows.items()}
-
-
-def _ratio(part: Array, whole: Array) -> Array:
-    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
-
-
-def _rates(**values: Array) -> dict[str, dict[str, float]]:
-    """Value and interval of each rate whose value is defined; resamples in which it is not do not count."""
-    report = {}
-    for name, row in values.items():
-        if np.isnan(row[0]):
-            continue
-        draws = row[1:][~np.isnan(row[1:])]
-        low, high = np.quantile(draws, [0.025, 0.975]) if len(draws) else (row[0], row[0])
-        report[name] = {"value": _round(row[0]), "low": _round(low), "high": _round(high)}
-    return report
-
-
-def _f1(gold: Array, called: Array, found: Array) -> dict[str, dict[str, float]]:
-    return _rates(precision=_ratio(found, called), recall=_ratio(found, gold), f1=_ratio(2 * found, gold + called))
-
-
 def _mentions(gold: Array, called: Array, found: Array, joint: Array) -> dict[str, Any]:
     counts = {"support": int(gold[0]), "called": int(called[0])}
-    return {**counts, "mention": _f1(gold, called, found), "joint": _f1(gold, called, joint)}
+    return {**counts, "mention": f1(gold, called, found), "joint": f1(gold, called, joint)}
 
 
 def _micro(sums: Mapping[str, Array], chosen: Sequence[int], taxonomy: Taxonomy) -> dict[str, Any]:
@@ -400,9 +318,9 @@ def _micro(sums: Mapping[str, Array], chosen: Sequence[int], taxonomy: Taxonomy)
     report = _mentions(*(table.sum(1) for table in (gold, called, found, joint)))
     enough = np.flatnonzero(gold[0] >= MACRO_MENTIONS)
     if len(enough):
-        mean = _ratio(2 * joint, gold + called)[:, enough].mean(1)
+        mean = ratio(2 * joint, gold + called)[:, enough].mean(1)
         keys = [taxonomy.keys[chosen[int(k)]] for k in enough]
-        report["macro_joint"] = {**_rates(f1=mean)["f1"], "dimensions": keys, "least_mentions": MACRO_MENTIONS}
+        report["macro_joint"] = {**rates(f1=mean)["f1"], "dimensions": keys, "least_mentions": MACRO_MENTIONS}
     return report
 
 
@@ -410,11 +328,11 @@ def _classes(confusion: Array, labels: Sequence[str]) -> dict[str, Any]:
     """Accuracy, macro-F1 over the classes that occur, and the confusion (rows are truth) of summed tables."""
     right = np.diagonal(confusion[:, :, :-1], axis1=1, axis2=2)
     total = confusion.sum(2) + confusion[:, :, :-1].sum(1)
-    scores = _ratio(2 * right, total)
-    macro = _ratio(np.where(np.isnan(scores), 0, scores).sum(1), (total > 0).sum(1))
+    scores = ratio(2 * right, total)
+    macro = ratio(np.where(np.isnan(scores), 0, scores).sum(1), (total > 0).sum(1))
     return {
         "texts": int(confusion[0].sum()),
-        **_rates(accuracy=_ratio(right.sum(1), confusion.sum((1, 2))), macro_f1=macro),
+        **rates(accuracy=ratio(right.sum(1), confusion.sum((1, 2))), macro_f1=macro),
         "labels": list(labels),
         "confusion": confusion[0, :, :-1].astype(int).tolist(),
         "unread": int(confusion[0, :, -1].sum()),
@@ -452,7 +370,7 @@ def _mistakes(
             found.append((sure[head][i], i, head, labels[guesses[i]], labels[truths[i]]))
     found.sort(key=lambda mistake: (-mistake[0], mistake[1], mistake[2]))
     return [
-        {"id": text_id(examples[i]), "head": head, "said": label, "gold": truth, "confidence": _round(confidence)}
+        {"id": text_id(examples[i]), "head": head, "said": label, "gold": truth, "confidence": rounded(confidence)}
         | ({"text": examples[i].text} if show_texts else {})
         for confidence, i, head, label, truth in found[:SHOWN_MISTAKES]
     ]
@@ -461,124 +379,3 @@ def _mistakes(
 def text_id(example: Example) -> str:
     """The text's own id, or the sha256 of the text."""
     return example.id or hashlib.sha256(example.text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-FIGURES = ("precision", "recall", "f1")
-RULES = {
-    "packaged": "the checkpoint's own thresholds and temperatures",
-    "cross-fitted": "thresholds and temperatures refitted for each of five folds without its texts "
-    "(whole near-duplicate groups)",
-    "development": "thresholds and temperatures fitted on the development texts",
-    "training": "thresholds and temperatures from cross-validation on the training texts",
-}
-
-
-def write_report(report: Report, taxonomy: Taxonomy, file: TextIO, heading: Iterable[tuple[str, str]] = ()) -> None:
-    """Prints a report as tables. `heading`: facts to begin with, such as the checkpoint's name."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(file=file, width=None if file.isatty() else 120, markup=False, highlight=False, soft_wrap=False)
-
-    def table(title: str, *columns: str, rows: Iterable[Sequence[str]]) -> None:
-        shown = Table(box=None, pad_edge=False)
-        for number, column in enumerate(columns):
-            shown.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
-        for row in rows:
-            shown.add_row(*row)
-        console.print()
-        console.print(title, style="bold")
-        console.print(shown)
-
-    facts = [
-        *heading,
-        ("texts", f"{report['texts']:,}" + (f", {report['unread']} not read" if report["unread"] else "")),
-    ]
-    if "rules" in report:
-        facts.append(("rules", RULES[report["rules"]]))
-    for name, fact in facts:
-        console.print(f"{name}: {fact}")
-    console.print("In brackets: 95% intervals, bootstrap over texts.")
-
-    names = {"service": "service dimensions", "all": "all dimensions"}
-    if "dimensions" in report:
-        entries = [(name, report[key]) for key, name in names.items() if key in report]
-        entries += [(f"{key} ({taxonomy[key].zh})", entry) for key, entry in report["dimensions"].items()]
-        for kind, title in (("mention", "Mentions"), ("joint", "Joint: mentions with their sentiment")):
-            table(
-                title, "", "mentions", "called", *FIGURES,
-                rows=[
-                    (name, f"{entry['support']:,}", f"{entry['called']:,}", *_row(entry[kind]))
-                    for name, entry in entries
-                ],
-            )  # fmt: skip
-        for key, name in names.items():
-            if "macro_joint" in report.get(key, {}):
-                macro = report[key]["macro_joint"]
-                console.print(
-                    f"Mean joint f1 over {name} with at least {macro['least_mentions']} mentions "
-                    f"({len(macro['dimensions'])}): {_shown(macro)}"
-                )
-    for head in ("overall", "intent"):
-        if head in report:
-            entry = report[head]
-            table(
-                f"{head.capitalize()}: accuracy {_shown(entry['accuracy'])}, macro-F1 {_shown(entry['macro_f1'])}",
-                "truth, then said", *entry["labels"],
-                rows=[
-                    (label, *(f"{n:,}" for n in row))
-                    for label, row in zip(entry["labels"], entry["confusion"], strict=True)
-                ],
-            )  # fmt: skip
-    if "escalation" in report:
-        entry = report["escalation"]
-        table(
-            "Escalation", "", "texts", "should be", "called", *FIGURES,
-            rows=[("escalation", *(f"{entry[name]:,}" for name in ("texts", "support", "called")),
-                   *_row(entry))],
-        )  # fmt: skip
-    heads = {name: entry for name, entry in report["calibration"].items() if name != "estimator"}
-    if heads:
-        shown = ("confidence", "accuracy", "ece", "rms", "plain")
-        table(
-            "Calibration of the labels given", "", "labels", "mean confidence", "share right", "ECE", "RMS", "biased",
-            rows=[
-                (name, f"{entry['labels']:,}", *(f"{entry[key]:.3f}" for key in shown))
-                for name, entry in heads.items()
-            ],
-        )  # fmt: skip
-        console.print(f"{BINS} {report['calibration']['estimator']}.")
-    console.print()
-    if "risk_coverage" in report:
-        entry = report["risk_coverage"]
-        console.print(
-            f"Least certain {entry['share']:.0%} by overall ({entry['texts']} texts): {entry['errors_caught']} of "
-            f"{entry['errors']} overall errors, {_shown(entry.get('caught'))}; accuracy of the rest "
-            f"{_shown(entry.get('accuracy_of_the_rest'))}"
-        )
-    if "evidence" in report:
-        entry = report["evidence"]
-        console.print(
-            f"Evidence: character F1 with the labelled span {_shown(entry['f1'])} over {entry['mentions']:,} found "
-            "mentions"
-        )
-    if report["mistakes"]:
-        quoted = "text" in report["mistakes"][0]
-        table(
-            "Surest mistakes", "id", "head", "said", "truth", "confidence", *(["text"] if quoted else []),
-            rows=[
-                (m["id"], m["head"], m["said"], m["gold"], f"{m['confidence']:.3f}", *([m["text"]] if quoted else []))
-                for m in report["mistakes"]
-            ],
-        )  # fmt: skip
-
-
-def _row(entry: Mapping[str, Any]) -> list[str]:
-    return [_shown(entry.get(figure)) for figure in FIGURES]
-
-
-def _shown(rate: Mapping[str, float] | None) -> str:
-    """`.753 [.71–.79]`, or a dash."""
-    if rate is None:
-        return "-"
-    return f"{rate['value']:.3f} [{rate['low']:.2f}–{rate['high']:.2f}]"

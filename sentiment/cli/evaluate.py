@@ -131,7 +131,8 @@ def command(
     from sentiment.checkpoint import load_checkpoint
     from sentiment.taxonomy import load_taxonomy
     from training.dataset import read_labelled
-    from training.evaluate import EvaluationError, evaluate_checkpoint, write_report
+    from training.evaluate import EvaluationError, evaluate_checkpoint
+    from training.evaluation_text import write_report
 
     checkpoint = load_checkpoint(model)
     space = checkpoint.taxonomy if taxonomy is None else checkpoint.taxonomy.with_names_of(load_taxonomy(taxonomy))

@@ -14,16 +14,8 @@ import yaml
 
 from sentiment.checkpoint import load_checkpoint
 from sentiment.taxonomy import Taxonomy
-from training.card import (
-    BASE_MODEL,
-    CardError,
-    card_text,
-    dimension_block,
-    insert,
-    percent,
-    quality_block,
-    write_card,
-)
+from training.card import BASE_MODEL, card_text, write_card
+from training.quality_tables import TablesError, dimension_block, insert, percent, quality_block
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,7 +89,7 @@ def test_insert_replaces_what_is_between_the_markers_and_nothing_else() -> None:
     assert new == text.replace("old", "new\ntable")
     assert insert(new, "quality", "new\ntable") == new
     for broken in ("no markers", text + text, "<!-- quality:end --><!-- quality:begin -->"):
-        with pytest.raises(CardError, match="once each and in this order"):
+        with pytest.raises(TablesError, match="once each and in this order"):
             insert(broken, "quality", "new")
 
 
@@ -136,7 +128,7 @@ def test_tables_in_chinese(results: list[dict[str, Any]]) -> None:
 
 def test_results_on_other_texts_are_refused(results: list[dict[str, Any]]) -> None:
     results[1]["sets"]["real"]["sha256"] = "f" * 32
-    with pytest.raises(CardError, match="the same real texts"):
+    with pytest.raises(TablesError, match="the same real texts"):
         quality_block(results)
 
 

@@ -1,0 +1,133 @@
+"""An evaluation report as tables that people read in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from training.rates import BINS
+
+if TYPE_CHECKING:
+    from sentiment.taxonomy import Taxonomy
+
+FIGURES = ("precision", "recall", "f1")
+RULES = {
+    "packaged": "the checkpoint's own thresholds and temperatures",
+    "cross-fitted": "thresholds and temperatures refitted for each of five folds without its texts "
+    "(whole near-duplicate groups)",
+    "development": "thresholds and temperatures fitted on the development texts",
+    "training": "thresholds and temperatures from cross-validation on the training texts",
+}
+
+
+def write_report(
+    report: Mapping[str, Any], taxonomy: Taxonomy, file: TextIO, heading: Iterable[tuple[str, str]] = ()
+) -> None:
+    """Prints a report as tables. `heading`: facts to begin with, such as the checkpoint's name."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=file, width=None if file.isatty() else 120, markup=False, highlight=False, soft_wrap=False)
+
+    def table(title: str, *columns: str, rows: Iterable[Sequence[str]]) -> None:
+        shown = Table(box=None, pad_edge=False)
+        for number, column in enumerate(columns):
+            shown.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
+        for row in rows:
+            shown.add_row(*row)
+        console.print()
+        console.print(title, style="bold")
+        console.print(shown)
+
+    facts = [
+        *heading,
+        ("texts", f"{report['texts']:,}" + (f", {report['unread']} not read" if report["unread"] else "")),
+    ]
+    if "rules" in report:
+        facts.append(("rules", RULES[report["rules"]]))
+    for name, fact in facts:
+        console.print(f"{name}: {fact}")
+    console.print("In brackets: 95% intervals, bootstrap over texts.")
+
+    names = {"service": "service dimensions", "all": "all dimensions"}
+    if "dimensions" in report:
+        entries = [(name, report[key]) for key, name in names.items() if key in report]
+        entries += [(f"{key} ({taxonomy[key].zh})", entry) for key, entry in report["dimensions"].items()]
+        for kind, title in (("mention", "Mentions"), ("joint", "Joint: mentions with their sentiment")):
+            table(
+                title, "", "mentions", "called", *FIGURES,
+                rows=[
+                    (name, f"{entry['support']:,}", f"{entry['called']:,}", *_row(entry[kind]))
+                    for name, entry in entries
+                ],
+            )  # fmt: skip
+        for key, name in names.items():
+            if "macro_joint" in report.get(key, {}):
+                macro = report[key]["macro_joint"]
+                console.print(
+                    f"Mean joint f1 over {name} with at least {macro['least_mentions']} mentions "
+                    f"({len(macro['dimensions'])}): {_shown(macro)}"
+                )
+    for head in ("overall", "intent"):
+        if head in report:
+            entry = report[head]
+            table(
+                f"{head.capitalize()}: accuracy {_shown(entry['accuracy'])}, macro-F1 {_shown(entry['macro_f1'])}",
+                "truth, then said", *entry["labels"],
+                rows=[
+                    (label, *(f"{n:,}" for n in row))
+                    for label, row in zip(entry["labels"], entry["confusion"], strict=True)
+                ],
+            )  # fmt: skip
+    if "escalation" in report:
+        entry = report["escalation"]
+        table(
+            "Escalation", "", "texts", "should be", "called", *FIGURES,
+            rows=[("escalation", *(f"{entry[name]:,}" for name in ("texts", "support", "called")),
+                   *_row(entry))],
+        )  # fmt: skip
+    heads = {name: entry for name, entry in report["calibration"].items() if name != "estimator"}
+    if heads:
+        shown = ("confidence", "accuracy", "ece", "rms", "plain")
+        table(
+            "Calibration of the labels given", "", "labels", "mean confidence", "share right", "ECE", "RMS", "biased",
+            rows=[
+                (name, f"{entry['labels']:,}", *(f"{entry[key]:.3f}" for key in shown))
+                for name, entry in heads.items()
+            ],
+        )  # fmt: skip
+        console.print(f"{BINS} {report['calibration']['estimator']}.")
+    console.print()
+    if "risk_coverage" in report:
+        entry = report["risk_coverage"]
+        console.print(
+            f"Least certain {entry['share']:.0%} by overall ({entry['texts']} texts): {entry['errors_caught']} of "
+            f"{entry['errors']} overall errors, {_shown(entry.get('caught'))}; accuracy of the rest "
+            f"{_shown(entry.get('accuracy_of_the_rest'))}"
+        )
+    if "evidence" in report:
+        entry = report["evidence"]
+        console.print(
+            f"Evidence: character F1 with the labelled span {_shown(entry['f1'])} over {entry['mentions']:,} found "
+            "mentions"
+        )
+    if report["mistakes"]:
+        quoted = "text" in report["mistakes"][0]
+        table(
+            "Surest mistakes", "id", "head", "said", "truth", "confidence", *(["text"] if quoted else []),
+            rows=[
+                (m["id"], m["head"], m["said"], m["gold"], f"{m['confidence']:.3f}", *([m["text"]] if quoted else []))
+                for m in report["mistakes"]
+            ],
+        )  # fmt: skip
+
+
+def _row(entry: Mapping[str, Any]) -> list[str]:
+    return [_shown(entry.get(figure)) for figure in FIGURES]
+
+
+def _shown(rate: Mapping[str, float] | None) -> str:
+    """`.753 [.71–.79]`, or a dash."""
+    if rate is None:
+        return "-"
+    return f"{rate['value']:.3f} [{rate['low']:.2f}–{rate['high']:.2f}]"
