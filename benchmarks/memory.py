@@ -1,4 +1,4 @@
-"""Peak memory of reading and scoring, by number of rows: flat for CSV; XLSX costs its shared strings.
+"""Peak memory of reading and scoring, by number of rows: flat but for XLSX, which costs its shared strings.
 
 `python benchmarks/memory.py` writes benchmarks/results/memory.json. Every measurement is a process of its own. Reading
 is measured with all rows; scoring with `--scored` rows, since a checkpoint's speed and not its memory limits those.
@@ -15,8 +15,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import xlsxwriter
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +51,20 @@ def write(path: Path, count: int) -> None:
     if path.suffix == ".csv":
         with path.open("w", encoding="gb18030", newline="", errors="replace") as handle:
             csv.writer(handle).writerows(_with_header(header, count))
+        return
+    if path.suffix == ".jsonl":
+        with path.open("w", encoding="utf-8") as handle:
+            handle.writelines(
+                json.dumps(dict(zip(header, cells, strict=True)), ensure_ascii=False) + "\n" for cells in rows(count)
+            )
+        return
+    if path.suffix == ".parquet":
+        schema = pa.schema([(name, pa.string()) for name in header])
+        with pq.ParquetWriter(path, schema) as parquet:
+            found = rows(count)
+            while block := list(islice(found, 10_000)):
+                columns = [list(column) for column in zip(*block, strict=True)]
+                parquet.write_table(pa.table(columns, schema=schema))
         return
     book = xlsxwriter.Workbook(
         str(path), {"constant_memory": False, "strings_to_formulas": False, "strings_to_urls": False}
@@ -81,7 +98,7 @@ def main() -> None:
     options = parser.parse_args()
     results: dict[str, object] = {"rows": options.rows}
     with tempfile.TemporaryDirectory() as scratch:
-        for suffix in (".csv", ".xlsx"):
+        for suffix in (".csv", ".jsonl", ".parquet", ".xlsx"):
             for count in (options.rows // 10, options.rows):
                 path = Path(scratch) / f"{count}{suffix}"
                 write(path, count)

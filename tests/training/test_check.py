@@ -1,0 +1,154 @@
+"""`cinesent data check`: every finding has a set that has it, and a set without it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentiment.cli import main
+from sentiment.taxonomy import Taxonomy, load_taxonomy
+from training.check import Checked, Judged, Requirements, check, read_requirements, read_splits
+from training.dataset import DatasetError
+
+SEATING = {"labels": [{"dimension": "seating", "sentiment": "negative", "evidence": "腰疼"}], "overall": "negative"}
+
+
+@pytest.fixture(scope="module")
+def taxonomy() -> Taxonomy:
+    return load_taxonomy()
+
+
+def row(number: int, text: str, author: str = "a", **more: Any) -> dict[str, Any]:
+    return {"id": f"{author}-{number}", "text": text, "author": author, "labels": [], "intent": "review"} | more
+
+
+def write(folder: Path, **splits: list[dict[str, Any]]) -> list[Path]:
+    paths = []
+    for name, rows in splits.items():
+        paths.append(folder / f"{name}.jsonl")
+        paths[-1].write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
+    return paths
+
+
+def checked(folder: Path, taxonomy: Taxonomy, required: Requirements | None = None, **splits: Any) -> Checked:
+    return check(read_splits(write(folder, **splits), taxonomy), taxonomy, required or Requirements())
+
+
+def test_check_finds_nothing_wrong_with_a_clean_set(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    found = checked(
+        tmp_path, taxonomy, train=[row(1, "座位坐得腰疼", **SEATING)], dev=[row(1, "散场后卫生间很干净", "b")]
+    )
+    assert found.errors == []
+    assert found.counts["all"]["texts"] == 2
+    assert found.counts["train"]["mentions"]["seating"] == {"positive": 0, "neutral": 0, "negative": 1}
+    assert found.counts["dev"]["mentions"]["seating"] == {"positive": 0, "neutral": 0, "negative": 0}
+
+
+def test_check_names_a_near_duplicate_within_and_across_splits(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    text = "今天的影厅冷得像冰窖，看完整场嘴唇都紫了"
+    (error,) = checked(tmp_path, taxonomy, train=[row(1, text)], dev=[row(1, text + "！！", "b")]).errors
+    assert "dev, row 1 (b-1): near-duplicate" in error and "train, row 1 (a-1)" in error
+    (error,) = checked(tmp_path, taxonomy, train=[row(1, text), row(2, text + "哦")]).errors
+    assert "train, row 2" in error
+
+
+def test_check_names_an_author_of_a_judged_split_elsewhere(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    splits = {"train": [row(1, "爆米花太甜")], "dev": [row(2, "停车场找了半小时")]}
+    assert checked(tmp_path, taxonomy, **splits).errors == ["author a: expected in one split, found in dev, train"]
+    splits = {"train": [row(1, "爆米花太甜")], "more": [row(2, "停车场找了半小时")]}
+    assert checked(tmp_path, taxonomy, **splits).errors == []
+
+
+def test_check_names_an_id_twice(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    (error,) = checked(tmp_path, taxonomy, train=[row(1, "爆米花太甜"), row(1, "停车场找了半小时")]).errors
+    assert error == "train, row 2 (a-1): expected an id of its own, found that of train, row 1 (a-1)"
+
+
+def test_check_wants_two_annotators_whose_labels_fit(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    required = Requirements(judged=Judged(annotators=2))
+    good = row(1, "座位坐得腰疼", **SEATING, annotators=[SEATING, {"labels": []}])
+    assert checked(tmp_path, taxonomy, required, dev=[good], test=[row(1, "爆米花太甜", "b")]).errors == [
+        "test, row 1 (b-1): expected labels of 2 annotators, found 0"
+    ]
+    bad = good | {"annotators": [SEATING, {"labels": [{"dimension": "popcorn", "sentiment": "negative"}]}]}
+    (error,) = checked(tmp_path, taxonomy, required, dev=[bad], test=[]).errors
+    assert "annotators" in error and "popcorn" in error
+
+
+@pytest.mark.parametrize(
+    ("required", "expected"),
+    [
+        (Requirements(texts=2), "texts: expected at least 2, found 1"),
+        (Requirements(intents={"complaint": 1}), "intent complaint: expected at least 1, found 0"),
+        (Requirements(escalations=1), "escalations: expected at least 1, found 0"),
+        (Requirements(kinds={"decoy": 1}), "kind decoy: expected at least 1, found 0"),
+        (Requirements(traditional=1.0), "texts in Traditional characters: expected at least 1, found 0"),
+        (Requirements(characters=(2, 5)), "train, row 1 (a-1): expected 2 to 5 characters, found 6"),
+        (Requirements(judged=Judged(("dev",), texts=1)), "expected a split dev, found none"),
+    ],
+)
+def test_check_counts_against_requirements(
+    tmp_path: Path, taxonomy: Taxonomy, required: Requirements, expected: str
+) -> None:
+    assert checked(tmp_path, taxonomy, required, train=[row(1, "座位坐得腰疼", **SEATING)]).errors == [expected]
+
+
+def test_check_counts_mentions_of_every_dimension(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    rows = [row(1, "座位坐得腰疼", **SEATING)]
+    errors = checked(tmp_path, taxonomy, Requirements(mentions=1), train=rows).errors
+    assert len(errors) == len(taxonomy.keys) - 1 and not any("seating" in error for error in errors)
+    errors = checked(tmp_path, taxonomy, Requirements(sentiments=1), train=rows).errors
+    assert len(errors) == 3 * len(taxonomy.keys) - 1
+    required = Requirements(judged=Judged(("train",), mentions=1))
+    assert len(checked(tmp_path, taxonomy, required, train=rows).errors) == len(taxonomy.keys) - 1
+
+
+def test_check_shortens_long_lists(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    rows = [row(1, chr(0x4E00 + 7 * i) * 3 + chr(0x5E00 + 11 * i) * 4) for i in range(30)]
+    errors = checked(tmp_path, taxonomy, train=rows).errors
+    assert len(errors) == 21 and errors[-1] == "9 more ids that are not unique"
+
+
+def test_read_requirements_of_this_project_and_of_nonsense(tmp_path: Path) -> None:
+    path = Path(__file__).parents[2] / "data" / "cinema" / "requirements.yaml"
+    required = read_requirements(path)
+    assert required.judged.splits == ("dev", "test") and required.intents["complaint"] >= 900
+    path = tmp_path / "requirements.yaml"
+    for text in ("popcorn: 3", "[1, 2]", "judged: {popcorn: 3}"):
+        path.write_text(text, "utf-8")
+        with pytest.raises(DatasetError, match="expected a mapping with the keys texts"):
+            read_requirements(path)
+
+
+def test_data_check_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    write(folder, train=[row(1, "座位坐得腰疼", **SEATING)])
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "check", str(folder), "--json", str(tmp_path / "counts.json")])
+    assert ended.value.code == 0
+    shown = capsys.readouterr()
+    assert "seating" in shown.out and "0 / 0 / 1" in shown.out and "nothing is wrong" in shown.err
+    assert json.loads((tmp_path / "counts.json").read_text("utf-8"))["counts"]["train"]["texts"] == 1
+
+    (folder / "requirements.yaml").write_text("texts: 2\n", "utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "check", str(folder)])
+    assert ended.value.code == 3
+    assert "texts: expected at least 2, found 1" in capsys.readouterr().err
+
+    (folder / "train.jsonl").write_text('{"text": "座位", "labels": [{"dimension": "popcorn"}]}\n', "utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "check", str(folder)])
+    error = capsys.readouterr().err
+    assert ended.value.code == 2 and "train.jsonl, row 1, column labels.dimension" in error and error.count("\n") == 1
+
+
+def test_data_check_of_an_empty_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "check", str(tmp_path)])
+    assert ended.value.code == 2
+    assert "expected labelled .jsonl files, found none" in capsys.readouterr().err
