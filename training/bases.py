@@ -17,7 +17,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -73,6 +73,19 @@ def load_base(base: str, *, cache: Path = Path("runs/bases")) -> tuple[PreTraine
     if not tokenizer.is_fast:
         raise BaseError(f"expected a base with a fast tokeniser (tokenizer.json), found a slow one in {base!r}")
     return model, tokenizer
+
+
+def keep_layers(encoder: PreTrainedModel, layers: int) -> None:
+    """Cuts an encoder down to its first `layers` layers, in place.
+
+    Raises:
+        BaseError: it has fewer.
+    """
+    inner = cast(Any, encoder.encoder)
+    if not 1 <= layers <= len(inner.layer):
+        raise BaseError(f"expected --layers between 1 and {len(inner.layer)} for this base, found {layers}")
+    inner.layer = inner.layer[:layers]
+    encoder.config.num_hidden_layers = layers
 
 
 def build_offline_base(

@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedMode
 from transformers.utils import ModelOutput
 
 from sentiment.taxonomy import Taxonomy, taxonomy_from_dict
+from training.bases import keep_layers
 from training.metrics import UNKNOWN
 
 # Parameters with one row a dimension.
@@ -245,12 +246,7 @@ def build_model(
 ) -> CinesentModel:
     """Puts fresh heads on an encoder, of which the first `layers` layers are kept (all without it)."""
     if layers is not None:
-        inner = cast(Any, encoder.encoder)
-        stack = inner.layer
-        if not 1 <= layers <= len(stack):
-            raise ValueError(f"expected --layers between 1 and {len(stack)} for this base, found {layers}")
-        inner.layer = stack[:layers]
-        encoder.config.num_hidden_layers = layers
+        keep_layers(encoder, layers)
     positions = getattr(encoder.config, "max_position_embeddings", None) or math.inf
     config = CinesentConfig(
         encoder=encoder.config.to_dict(),

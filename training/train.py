@@ -141,7 +141,7 @@ def fine_tune(
         label_names=list(LABELS),
         logging_steps=25,
         report_to=[],
-        bf16=_bf16_is_fast(),
+        bf16=bf16_is_fast(),
         use_cpu=not torch.cuda.is_available(),
         seed=recipe.seed,
         max_grad_norm=1.0,
@@ -179,7 +179,7 @@ def _compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
     return {**report, "score": float(np.mean(score)) if score else 0.0}
 
 
-def _bf16_is_fast() -> bool:
+def bf16_is_fast() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware; emulated, it is many times slower than float32."""
     return torch.cuda.is_available() or bool(
         torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
