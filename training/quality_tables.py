@@ -74,7 +74,7 @@ def quality_block(results: Results, lang: Language = "en", *, detailed: bool = F
         lines += table(_say(lang, "model", "模型"), [_say(lang, en, zh) for _, en, zh in COLUMNS])
         for model in rows:
             report = model["sets"].get(name, {})
-            cells = [percent(_find(report, path)) for path, _, _ in COLUMNS]
+            cells = [percent(find(report, path)) for path, _, _ in COLUMNS]
             title = model.get("zh", model["title"]) if lang == "zh" else model["title"]
             lines.append(row(f"**{title}**" if model["kind"] == "checkpoint" else title, cells))
         lines.append("")
@@ -109,7 +109,7 @@ def dimension_block(results: Results, taxonomy: Taxonomy, lang: Language = "en")
         for name in sets:
             entry = models[0]["sets"][name].get("dimensions", {}).get(dimension.key)
             cells += [MISSING] * 3 if entry is None else [
-                str(entry["support"]), *(percent(_find(entry, (kind, "f1"))) for kind in ("mention", "joint"))
+                str(entry["support"]), *(percent(find(entry, (kind, "f1"))) for kind in ("mention", "joint"))
             ]  # fmt: skip
         lines.append(row(f"{dimension.zh} `{dimension.key}`", cells))
     return "\n".join(lines)
@@ -135,7 +135,8 @@ def table(first: str, columns: Sequence[str]) -> list[str]:
     return [row(first, columns), row("---", ["---:"] * len(columns))]
 
 
-def _find(report: Mapping[str, Any], path: Sequence[str]) -> Any:
+def find(report: Mapping[str, Any], path: Sequence[str]) -> Any:
+    """What a report holds under nested names, or None."""
     value: Any = report
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -191,13 +192,13 @@ def _details(results: Results, lang: Language) -> list[str]:
             rows.setdefault(
                 _say(lang, f"calibration error of {head} (labels)", f"{head} 校准误差（标签数）"), []
             ).append(cell)
-        caught = percent(_find(report, ("risk_coverage", "caught")))
+        caught = percent(find(report, ("risk_coverage", "caught")))
         title = _say(lang, "overall errors among the least certain 15%", "整体情感错误落在最不确定的 15% 中的比例")
         rows.setdefault(title, []).append(caught)
         title = _say(lang, "macro joint F1, dimensions with 30 mentions or more", "30 次提及以上各维度联合 F1 的平均")
-        rows.setdefault(title, []).append(percent(_find(report, ("service", "macro_joint"))))
+        rows.setdefault(title, []).append(percent(find(report, ("service", "macro_joint"))))
         title = _say(lang, "evidence, character F1 with the labelled span", "依据与标注片段的字符 F1")
-        rows.setdefault(title, []).append(percent(_find(report, ("evidence", "f1"))))
+        rows.setdefault(title, []).append(percent(find(report, ("evidence", "f1"))))
     lines = table(
         _say(lang, "of this checkpoint", "本模型"), [_set_label(name, facts, lang) for name, facts in sets.items()]
     )

@@ -28,13 +28,19 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sources:
-    """Where training texts come from. `weak` lists (corpus, most texts, weight in the loss)."""
+    """Where training texts come from.
+
+    `weights` gives files of `data` and `standoff` another weight in the loss than 1. `weak` lists (corpus, most texts,
+    weight in the loss), of texts of at most `weak_characters`.
+    """
 
     data: tuple[Path, ...] = ()
     dev: tuple[Path, ...] = ()
     standoff: tuple[Path, ...] = ()
     corpora: Path | None = None
     weak: tuple[tuple[str, int, float], ...] = ()
+    weak_characters: int = 200
+    weights: Mapping[Path, float] = field(default_factory=dict)
     mapping: Mapping[str, str] = field(default_factory=dict)
     blank_none: bool = False
 
@@ -51,16 +57,25 @@ class Start:
 
 def gather(sources: Sources, space: Taxonomy) -> tuple[list[Example], list[Example]]:
     """(labelled, weak) training texts, without near-duplicates of development texts and texts of the later test."""
-    labelled = read_labelled(sources.data, space, mapping=dict(sources.mapping), blank_none=sources.blank_none)
+    labelled: list[Example] = []
+    for path in sources.data:
+        weight = sources.weights.get(path, 1.0)
+        labelled += read_labelled(
+            [path], space, mapping=dict(sources.mapping), blank_none=sources.blank_none, weight=weight
+        )
     weak: list[Example] = []
     if sources.corpora is not None:
-        found, missing = read_standoff(sources.standoff, sources.corpora, space)
-        if missing:
-            logger.warning("%d stand-off rows have no text in %s", missing, sources.corpora)
+        for path in sources.standoff:
+            found, missing = read_standoff([path], sources.corpora, space, weight=sources.weights.get(path, 1.0))
+            if missing:
+                logger.warning("%d rows of %s have no text in %s", missing, path.name, sources.corpora)
+            labelled += found
         banned = held_out_texts(sources.corpora)
-        labelled = [example for example in [*labelled, *found] if example.text not in banned]
+        labelled = [example for example in labelled if example.text not in banned]
         for name, limit, weight in sources.weak:
-            weak += read_corpus(sources.corpora, name, space, limit=limit, weight=weight)
+            weak += read_corpus(
+                sources.corpora, name, space, limit=limit, weight=weight, max_characters=sources.weak_characters
+            )
     development = read_labelled(sources.dev, space)
     if development:
         labelled = without_near_duplicates(labelled, development)

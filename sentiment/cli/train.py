@@ -10,8 +10,9 @@ from sentiment.cli import Failure, say
 
 
 @click.command("train", short_help="Make a checkpoint from labelled files.")
-@click.option("--data", "data", multiple=True, type=click.Path(path_type=Path),
-              help="Labelled file (.jsonl, .csv, .parquet); may be given several times.")  # fmt: skip
+@click.option("--data", "data", multiple=True, metavar="FILE[=WEIGHT]",
+              help="Labelled file (.jsonl, .csv, .parquet); may be given several times. WEIGHT in the loss, e.g. "
+                   "other_trades.csv=0.6; default 1.")  # fmt: skip
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Run folder to write.")
 @click.option("--base", default="embedded", show_default=True,
               help="Where training starts: embedded (the packaged checkpoint), offline, a model folder, or a hub id "
@@ -33,7 +34,7 @@ from sentiment.cli import Failure, say
 @click.option("--map", "mapping", help="Codings of a table's cells: 1=positive,0=neutral,-1=negative,-2=none")
 @click.option("--blank", type=click.Choice(["unknown", "none"]), default="unknown", show_default=True,
               help="What a blank cell of a table means: not judged, or not mentioned.")  # fmt: skip
-@click.option("--standoff", multiple=True, type=click.Path(path_type=Path),
+@click.option("--standoff", multiple=True, metavar="FILE[=WEIGHT]",
               help="Stand-off labels (hash and offsets); their texts are looked up in --corpora.")  # fmt: skip
 @click.option("--weak", multiple=True, metavar="NAME:LIMIT[:WEIGHT]",
               help="Weakly labelled texts of a corpus in --corpora, at most LIMIT; their weight in the loss is 0.3 "
@@ -41,7 +42,7 @@ from sentiment.cli import Failure, say
 @click.option("--corpora", type=click.Path(path_type=Path), help="Folder of the public corpora.")
 @click.option("--resume", is_flag=True, help="Go on from the newest saved step in the run folder.")
 def command(
-    data: tuple[Path, ...],
+    data: tuple[str, ...],
     output: Path,
     base: str,
     warm_start: Path | None,
@@ -56,7 +57,7 @@ def command(
     dev: tuple[Path, ...],
     mapping: str | None,
     blank: str,
-    standoff: tuple[Path, ...],
+    standoff: tuple[str, ...],
     weak: tuple[str, ...],
     corpora: Path | None,
     resume: bool,
@@ -80,10 +81,12 @@ def command(
         raise Failure("expected --corpora DIR beside --standoff or --weak, found none; give the folder of the corpora")
     if resume and not (output / "checkpoints").is_dir():
         raise Failure(f"expected saved steps in {output / 'checkpoints'} for --resume, found none; leave --resume out")
+    labelled, apart = dict(map(_weighted, data)), dict(map(_weighted, standoff))
     sources = Sources(
-        data=data,
+        data=tuple(labelled),
         dev=dev,
-        standoff=standoff,
+        standoff=tuple(apart),
+        weights=labelled | apart,
         corpora=corpora,
         weak=tuple(_weak(item) for item in weak),
         mapping=parse_mapping(mapping),
@@ -113,6 +116,20 @@ def parse_mapping(mapping: str | None) -> dict[str, str]:
         if not equals or not value:
             raise Failure(f"expected --map as CODE=VALUE,…, found {key!r}; for example --map 1=positive,-2=none")
     return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _weighted(item: str) -> tuple[Path, float]:
+    """`FILE=0.6`; a file whose own name ends like that is meant if it exists."""
+    name, equals, number = item.rpartition("=")
+    if not equals or Path(item).exists():
+        return Path(item), 1.0
+    try:
+        weight = float(number)
+    except ValueError:
+        return Path(item), 1.0
+    if not 0 < weight < float("inf"):
+        raise Failure(f"expected FILE=WEIGHT with a weight above 0, found {item!r}; for example other.csv=0.6")
+    return Path(name), weight
 
 
 def _weak(item: str) -> tuple[str, int, float]:

@@ -1,0 +1,77 @@
+"""The stages: skipped when done, run again when not; the distances they print."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import training.reproduce
+from training.reproduce import COMMITTED, RECIPE, WEAK, Stages, distances, main, run_stages
+from training.run import Sources, Start
+from training.train import Recipe
+
+
+def test_run_stages_skips_what_is_done_and_runs_again_what_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[str] = []
+
+    def second() -> None:
+        calls.append("second")
+        if len(calls) == 2:
+            raise OSError("disk full")
+
+    stages = {"first": lambda: calls.append("first"), "second": second}
+    with pytest.raises(OSError, match="disk full"):
+        run_stages(stages, tmp_path)
+    assert run_stages(stages, tmp_path) == ["second"]
+    assert run_stages(stages, tmp_path) == []
+    assert calls == ["first", "second", "second"]
+    assert capsys.readouterr().out.count("done before") == 3
+
+
+def test_stages_train_the_weak_stage_first_and_then_on_all_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[tuple[str, Sources, Start, Recipe, bool]] = []
+
+    def train(sources: Sources, start: Start, folder: Path, recipe: Recipe, *, resume: bool = False) -> None:
+        trained.append((folder.name, sources, start, recipe, resume))
+
+    monkeypatch.setattr(training.reproduce, "run_training", train)
+    stages = Stages(tmp_path / "annotations", tmp_path / "corpora", tmp_path / "work")
+    stages.weak()
+    (tmp_path / "work" / "fit" / "checkpoints" / "checkpoint-3").mkdir(parents=True)
+    stages.fit()
+    (weak, first, begin, _, fresh), (fit, then, go_on, recipe, resumed) = trained
+    assert (weak, fit) == ("weak", "fit") and not fresh and resumed
+    assert first.weak == WEAK and not first.data and begin.layers == training.reproduce.LAYERS
+    assert go_on.warm_start == tmp_path / "work" / "weak" and recipe == RECIPE
+    # What measures a model fits none.
+    held = {*stages.development.values(), training.reproduce.ROOT / "data" / "cinema" / "test.jsonl"}
+    assert set(then.dev) == held and not held & {*then.data, *then.standoff}
+    assert {path.name for path in then.weights} == {"other_trades.jsonl", "trades.jsonl"}
+    assert all(path in {*then.data, *then.standoff} for path in then.weights)
+
+
+def test_distances_of_the_committed_figures_to_themselves_are_zero() -> None:
+    committed = json.loads(COMMITTED.read_text("utf-8"))
+    (model,) = (m for m in committed["models"] if m["kind"] == "checkpoint")
+    lines = distances(model["sets"], committed)
+    assert len(lines) >= 8 and all(line.endswith(", +0.0") for line in lines)
+    better: dict[str, Any] = {"real": {"overall": {"accuracy": {"value": 0.99}}}, "unknown": {}}
+    (line,) = distances(better, committed)
+    assert line.startswith("real, overall, accuracy: 99.0, committed ") and ", +" in line
+
+
+def test_reproduce_says_in_one_line_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "base.done").write_text("", "utf-8")
+    options = ["--annotations", str(tmp_path), "--corpora", str(tmp_path), "-o", str(work)]
+    assert main(options) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "expected" in error

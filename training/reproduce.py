@@ -1,0 +1,176 @@
+"""Makes the embedded checkpoint again, from the project's texts, the real comments and the public corpora.
+
+`python -m training.reproduce --annotations DIR --corpora DIR -o runs/reproduce` runs the stages one after another,
+skips those that are done, resumes one that was interrupted, and prints how far the figures are from the committed ones.
+
+    base     the offline base
+    weak     its first 8 layers, fitted to stars and to aspects of other trades
+    fit      all labelled texts
+    export   the packaged checkpoint, calibrated on both development sets
+    measure  development figures, cross-fitted, beside those of benchmarks/results/quality.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sentiment.checkpoint import load_checkpoint
+from training.bases import BaseError, build_offline_base
+from training.corpora import held_out_texts, read_rows
+from training.dataset import DatasetError, read_jsonl, read_labelled
+from training.evaluate import evaluate_checkpoint
+from training.export import ExportError
+from training.quality_tables import COLUMNS, find
+from training.run import Sources, Start, export_run, run_training
+from training.train import Recipe
+
+ROOT = Path(__file__).parent.parent
+COMMITTED = ROOT / "benchmarks" / "results" / "quality.json"
+
+# Corpus, most texts: where the vocabulary is counted.
+VOCABULARY = (
+    ("film_maoyan", 60_000), ("film_douban", 40_000), ("venue_broad", 12_000), ("venue_service", 1_200),
+    ("weibo_film_posts", 5_000), ("film_tw_yahoo_seg", 2_000), ("reviews_openrice_aspect_stars", 5_000),
+    ("absa_zhang_dianping_aste", 20_000), ("absa_dimabsa_restaurant_zh", 7_000), ("absa_aichallenger_pieces", 3_000),
+    ("senti_waimai_10k", 11_000), ("senti_chnsenticorp_hotel", 6_000), ("senti_online_shopping_10_cats", 15_000),
+    ("service_jddc_dialogues", 8_000), ("service_beike_qa", 15_000), ("weibo_emotion_mixed", 20_000),
+    ("reviews_mafengwo_westlake", 4_000), ("lm_cluecorpus_sampled", 2_500), ("complaint_taidi2020_gov_messages", 600),
+    ("video_comments_mangotv", 8_000),
+)  # fmt: skip
+LAYERS = 8
+# Corpus, most texts, weight in the loss.
+WEAK = (
+    ("film_maoyan", 13_000, 1.0), ("film_douban", 4_000, 1.0), ("absa_dimabsa_restaurant_zh", 3_500, 1.0),
+    ("absa_zhang_dianping_aste", 3_000, 1.0), ("absa_aichallenger_pieces", 500, 1.0), ("senti_waimai_10k", 4_000, 1.0),
+    ("senti_chnsenticorp_hotel", 1_200, 1.0), ("senti_online_shopping_10_cats", 1_500, 1.0),
+)  # fmt: skip
+WEAK_CHARACTERS = 100
+WEAK_RECIPE = Recipe(epochs=1, batch_size=64, held_out=0.02, evaluations_per_epoch=2)
+RECIPE = Recipe(max_tokens=192)
+OTHER_TRADES = 0.6  # weight in the loss: read as if the business were a cinema
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The stages over one working folder; each is a method that leaves its folder complete."""
+
+    annotations: Path
+    corpora: Path
+    folder: Path
+
+    @property
+    def development(self) -> dict[str, Path]:
+        return {"real": self.annotations / "dev.jsonl", "written": ROOT / "data" / "cinema" / "dev.jsonl"}
+
+    def base(self) -> None:
+        build_offline_base(self.folder / "base", texts=self._vocabulary())
+
+    def _vocabulary(self) -> Iterator[str]:
+        banned = held_out_texts(self.corpora)
+        for name, limit in VOCABULARY:
+            rows = (row["text"] for row in read_rows(self.corpora, name) if row["text"] not in banned)
+            yield from (text[:400] for text in islice(rows, limit))
+        for path in (self.annotations / "train.jsonl", ROOT / "data" / "cinema" / "train.jsonl"):
+            yield from (str(row["text"]) for _, row in read_jsonl(path) if row["text"] not in banned)
+
+    def weak(self) -> None:
+        sources = Sources(
+            dev=tuple(self.development.values()), corpora=self.corpora, weak=WEAK, weak_characters=WEAK_CHARACTERS
+        )
+        start = Start(base=str(self.folder / "base"), layers=LAYERS)
+        self._train("weak", sources, start, WEAK_RECIPE)
+
+    def fit(self) -> None:
+        trades, other = ROOT / "data" / "standoff" / "trades.jsonl", self.annotations / "other_trades.jsonl"
+        sources = Sources(
+            data=(self.annotations / "train.jsonl", ROOT / "data" / "cinema" / "train.jsonl", other),
+            standoff=(ROOT / "data" / "standoff" / "film.jsonl", trades),
+            # Near-duplicates of the test texts go as well; their labels are not read.
+            dev=(*self.development.values(), ROOT / "data" / "cinema" / "test.jsonl"),
+            corpora=self.corpora,
+            weights={other: OTHER_TRADES, trades: OTHER_TRADES},
+        )
+        self._train("fit", sources, Start(warm_start=self.folder / "weak"), RECIPE)
+
+    def export(self) -> None:
+        export_run(self.folder / "fit", self.folder / "export", self.development)
+
+    def measure(self) -> None:
+        checkpoint = load_checkpoint(self.folder / "export")
+        sets = {name: read_labelled([path], checkpoint.taxonomy) for name, path in self.development.items()}
+        reports = evaluate_checkpoint(checkpoint, sets, cross_fit=True)
+        text = json.dumps(reports, ensure_ascii=False, indent=1)
+        (self.folder / "measure").mkdir(exist_ok=True)
+        (self.folder / "measure" / "report.json").write_text(text, "utf-8")
+
+    def _train(self, stage: str, sources: Sources, start: Start, recipe: Recipe) -> None:
+        folder = self.folder / stage
+        resume = any((folder / "checkpoints").glob("checkpoint-*"))
+        run_training(sources, start, folder, recipe, resume=resume)
+
+
+def run_stages(stages: Mapping[str, Callable[[], None]], folder: Path) -> list[str]:
+    """Runs the stages that have no `NAME.done` in the folder yet; returns the names of those that ran."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ran = []
+    for name, stage in stages.items():
+        mark = folder / f"{name}.done"
+        if mark.exists():
+            print(f"{name}: done before")
+            continue
+        started = time.monotonic()
+        stage()
+        minutes = (time.monotonic() - started) / 60
+        mark.write_text(f"{minutes:.1f} minutes\n", "utf-8")
+        print(f"{name}: {minutes:.1f} minutes")
+        ran.append(name)
+    return ran
+
+
+def distances(reports: Mapping[str, Any], committed: Mapping[str, Any]) -> list[str]:
+    """One line for each figure of each set: made here, committed, and the difference, in points."""
+    (model,) = (m for m in committed["models"] if m["kind"] == "checkpoint")
+    lines = []
+    for name, report in reports.items():
+        for path, title, _ in COLUMNS:
+            made, told = find(report, path), find(model["sets"].get(name, {}), path)
+            if made is None or told is None:
+                continue
+            here, there = 100 * made["value"], 100 * told["value"]
+            lines.append(f"{name}, {title}: {here:.1f}, committed {there:.1f}, {here - there:+.1f}")
+    return lines
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the stages from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.reproduce", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--annotations", type=Path, required=True, help="train.jsonl, other_trades.jsonl, dev.jsonl")
+    parser.add_argument("--corpora", type=Path, required=True, help="folder of the public corpora")
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/reproduce"), help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    stages = Stages(options.annotations, options.corpora, options.output)
+    steps = {name: getattr(stages, name) for name in ("base", "weak", "fit", "export", "measure")}
+    try:
+        run_stages(steps, options.output)
+    except (BaseError, DatasetError, ExportError, OSError) as error:
+        print(f"training.reproduce: {error}", file=sys.stderr)
+        return 3 if isinstance(error, ExportError) else 2
+    reports = json.loads((options.output / "measure" / "report.json").read_text("utf-8"))
+    print("\n".join(distances(reports, json.loads(COMMITTED.read_text("utf-8")))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
