@@ -79,7 +79,17 @@ def write_onnx(model: CinesentModel, path: Path) -> None:
         )  # fmt: skip
     graph = onnx.load(str(path))
     _name_weights(graph, {name: tensor.numpy() for name, tensor in model.state_dict().items()})
+    _strip(graph)
     onnx.save(graph, str(path))
+
+
+def _strip(graph: onnx.ModelProto) -> None:
+    """Removes what the exporter notes about its own run: stack traces, with the paths of the machine."""
+    inner = graph.graph
+    for part in (graph, inner, *inner.node, *inner.value_info, *inner.initializer, *inner.input, *inner.output,
+                 *graph.functions, *(node for function in graph.functions for node in function.node)):  # fmt: skip
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
 
 
 def _name_weights(graph: onnx.ModelProto, state: dict[str, NDArray[Any]]) -> None:

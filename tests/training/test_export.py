@@ -76,6 +76,10 @@ def test_export_read_back_finds_every_weight_near_its_original(tiny_checkpoint: 
         assert ((packed[name] - value).abs() <= 0.51 * torch.as_tensor(steps) + 1e-6).all(), name
 
 
+def test_export_graph_says_nothing_of_the_machine_that_made_it(tiny_checkpoint: Path) -> None:
+    assert b".py" not in (tiny_checkpoint / "model.onnx").read_bytes()
+
+
 def test_export_large_matrices_are_stored_as_int8(tiny_checkpoint: Path) -> None:
     tensors = {
         t.name: numpy_helper.to_array(t) for t in onnx.load(str(tiny_checkpoint / "model.onnx")).graph.initializer
