@@ -136,10 +136,12 @@ def evaluate(
         if chosen:
             report[name] = _micro(sums, chosen, taxonomy)
     if judged.any():
+        report["dimension_labels"] = [NONE, *taxonomy.sentiments]
         report["dimensions"] = {
             key: {
                 "texts": int(judged[k]),
                 **_mentions(*(sums[name][:, k] for name in ("gold", "called", "found", "joint"))),
+                "confusion": _dimension_confusion(gold, said, k, len(taxonomy.sentiments)),
             }
             for k, key in enumerate(taxonomy.keys)
             if judged[k]
@@ -271,6 +273,15 @@ def _confusion(truth: Array, said: Array, classes: int) -> Array:
     known = np.flatnonzero(truth != UNKNOWN)
     table[known, truth[known], np.where(said[known] == UNKNOWN, classes, said[known])] = 1
     return table
+
+
+def _dimension_confusion(gold: Predictions, said: Predictions, k: int, sentiments: int) -> list[list[int]]:
+    """Counts of one dimension by (truth, said), each not mentioned first, then the sentiments."""
+    known = gold.mention[:, k] != UNKNOWN
+    truth, answer = (np.where(table.mention[known, k] == 1, table.polarity[known, k] + 1, 0) for table in (gold, said))
+    counts = np.zeros((sentiments + 1, sentiments + 1), dtype=int)
+    np.add.at(counts, (truth, answer), 1)
+    return [[int(n) for n in row] for row in counts]
 
 
 def _escalation(gold: Predictions, said: Predictions) -> Array:

@@ -66,13 +66,14 @@ def write_report(
                 macro = report[key]["macro_joint"]
                 console.print(
                     f"Mean joint f1 over {name} with at least {macro['least_mentions']} mentions "
-                    f"({len(macro['dimensions'])}): {_shown(macro)}"
+                    f"({len(macro['dimensions'])}): {rate_text(macro)}"
                 )
     for head in ("overall", "intent"):
         if head in report:
             entry = report[head]
             table(
-                f"{head.capitalize()}: accuracy {_shown(entry['accuracy'])}, macro-F1 {_shown(entry['macro_f1'])}",
+                f"{head.capitalize()}: accuracy {rate_text(entry['accuracy'])}, "
+                f"macro-F1 {rate_text(entry['macro_f1'])}",
                 "truth, then said", *entry["labels"],
                 rows=[
                     (label, *(f"{n:,}" for n in row))
@@ -102,13 +103,13 @@ def write_report(
         entry = report["risk_coverage"]
         console.print(
             f"Least certain {entry['share']:.0%} by overall ({entry['texts']} texts): {entry['errors_caught']} of "
-            f"{entry['errors']} overall errors, {_shown(entry.get('caught'))}; accuracy of the rest "
-            f"{_shown(entry.get('accuracy_of_the_rest'))}"
+            f"{entry['errors']} overall errors, {rate_text(entry.get('caught'))}; accuracy of the rest "
+            f"{rate_text(entry.get('accuracy_of_the_rest'))}"
         )
     if "evidence" in report:
         entry = report["evidence"]
         console.print(
-            f"Evidence: character F1 with the labelled span {_shown(entry['f1'])} over {entry['mentions']:,} found "
+            f"Evidence: character F1 with the labelled span {rate_text(entry['f1'])} over {entry['mentions']:,} found "
             "mentions"
         )
     if report["mistakes"]:
@@ -123,10 +124,10 @@ def write_report(
 
 
 def _row(entry: Mapping[str, Any]) -> list[str]:
-    return [_shown(entry.get(figure)) for figure in FIGURES]
+    return [rate_text(entry.get(figure)) for figure in FIGURES]
 
 
-def _shown(rate: Mapping[str, float] | None) -> str:
+def rate_text(rate: Mapping[str, float] | None) -> str:
     """`.753 [.71–.79]`, or a dash."""
     if rate is None:
         return "-"

@@ -220,16 +220,13 @@ def export(
     space = model.config.label_space()
     with tempfile.TemporaryDirectory() as scratch:
         exact, packed = Path(scratch) / "float32", Path(scratch) / "int8"
-        for target in (exact, packed):
-            target.mkdir()
-            tokenizer.backend_tokenizer.save(str(target / "tokenizer.json"))
-        write_onnx(model, exact / "model.onnx")
-        onnx.save(quantise(onnx.load(str(exact / "model.onnx"))), str(packed / "model.onnx"))
-        neutral = Calibration({}, {**dict.fromkeys(space.keys, 0.5), "escalation": 0.5}, {})
         config = _config(model, tokenizer, name, details or {})
+        write_float(model, tokenizer, exact)
+        shutil.copytree(exact, packed)
+        onnx.save(quantise(onnx.load(str(exact / "model.onnx"))), str(packed / "model.onnx"))
         scores = {}
         for target in (exact, packed):
-            _write_config(target, config, neutral)
+            _write_config(target, config, _neutral(space))
             checkpoint = load_checkpoint(target)
             scores[target] = score_examples(checkpoint, Engine(checkpoint), examples)
         gold = gold_labels(examples, space)
@@ -250,6 +247,18 @@ def export(
         for file in ("tokenizer.json", "model.onnx", "config.json"):
             shutil.copyfile(packed / file, folder / file)
     return Exported(folder, drift, development_scores)
+
+
+def write_float(model: CinesentModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Writes a checkpoint that is neither quantised nor calibrated: what the packaged one is held against."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    write_onnx(model, folder / "model.onnx")
+    _write_config(folder, _config(model, tokenizer, "float32", {}), _neutral(model.config.label_space()))
+
+
+def _neutral(space: Taxonomy) -> Calibration:
+    return Calibration({}, {**dict.fromkeys(space.keys, 0.5), "escalation": 0.5}, {})
 
 
 def compare(exact: Scores, packed: Scores, gold: Predictions, rules: Calibration, space: Taxonomy) -> dict[str, float]:

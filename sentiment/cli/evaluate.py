@@ -73,7 +73,8 @@ def _keys(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
 @click.option("--json", "as_json", metavar="OUT", type=click.Path(path_type=Path, dir_okay=False),
               help="Write every number by name to this JSON file.")  # fmt: skip
 @click.option("-o", "--output", metavar="OUT", type=click.Path(path_type=Path, dir_okay=False),
-              help="Write the report to this text file. Default: standard output.")  # fmt: skip
+              help="Write the report to this file: as HTML with plots if it ends in .html, else as text. Default: "
+                   "text to standard output.")  # fmt: skip
 @click.option("--show-texts", is_flag=True, help="Quote the texts of the surest mistakes. Default: name them by id.")
 def command(
     more: tuple[Path, ...],
@@ -98,6 +99,7 @@ def command(
       cinesent evaluate --data dev.jsonl --cross-fit --json dev.json
       cinesent evaluate --data a.csv b.csv --map 1=positive,0=neutral,-1=negative
       cinesent evaluate --data test.jsonl --model mine --exclude film -o report.txt
+      cinesent evaluate --data test.jsonl --show-texts -o report.html
 
     A JSONL row is {"text", "labels": [{"dimension", "sentiment", "evidence"}], "overall", "intent", "escalation"}. A
     table has a column text and one for each dimension: positive, neutral, negative, none (not mentioned). What a row
@@ -132,6 +134,7 @@ def command(
     from sentiment.taxonomy import load_taxonomy
     from training.dataset import read_labelled
     from training.evaluate import EvaluationError, evaluate_checkpoint
+    from training.evaluation_html import html_report
     from training.evaluation_text import write_report
 
     checkpoint = load_checkpoint(model)
@@ -155,7 +158,10 @@ def command(
     heading = [("checkpoint", checkpoint.name), ("files", ", ".join(names))]
     if exclude:
         heading.append(("left out", ", ".join(exclude)))
-    if output is None:
+    if output is not None and output.suffix.lower() in (".html", ".htm"):
+        output.write_text(html_report(report, space, heading), "utf-8")
+        say(f"{output} written")
+    elif output is None:
         write_report(report, space, sys.stdout, heading)
     else:
         with output.open("w", encoding="utf-8") as file:

@@ -118,7 +118,13 @@ def test_report_by_hand(case: tuple[Scores, list[Example]], taxonomy: Taxonomy) 
     assert "macro_joint" not in service  # no dimension has thirty mentions
     dimensions = report["dimensions"]
     assert list(dimensions) == list(taxonomy.keys)
-    assert dimensions["parking"] == {"texts": 3, "support": 0, "called": 0, "mention": {}, "joint": {}}
+    parking = dimensions["parking"]
+    assert parking.pop("confusion") == [[3, 0, 0, 0], [0] * 4, [0] * 4, [0] * 4]
+    assert parking == {"texts": 3, "support": 0, "called": 0, "mention": {}, "joint": {}}
+    assert report["dimension_labels"] == ["none", *taxonomy.sentiments]
+    place = 1 + taxonomy.sentiments.index("negative")
+    assert dimensions["staff"]["confusion"][0][place] == 1  # called, and not there
+    assert dimensions["seating"]["confusion"][place][place] == 1
     assert value(dimensions["staff"], "mention", "precision") == 0.0
     assert "recall" not in dimensions["staff"]["mention"]  # nothing was there to be found
     assert "precision" not in dimensions["price"]["mention"]  # nothing was called
@@ -419,6 +425,26 @@ def test_command_prints_tables_and_writes_json(
         assert told in result.stdout
     assert not any(text.strip() in result.stdout for text in texts)
     assert "report.json written" in result.stderr
+
+
+def test_command_writes_one_html_file_that_loads_nothing(
+    tiny_checkpoint: Path, data: Path, tmp_path: Path, texts: list[str]
+) -> None:
+    out = tmp_path / "report.html"
+    result = run("--data", data, "--model", tiny_checkpoint, "-o", out)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == ""
+    page = out.read_text("utf-8")
+    for told in ("seating 座椅视野", "Confusions", "Reliability of overall", "<svg", "Surest mistakes", "texts: 80"):
+        assert told in page
+    assert not any(word in page for word in ("http:", "https:", "<script", "src=", "@import", "url("))
+    assert not any(text.strip() in page for text in texts)
+    assert page.count("<table") == page.count("</table>") and page.count("<svg") == page.count("</svg>") == 4
+
+    hostile = tmp_path / "hostile.jsonl"
+    hostile.write_text(json.dumps({"text": "<script>座椅太硬</script>", "overall": "positive"}) + "\n", "utf-8")
+    assert run("--data", hostile, "--model", tiny_checkpoint, "-o", out, "--show-texts").exit_code == 0
+    assert "<script" not in out.read_text("utf-8")
 
 
 def test_command_agrees_with_the_analyser(tiny_checkpoint: Path, data: Path, tmp_path: Path, texts: list[str]) -> None:

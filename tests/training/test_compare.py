@@ -1,0 +1,115 @@
+"""Runs and checkpoints beside one another: the figures, the paired differences, the command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sentiment.taxonomy import Taxonomy
+from training.compare import compare, figures, main, score_folder, table
+from training.dataset import Example
+from training.metrics import Predictions
+from training.scores import Scores
+
+
+@pytest.fixture(scope="module")
+def examples(sample_texts: list[str], taxonomy: Taxonomy) -> list[Example]:
+    texts = [text for text in dict.fromkeys(sample_texts) if len(text) < 40][:80]
+    known = frozenset(taxonomy.keys)
+    return [
+        Example(
+            text,
+            {"seating": ("negative", -1, -1)} if i % 2 else {},
+            known,
+            overall=("positive", "negative")[i % 2],
+            intent="review",
+            escalation=i % 8 == 0,
+        )
+        for i, text in enumerate(texts)
+    ]
+
+
+def oracle(examples: list[Example], taxonomy: Taxonomy, wrong: int = 0) -> Scores:
+    """Scores that are right about all texts but the first `wrong` ones' seats and overall."""
+    size, count = len(examples), len(taxonomy.keys)
+    scores = Scores(
+        np.full((size, count), -6.0), np.zeros((size, count, 3)), np.zeros((size, 3)),
+        np.zeros((size, len(taxonomy.intents))), np.full(size, -6.0), np.zeros((size, count, 2), dtype=int),
+    )  # fmt: skip
+    for i, example in enumerate(examples):
+        mentioned = ("seating" in example.labels) != (i < wrong)
+        scores.mention[i, taxonomy.index["seating"]] = 6.0 if mentioned else -6.0
+        scores.polarity[i, :, taxonomy.sentiments.index("negative")] = 6.0
+        said = example.overall if i >= wrong else "neutral"
+        scores.overall[i, taxonomy.overall.index(str(said))] = 6.0
+        scores.intent[i, taxonomy.intents.index("review")] = 6.0
+        scores.escalation[i] = 6.0 if example.escalation else -6.0
+    return scores
+
+
+def test_figures_are_paired_by_the_draws_of_the_texts() -> None:
+    gold = Predictions(
+        np.array([[1], [0], [1]]), np.array([[0], [-100], [1]]), np.array([0, 1, 2]), np.array([0, 0, 0]),
+        np.array([1, 0, 0]),
+    )  # fmt: skip
+    said = Predictions(
+        np.array([[1], [1], [0]]), np.array([[0], [2], [-100]]), np.array([0, 1, 0]), np.array([0, 0, 0]),
+        np.array([1, 0, 0]),
+    )  # fmt: skip
+    drawn = figures(gold, said, 50, seed=4)
+    assert drawn["mention"][0] == pytest.approx(0.5) and drawn["joint"][0] == pytest.approx(0.5)
+    assert drawn["overall"][0] == pytest.approx(2 / 3)
+    assert all(len(values) == 51 for values in drawn.values())
+    again = figures(gold, said, 50, seed=4)
+    for key, values in drawn.items():
+        np.testing.assert_array_equal(values, again[key])
+
+
+def test_compare_gives_differences_to_the_first_with_their_intervals(
+    examples: list[Example], taxonomy: Taxonomy
+) -> None:
+    scores = {"good": oracle(examples, taxonomy), "bad": oracle(examples, taxonomy, wrong=30)}
+    sets = {"first": examples[:40], "second": examples[40:]}
+    found = compare(scores, sets, taxonomy, samples=200)
+    assert "differences" not in found["first"]["good"]
+    worse = found["first"]["bad"]["differences"]
+    for key in ("mention", "joint", "overall"):
+        assert worse[key]["high"] < 0 and worse[key]["low"] <= worse[key]["value"] <= worse[key]["high"]
+    # The second set has none of the wrong answers: no difference at all, whatever is drawn.
+    same = found["second"]["bad"]["differences"]["overall"]
+    assert (same["value"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
+    shown = table(found)
+    assert shown.count("| good |") == shown.count("| bad |") == 2 and "(+0.0 [+0.0, +0.0])" in shown
+
+
+def test_score_folder_of_a_run_is_near_its_packaged_checkpoint(
+    tiny_run: Any, tiny_checkpoint: Path, examples: list[Example]
+) -> None:
+    run, packaged = score_folder(tiny_run.folder, examples), score_folder(tiny_checkpoint, examples)
+    np.testing.assert_allclose(run.overall, packaged.overall, atol=0.2)
+
+
+def test_compare_command(
+    tiny_checkpoint: Path, tiny_run: Any, examples: list[Example], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = tmp_path / "dev.jsonl", tmp_path / "found.json"
+    labels: Callable[[Example], list[dict[str, str]]] = lambda e: [  # noqa: E731
+        {"dimension": key, "sentiment": sentiment} for key, (sentiment, _, _) in e.labels.items()
+    ]
+    rows = [
+        {"text": e.text, "labels": labels(e), "overall": e.overall, "intent": e.intent, "escalation": e.escalation}
+        for e in examples
+    ]
+    data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    folders = [str(tiny_checkpoint), str(tiny_run.folder)]
+    assert main([*folders, "--dev", f"dev={data}", "--json", str(out)]) == 0
+    assert "| model | mention | joint |" in capsys.readouterr().out
+    assert list(json.loads(out.read_text("utf-8"))["dev"]) == folders
+    assert main([str(tmp_path), "--dev", f"dev={data}"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "expected a run folder with model.safetensors, found none" in error
