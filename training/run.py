@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -127,13 +127,18 @@ def run_training(sources: Sources, start: Start, folder: Path, recipe: Recipe, *
     model, tokenizer, fresh = load_start(start, recipe.max_tokens)
     labelled, weak = gather(sources, model.config.label_space())
     run = fine_tune(model, tokenizer, labelled, folder, recipe, always=weak, fresh_heads=fresh, resume=resume)
+    save_run(run, start, [*labelled, *weak])
+    return run
+
+
+def save_run(run: Run, start: Start, examples: Sequence[Example]) -> None:
+    """Adds to a run's metrics.json where its weights and its texts came from."""
     run.metrics["start"] = {
         "base": start.base,
         "warm_start": None if start.warm_start is None else start.warm_start.name,
     }
-    run.metrics["sources"] = dict(Counter(example.source or "unnamed" for example in [*labelled, *weak]))
-    (folder / "metrics.json").write_text(json.dumps(run.metrics, indent=2, ensure_ascii=False), "utf-8")
-    return run
+    run.metrics["sources"] = dict(Counter(example.source or "unnamed" for example in examples))
+    (run.folder / "metrics.json").write_text(json.dumps(run.metrics, indent=2, ensure_ascii=False), "utf-8")
 
 
 def export_run(run: Path, folder: Path, development: Mapping[str, Path], *, name: str = "cinesent-zh") -> Exported:

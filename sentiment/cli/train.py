@@ -40,7 +40,19 @@ from sentiment.cli import Failure, say
               help="Weakly labelled texts of a corpus in --corpora, at most LIMIT; their weight in the loss is 0.3 "
                    "unless given. Without --data, a stage of its own.")  # fmt: skip
 @click.option("--corpora", type=click.Path(path_type=Path), help="Folder of the public corpora.")
-@click.option("--resume", is_flag=True, help="Go on from the newest saved step in the run folder.")
+@click.option(
+    "--folds",
+    metavar="K",
+    type=click.IntRange(min=2),
+    help="Cross-validate: K trainings, each measured on the texts that it left out; prints mean and deviation.",
+)
+@click.option(
+    "--seeds",
+    metavar="N",
+    type=click.IntRange(min=2),
+    help="N trainings with different seeds; prints mean and deviation on their held-out tenths.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the newest saved step in the run folder.")  # fmt: skip
 def command(
     data: tuple[str, ...],
     output: Path,
@@ -60,6 +72,8 @@ def command(
     standoff: tuple[str, ...],
     weak: tuple[str, ...],
     corpora: Path | None,
+    folds: int | None,
+    seeds: int | None,
     resume: bool,
 ) -> None:
     """Fine-tunes on labelled files. What a file does not say is unknown and costs nothing; it is never taken for "no".
@@ -69,6 +83,7 @@ def command(
       cinesent train --data my.csv -o runs/mine
       cinesent train --data my.csv --base hfl/chinese-macbert-base -o runs/mine
       cinesent train --data labels.jsonl --taxonomy shops.yaml -o runs/shops
+      cinesent train --data my.csv --folds 5 -o runs/folds
       cinesent export runs/mine --dev dev.jsonl -o my-checkpoint
 
     A tenth of the texts (whole groups of near-duplicates) is held out for early stopping. The run folder gets the
@@ -100,7 +115,22 @@ def command(
         patience=patience,
         seed=seed,
     )
-    run = run_training(sources, Start(base, warm_start, taxonomy, layers), output, recipe, resume=resume)
+    start = Start(base, warm_start, taxonomy, layers)
+    if folds is not None or seeds is not None:
+        if (folds is not None and seeds is not None) or resume:
+            raise Failure("expected --folds or --seeds alone, found them together or with --resume; leave one out")
+        from training.repeat import over_folds, over_seeds
+
+        output.mkdir(parents=True, exist_ok=True)
+        if folds is not None:
+            found = over_folds(sources, start, output, recipe, folds)
+        else:
+            found = over_seeds(sources, start, output, recipe, int(seeds or 0))
+        for name, mean in found["mean"].items():
+            say(f"{name} {mean:.3f} ± {found['deviation'][name]:.3f} over {len(found['runs'])} trainings")
+        say(f"{output / 'averaged.json'} written")
+        return
+    run = run_training(sources, start, output, recipe, resume=resume)
     held = run.metrics["held_out"]
     figures = ", ".join(
         f"{name} {held[f'eval_{name}']:.3f}" for name in ("mention", "joint", "overall") if f"eval_{name}" in held
