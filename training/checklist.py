@@ -52,7 +52,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Test:
+class CapabilityTest:
     """A named list of cases of one capability."""
 
     name: str
@@ -60,7 +60,7 @@ class Test:
     cases: tuple[Case, ...]
 
 
-def read_tests(folder: Path, taxonomy: Taxonomy) -> list[Test]:
+def read_tests(folder: Path, taxonomy: Taxonomy) -> list[CapabilityTest]:
     """Reads tests.yaml and lexicon.yaml; templates are filled with a fixed seed, dimensions in turn.
 
     Raises:
@@ -76,7 +76,7 @@ def read_tests(folder: Path, taxonomy: Taxonomy) -> list[Test]:
             cases = _from_template(entry, lexicon, taxonomy)
         for case in cases:
             _parse(case.expected, taxonomy, name)
-        tests.append(Test(name, entry["capability"], tuple(cases)))
+        tests.append(CapabilityTest(name, entry["capability"], tuple(cases)))
     return tests
 
 
@@ -92,7 +92,8 @@ def _from_template(entry: Mapping[str, Any], lexicon: Mapping[str, Any], taxonom
             raise DatasetError(f"{entry['test']}: expected {CASES} different texts of its template, found {len(cases)}")
         names = {name for name, sign in SLOT.findall(entry["template"]) if sign and name != "film"}
         first = keys[turn % len(keys)]
-        drawn = dict(zip(sorted(names), [first, *rng.sample([k for k in keys if k != first], 2)], strict=False))
+        others = [key for key in keys if key != first]
+        drawn = dict(zip(sorted(names), [first, *rng.sample(others, min(2, len(others)))], strict=False))
 
         def fill(match: re.Match[str], drawn: Mapping[str, str] = drawn) -> str:
             name, sign = match.groups()
@@ -215,7 +216,7 @@ def holds(record: Analysis, expected: str, taxonomy: Taxonomy, test: str = "") -
     return True
 
 
-def run_tests(analyzer: Analyzer, tests: Sequence[Test]) -> list[dict[str, Any]]:
+def run_tests(analyzer: Analyzer, tests: Sequence[CapabilityTest]) -> list[dict[str, Any]]:
     """For each test its cases, failures, failure rate, and the texts that failed."""
     texts = list(
         dict.fromkeys(text for test in tests for case in test.cases for text in (case.text, case.like) if text)

@@ -9,7 +9,7 @@ import pytest
 
 from sentiment import Analysis, Analyzer, Mention, load_taxonomy
 from sentiment.taxonomy import Taxonomy
-from training.checklist import CASES, FOLDER, Case, Test, holds, main, read_tests, run_tests
+from training.checklist import CASES, FOLDER, CapabilityTest, Case, holds, main, read_tests, run_tests
 from training.dataset import DatasetError, near_duplicate_groups, read_jsonl
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ def space() -> Taxonomy:
 
 
 @pytest.fixture(scope="module")
-def checks(space: Taxonomy) -> list[Test]:
+def checks(space: Taxonomy) -> list[CapabilityTest]:
     return read_tests(FOLDER, space)
 
 
@@ -34,7 +34,7 @@ def record(**said: str) -> Analysis:
                     dimensions=mentions)  # fmt: skip
 
 
-def test_there_are_forty_tests_of_twenty_five_different_cases(checks: list[Test]) -> None:
+def test_there_are_forty_tests_of_twenty_five_different_cases(checks: list[CapabilityTest]) -> None:
     assert len(checks) >= 40
     assert len({test.name for test in checks}) == len(checks)
     for test in checks:
@@ -47,11 +47,11 @@ def test_there_are_forty_tests_of_twenty_five_different_cases(checks: list[Test]
         assert any(test.capability == capability for test in checks), capability
 
 
-def test_templates_are_filled_the_same_way_every_time(space: Taxonomy, checks: list[Test]) -> None:
+def test_templates_are_filled_the_same_way_every_time(space: Taxonomy, checks: list[CapabilityTest]) -> None:
     assert read_tests(FOLDER, space) == checks
 
 
-def test_no_case_is_among_our_texts(checks: list[Test]) -> None:
+def test_no_case_is_among_our_texts(checks: list[CapabilityTest]) -> None:
     written = [
         row["text"] for file in sorted((ROOT / "data" / "cinema").glob("*.jsonl")) for _, row in read_jsonl(file)
     ]
@@ -85,7 +85,7 @@ def test_run_tests_counts_failures_and_changes_of_labels(tiny_checkpoint: Path) 
     cases = (Case("座椅太硬", f"overall{ {'positive': '+', 'neutral': '0', 'negative': '-'}[str(said.overall)] }"),
              Case("座椅太硬", "escalate" if not said.escalation else "!escalate"))  # fmt: skip
     same = (Case("座椅太硬", like="座椅太硬"),)
-    first, second = run_tests(analyzer, [Test("a", "x", cases), Test("b", "y", same)])
+    first, second = run_tests(analyzer, [CapabilityTest("a", "x", cases), CapabilityTest("b", "y", same)])
     assert (first["cases"], first["failures"], first["rate"], first["failed"]) == (2, 1, 0.5, ["座椅太硬"])
     assert second["failures"] == 0
 
