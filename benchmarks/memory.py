@@ -99,13 +99,15 @@ def main() -> None:
     """Runs all measurements and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=600_000)
-    parser.add_argument("--scored", type=int, nargs=2, default=(5_000, 15_000))
+    parser.add_argument("--scored", type=int, nargs="*", default=(5_000, 15_000), help="rows to score; none: only read")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "memory.json")
     options = parser.parse_args()
     results: dict[str, object] = {"rows": options.rows}
+    if options.rows == 0:  # only scoring: what was read before stays
+        results = json.loads(options.output.read_text("utf-8"))
     with tempfile.TemporaryDirectory() as scratch:
         for suffix in (".csv", ".jsonl", ".parquet", ".xlsx"):
-            for count in (options.rows // 10, options.rows):
+            for count in (options.rows // 10, options.rows) if options.rows else ():
                 path = Path(scratch) / f"{count}{suffix}"
                 write(path, count)
                 results[f"read {suffix[1:]} {count}"] = measure(READ, str(path))
