@@ -1,6 +1,7 @@
-"""Writes the tables of measured quality into README.md, README.zh.md and the model card; `--check` only compares.
+"""Writes the tables of measured figures into README.md, README.zh.md and the model card; `--check` only compares.
 
-The numbers come from benchmarks/results/quality.json and baselines.json. With `--check`, exit code 1 says that a table
+Quality comes from benchmarks/results/quality.json and baselines.json, memory from memory.json, the capability tests
+from checklist.json. With `--check`, exit code 1 says that a table
 is stale, or that the results are of another checkpoint than the packaged one.
 """
 
@@ -11,10 +12,20 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.taxonomy import Taxonomy, load_taxonomy
-from training.quality_tables import Language, Results, TablesError, dimension_block, insert, quality_block
+from training.quality_tables import (
+    Language,
+    Results,
+    TablesError,
+    checklist_block,
+    dimension_block,
+    insert,
+    memory_block,
+    quality_block,
+)
 
 ROOT = Path(__file__).parent.parent
 FILES = ("quality.json", "baselines.json")
@@ -27,11 +38,20 @@ def read_results(folder: Path) -> Results:
     return [json.loads((folder / name).read_text("utf-8")) for name in FILES if (folder / name).is_file()]
 
 
-def renewed(text: str, path: Path, lang: Language, results: Results, taxonomy: Taxonomy) -> str:
-    """The document with its tables renewed. The card has the dimensions' table as well."""
+def read_one(folder: Path, name: str) -> Any:
+    """One file of results, or None."""
+    path = folder / name
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+
+def renewed(text: str, path: Path, lang: Language, results: Results, folder: Path, taxonomy: Taxonomy) -> str:
+    """The document with its tables renewed: the READMEs have memory, the card dimensions and capabilities."""
     card = path == CARD
     text = insert(text, "quality", quality_block(results, lang, detailed=card))
-    return insert(text, "dimensions", dimension_block(results, taxonomy, lang)) if card else text
+    if not card:
+        return insert(text, "memory", memory_block(read_one(folder, "memory.json"), lang))
+    text = insert(text, "dimensions", dimension_block(results, taxonomy, lang))
+    return insert(text, "checklist", checklist_block(read_one(folder, "checklist.json")))
 
 
 def other_checkpoint(results: Results, model: Path) -> str | None:
@@ -53,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=ROOT, metavar="DIR", help="the project (default: this one)")
     parser.add_argument("--results", type=Path, metavar="DIR", help="the results (default: benchmarks/results)")
     options = parser.parse_args(arguments)
-    results = read_results(options.results or options.root / "benchmarks" / "results")
+    folder = options.results or options.root / "benchmarks" / "results"
+    results = read_results(folder)
     if not results:
         parser.error("expected results, found none; run python -m benchmarks.quality and python -m training.baselines")
     taxonomy = load_taxonomy()
@@ -61,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for path, lang in TARGETS:
         try:
             old = (options.root / path).read_text("utf-8")
-            new = renewed(old, path, lang, results, taxonomy)
+            new = renewed(old, path, lang, results, folder, taxonomy)
         except (TablesError, OSError) as error:
             problems.append(f"{path}: {error}")
             continue

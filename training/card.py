@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.taxonomy import Taxonomy, load_taxonomy, taxonomy_from_dict
-from training.quality_tables import MISSING, Results, dimension_block, quality_block, row, table
+from training.quality_tables import MISSING, Results, checklist_block, dimension_block, quality_block, row, table
 
 BASE_MODEL = "intfloat/multilingual-e5-small"
 TAGS = (
@@ -43,6 +43,7 @@ def card_text(config: Mapping[str, Any], metrics: Mapping[str, Any], results: Re
         _training(config, told),
         _decision_rules(config, taxonomy),
         _results(results, taxonomy),
+        *([_capabilities()] if cinema else []),
         _limits(results, taxonomy, cinema),
         _citation(config, told),
     ]
@@ -191,6 +192,11 @@ def _results(results: Results, taxonomy: Taxonomy) -> str:
 {dimension_block(results, taxonomy)}
 <!-- dimensions:end -->
 """
+
+
+def _capabilities() -> str:
+    # The tests are run on a checkpoint that is already packed; benchmarks/tables.py then puts their results here.
+    return f"## Capabilities\n\n<!-- checklist:begin -->\n{checklist_block(None)}\n<!-- checklist:end -->"
 
 
 def _limits(results: Results, taxonomy: Taxonomy, cinema: bool) -> str:

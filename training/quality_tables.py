@@ -30,6 +30,7 @@ RULES = {
     "training": ("thresholds fitted on the training texts", "阈值在训练集上拟合"),
 }
 MISSING = "–"
+WEAK = 0.15  # a capability that fails more often is named
 
 
 class TablesError(ValueError):
@@ -112,6 +113,54 @@ def dimension_block(results: Results, taxonomy: Taxonomy, lang: Language = "en")
                 str(entry["support"]), *(percent(find(entry, (kind, "f1"))) for kind in ("mention", "joint"))
             ]  # fmt: skip
         lines.append(row(f"{dimension.zh} `{dimension.key}`", cells))
+    return "\n".join(lines)
+
+
+def checklist_block(found: Mapping[str, Any] | None) -> str:
+    """Failure rates of the capability tests (results of `training.checklist`), the weakest first, named above 15%."""
+    if found is None:
+        return "Not run yet: `python -m training.checklist`."
+    before = found.get("before")
+    tests = sorted(found["tests"], key=lambda result: (-result["rate"], result["test"]))
+    cases, failures = (sum(result[name] for result in tests) for name in ("cases", "failures"))
+    weak = [result for result in tests if result["rate"] > WEAK]
+    lines = [
+        f"{len(tests)} tests of {min(result['cases'] for result in tests)} cases or more in the manner of CheckList "
+        f"(Ribeiro et al. 2020); {failures} of {cases:,} cases fail ({failures / cases:.1%}). None was trained on. "
+        f"{len(weak)} tests fail in more than {WEAK:.0%} of their cases: **do not rely on these capabilities**.",
+        "",
+    ]
+    columns = ["capability", "failures", *([f"before ({before})"] if before else [])]
+    lines += table("test", columns)
+    for result in tests:
+        rate = f"{result['rate']:.0%}"
+        cells = [result["capability"], f"**{rate}**" if result in weak else rate]
+        if before:
+            cells.append(MISSING if result.get("before") is None else f"{result['before']:.0%}")
+        lines.append(row(result["test"], cells))
+    return "\n".join(lines)
+
+
+def memory_block(found: Mapping[str, Any] | None, lang: Language = "en") -> str:
+    """Peak resident memory by format and rows (results of `benchmarks.memory`)."""
+    if found is None:
+        return _say(
+            lang, "Not measured yet: `python -m benchmarks.memory`.", "尚未测量：`python -m benchmarks.memory`。"
+        )
+    kinds: dict[str, dict[int, float]] = {}
+    for name, entry in found.items():
+        if isinstance(entry, Mapping):
+            kind, rows = name.rsplit(" ", 1)
+            kinds.setdefault(kind, {})[int(rows)] = entry["peak_mb"]
+    lines = table(
+        _say(lang, "peak resident memory", "常驻内存峰值"),
+        [_say(lang, "rows", "行数"), "MB", _say(lang, "rows", "行数"), "MB"],
+    )
+    for kind, peaks in kinds.items():
+        action, _, form = kind.partition(" ")
+        title = _say(lang, f"{action} {form.upper()}", f"{'读取' if action == 'read' else '打分'} {form.upper()}")
+        cells = [text for rows, peak in sorted(peaks.items()) for text in (f"{rows:,}", f"{peak:,.0f}")]
+        lines.append(row(title, cells))
     return "\n".join(lines)
 
 

@@ -15,7 +15,15 @@ import yaml
 from sentiment.checkpoint import load_checkpoint
 from sentiment.taxonomy import Taxonomy
 from training.card import BASE_MODEL, card_text, write_card
-from training.quality_tables import TablesError, dimension_block, insert, percent, quality_block
+from training.quality_tables import (
+    TablesError,
+    checklist_block,
+    dimension_block,
+    insert,
+    memory_block,
+    percent,
+    quality_block,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -237,6 +245,35 @@ def test_write_card_writes_the_card_of_a_packaged_checkpoint(tiny_checkpoint: Pa
     assert config == before
 
 
+CHECKLIST = {
+    "model": "m@2", "before": "m@1",
+    "tests": [
+        {"test": "negated fault", "capability": "negation", "cases": 25, "failures": 2, "rate": 0.08, "before": 0.2},
+        {"test": "irony", "capability": "irony", "cases": 25, "failures": 10, "rate": 0.4, "before": None},
+    ],
+}  # fmt: skip
+
+
+def test_checklist_block_names_what_fails_too_often() -> None:
+    block = checklist_block(CHECKLIST)
+    assert "2 tests of 25 cases or more" in block and "12 of 50 cases fail (24.0%)" in block and "1 tests fail" in block
+    weak, fine = block.splitlines()[-2:]
+    assert weak == "| irony | irony | **40%** | – |" and fine == "| negated fault | negation | 8% | 20% |"
+    alone = {"model": "m@2", "tests": [{**test, "before": None} for test in CHECKLIST["tests"]]}  # type: ignore[dict-item]
+    assert "before" not in checklist_block(alone)
+    assert "Not run yet" in checklist_block(None)
+
+
+def test_memory_block_puts_few_rows_beside_many() -> None:
+    found = {
+        "rows": 600, "read csv 60": {"seconds": 1, "peak_mb": 31.6}, "read csv 600": {"seconds": 9, "peak_mb": 31.8},
+        "score csv 500": {"seconds": 5, "peak_mb": 300.2},
+    }  # fmt: skip
+    assert "| read CSV | 60 | 32 | 600 | 32 |" in memory_block(found)
+    assert "| 打分 CSV | 500 | 300 |" in memory_block(found, "zh")
+    assert "Not measured yet" in memory_block(None)
+
+
 # The scripts that measure and write the tables.
 
 
@@ -250,7 +287,7 @@ def script(name: str) -> ModuleType:
     return module
 
 
-MARKERS = "<!-- quality:begin -->\n<!-- quality:end -->\n"
+MARKERS = "<!-- quality:begin -->\n<!-- quality:end -->\n\n<!-- memory:begin -->\n<!-- memory:end -->\n"
 
 
 @pytest.fixture
@@ -267,6 +304,8 @@ def project(tmp_path: Path, tiny_checkpoint: Path, results: list[dict[str, Any]]
     folder.mkdir(parents=True)
     for name, result in zip(("quality", "baselines"), results, strict=True):
         (folder / f"{name}.json").write_text(json.dumps(result, ensure_ascii=False), "utf-8")
+    (folder / "memory.json").write_text(json.dumps({"read csv 60": {"peak_mb": 31.6}}), "utf-8")
+    (folder / "checklist.json").write_text(json.dumps(CHECKLIST), "utf-8")
     return root
 
 
@@ -282,6 +321,8 @@ def test_tables_are_written_once_and_checked(project: Path, capsys: pytest.Captu
     assert "| SnowNLP, two cut points |" in english and english.endswith("the end\n")
     assert "| SnowNLP（两个切分点） |" in chinese
     card = (project / "sentiment" / "model" / "README.md").read_text("utf-8")
+    assert "| read CSV | 60 | 32 |" in english and "| 读取 CSV | 60 | 32 |" in chinese
+    assert "| irony | irony | **40%** | – |" in card
     assert "calibration error of overall" in card and "| 座椅视野 `seating` | 40 |" in card
     (project / "README.md").write_text(english.replace("77.0", "97.0"), "utf-8")
     assert tables.main([*root, "--check"]) == 1
