@@ -17,7 +17,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from sentiment.text import normalise
-from training.dataset import parse_record, read_jsonl
+from training.dataset import Example, read_jsonl
 from training.metrics import summary
 from training.scores import gold_labels
 
@@ -54,7 +54,8 @@ def card(folder: Path, taxonomy: Taxonomy) -> str:
         "| --- |" + " ---: |" * 6,
     ]
     for split in ("dev", "test"):
-        lines.append(f"| {split} | " + " | ".join(_agreement(rows[split], taxonomy)) + " |")
+        lines.append(f"| {split} | " + " | ".join(_agreement(_pairs(rows[split]), taxonomy)) + " |")
+    lines.append("| standoff | " + " | ".join(_agreement(_seconded(folder.parent / "standoff"), taxonomy)) + " |")
     return "\n".join(lines)
 
 
@@ -75,15 +76,41 @@ def _facts(rows: list[dict[str, Any]]) -> dict[str, object]:
     }
 
 
-def _agreement(rows: list[dict[str, Any]], taxonomy: Taxonomy) -> list[str]:
-    pairs = [row for row in rows if len(row.get("annotators", ())) == 2]
-    first, second = (
-        gold_labels([parse_record({"text": r["text"], **r["annotators"][i]}, taxonomy, r["id"]) for r in pairs], space)
-        for i, space in enumerate((taxonomy, taxonomy))
-    )
+Pair = tuple[dict[str, Any], dict[str, Any]]
+
+
+def _pairs(rows: list[dict[str, Any]]) -> list[Pair]:
+    """Both annotators' labels of every text that has them."""
+    return [(row["annotators"][0], row["annotators"][1]) for row in rows if len(row.get("annotators", ())) == 2]
+
+
+def _seconded(folder: Path) -> list[Pair]:
+    """The stand-off labels that somebody else gave blind to the same texts, beside the first ones."""
+    first = {row["sha256"]: row for name in ("film", "trades") for _, row in read_jsonl(folder / f"{name}.jsonl")}
+    return [(first[row["sha256"]], row) for _, row in read_jsonl(folder / "second.jsonl") if row["sha256"] in first]
+
+
+def _agreement(pairs: list[Pair], taxonomy: Taxonomy) -> list[str]:
+    first, second = (gold_labels([_example(pair[side], taxonomy) for pair in pairs], taxonomy) for side in (0, 1))
     rates = summary(first, second)
-    kappas = [cohen_kappa_score(getattr(first, n), getattr(second, n)) for n in ("overall", "intent", "escalation")]
-    return [str(len(pairs)), *(f"{value:.3f}" for value in (rates["mention"], rates["joint"], *np.array(kappas)))]
+    kappas = [_kappa(getattr(first, name), getattr(second, name)) for name in ("overall", "intent", "escalation")]
+    values = (rates["mention"], rates["joint"], *kappas)
+    return [str(len(pairs)), *("–" if np.isnan(value) else f"{value:.3f}" for value in values)]
+
+
+def _kappa(first: Any, second: Any) -> float:
+    """Cohen's kappa; NaN where both give one and the same label throughout."""
+    return float(cohen_kappa_score(first, second)) if len({*first, *second}) > 1 else float("nan")
+
+
+def _example(labels: dict[str, Any], taxonomy: Taxonomy) -> Example:
+    """Labels without their text: agreement asks only which dimension is called what."""
+    return Example(
+        "",
+        {entry["dimension"]: (entry["sentiment"], -1, -1) for entry in labels["labels"]},
+        frozenset(taxonomy.keys),
+        **{name: labels[name] for name in ("overall", "intent", "escalation")},
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
