@@ -90,7 +90,7 @@ def _from_template(entry: Mapping[str, Any], lexicon: Mapping[str, Any], taxonom
         turn += 1
         if turn > 40 * CASES:
             raise DatasetError(f"{entry['test']}: expected {CASES} different texts of its template, found {len(cases)}")
-        names = {name for name, sign in SLOT.findall(entry["template"]) if sign and name != "film"}
+        names = {name for name, sign in SLOT.findall(entry["template"]) if sign and name != "story"}
         first = keys[turn % len(keys)]
         others = [key for key in keys if key != first]
         drawn = dict(zip(sorted(names), [first, *rng.sample(others, min(2, len(others)))], strict=False))
@@ -101,7 +101,7 @@ def _from_template(entry: Mapping[str, Any], lexicon: Mapping[str, Any], taxonom
                 return _long(lexicon["fillers"], rng)
             if name == "filler":
                 return str(rng.choice(lexicon["fillers"]))
-            table = lexicon["film"] if name == "film" else lexicon["clauses"][drawn[name]]
+            table = lexicon["story"] if name == "story" else lexicon["clauses"][drawn[name]]
             return str(rng.choice(table[SIGNS[sign]]))
 
         text = SLOT.sub(fill, entry["template"])

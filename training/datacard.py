@@ -86,7 +86,8 @@ def _pairs(rows: list[dict[str, Any]]) -> list[Pair]:
 
 def _seconded(folder: Path) -> list[Pair]:
     """The stand-off labels that somebody else gave blind to the same texts, beside the first ones."""
-    first = {row["sha256"]: row for name in ("film", "trades") for _, row in read_jsonl(folder / f"{name}.jsonl")}
+    others = (path for path in sorted(folder.glob("*.jsonl")) if path.stem != "second")
+    first = {row["sha256"]: row for path in others for _, row in read_jsonl(path)}
     return [(first[row["sha256"]], row) for _, row in read_jsonl(folder / "second.jsonl") if row["sha256"] in first]
 
 

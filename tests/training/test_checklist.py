@@ -93,7 +93,9 @@ def test_run_tests_counts_failures_and_changes_of_labels(tiny_checkpoint: Path) 
 def test_checklist_command(tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, out = tmp_path / "tests", tmp_path / "out.json"
     folder.mkdir()
-    (folder / "lexicon.yaml").write_text("clauses: {seating: {negative: [座椅太硬]}}\nfilm: {}\nfillers: []\n", "utf-8")
+    (folder / "lexicon.yaml").write_text(
+        "clauses: {seating: {negative: [座椅太硬]}}\nstory: {}\nfillers: []\n", "utf-8"
+    )
     (folder / "tests.yaml").write_text('- {test: t, capability: c, cases: [[座椅太硬, "!escalate"]]}\n', "utf-8")
     options = ["--model", str(tiny_checkpoint), "--tests", str(folder), "--json", str(out)]
     assert main(options) == 0
