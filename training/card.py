@@ -139,7 +139,9 @@ def _training(config: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     if start.get("warm_start"):
         lines.append(f"- Started from the checkpoint `{start['warm_start']}`.")
     lines += [f"- Stage {number}: {stage}." for number, stage in enumerate(start.get("stages") or (), 1)]
-    held = {name.removeprefix("eval_"): value for name, value in (told.get("held_out") or {}).items()}
+    # An earlier stage may have been fitted to what the last one held out: figures on it would flatter.
+    staged = start.get("warm_start") or start.get("stages")
+    held = {name.removeprefix("eval_"): value for name, value in (told.get("held_out") or {}).items() if not staged}
     figures = [
         f"{name} {held[name]:.3f}" for name in ("mention", "joint", "overall", "intent") if _is_number(held.get(name))
     ]

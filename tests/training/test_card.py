@@ -213,6 +213,13 @@ def test_card_tells_what_the_run_and_the_checkpoint_hold(
     assert "parking" in rare and "seating" not in rare  # 40 of it in one set
 
 
+def test_card_of_a_run_in_stages_tells_no_figure_on_its_held_out_part(config: dict[str, Any]) -> None:
+    metrics = {"held_out": {"eval_joint": 0.987}, "texts": {"fitted": 90, "held_out": 10}}
+    assert "joint 0.987" in card_text(config, metrics, [])
+    for start in ({"warm_start": "run"}, {"stages": ["one", "two"]}):
+        assert "0.987" not in card_text(config, {**metrics, "start": start}, [])
+
+
 def test_card_of_a_run_that_left_no_record(config: dict[str, Any]) -> None:
     config["training"] = {}
     text = card_text(config, {}, [])
