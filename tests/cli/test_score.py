@@ -276,6 +276,8 @@ def start(tmp_path: Path, *arguments: object, **environment: str) -> subprocess.
         env={**os.environ, "PYTHONPATH": root, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A shell lets its background jobs ignore SIGINT, and what they start inherits that.
+        preexec_fn=None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
