@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sentiment.checkpoint import CheckpointError, load_checkpoint
-from training.baselines import RESULTS_SCHEMA, named_sets, set_facts, short
 from training.dataset import DatasetError
 from training.evaluate import EvaluationError, Report, evaluate_checkpoint
+from training.results import RESULTS_SCHEMA, named_sets, set_facts, short
 
 RESULTS = Path(__file__).parent / "results" / "quality.json"
 

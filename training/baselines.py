@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.metadata
 import json
 import logging
@@ -30,16 +29,16 @@ from sklearn.model_selection import GroupKFold
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from sentiment.text import normalise
 from training.calibrate import FOLDS, Calibration, calibrate
-from training.dataset import DatasetError, Example, near_duplicate_groups, read_labelled
+from training.dataset import DatasetError, Example, near_duplicate_groups
 from training.evaluate import Report, evaluate_sets
 from training.metrics import UNKNOWN
+from training.results import RESULTS_SCHEMA, named_sets, set_facts, short
 from training.run import Sources, gather
 from training.scores import HEADS, Scores, gold_labels
 
 Array = NDArray[Any]
 Sets = Mapping[str, Sequence[Example]]
 
-RESULTS_SCHEMA = 1
 SNOWNLP_TEXTS = 500
 # Log odds of a class or mention that the fitted texts never show.
 NEVER = -12.0
@@ -339,41 +338,8 @@ def _judge(scores: Scores, sets: Sets, development: int, taxonomy: Taxonomy) -> 
     return short(reports)
 
 
-def short(reports: Mapping[str, Report]) -> dict[str, Report]:
-    """Without the mistakes, which are for a person at work and not for a file of results."""
-    return {name: {k: v for k, v in report.items() if k != "mistakes"} for name, report in reports.items()}
-
-
 def _only_overall(example: Example) -> Example:
     return replace(example, labels={}, annotated=frozenset(), intent=None, escalation=None)
-
-
-def named_sets(items: Sequence[str], taxonomy: Taxonomy) -> dict[str, list[Example]]:
-    """`NAME=FILE` arguments as labelled texts by name.
-
-    Raises:
-        DatasetError: an argument of another form, or a file that cannot be used.
-    """
-    sets = {}
-    for item in items:
-        name, equals, path = item.partition("=")
-        if not equals or not name or name in sets:
-            raise DatasetError(f"expected NAME=FILE with different names, found {item!r}")
-        sets[name] = read_labelled([path], taxonomy)
-    return sets
-
-
-def set_facts(items: Sequence[str], sets: Sets, split: str) -> dict[str, dict[str, Any]]:
-    """What a results file tells of its sets: number of texts, split, file name, sha256 of the file."""
-    return {
-        name: {
-            "texts": len(sets[name]),
-            "split": split,
-            "file": Path(path).name,
-            "sha256": hashlib.sha256(Path(path).read_bytes()).hexdigest(),
-        }
-        for name, _, path in (item.partition("=") for item in items)
-    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -48,6 +48,11 @@ class Calibration:
         )
 
 
+def neutral(taxonomy: Taxonomy) -> Calibration:
+    """Probabilities as the model gives them, decided at 0.5: the rules before any were fitted."""
+    return Calibration({}, {**dict.fromkeys(taxonomy.keys, 0.5), "escalation": 0.5}, {})
+
+
 def calibrate(scores: Scores, gold: Predictions, taxonomy: Taxonomy) -> Calibration:
     """Fits all rules: temperatures by likelihood (Guo et al. 2017), thresholds by the mean of mention and joint F1."""
     temperatures = {name: round(_temperature(getattr(scores, name), getattr(gold, name)), 4) for name in HEADS}
@@ -80,14 +85,19 @@ def cross_fitted(
     return Predictions(*(guess[name] for name in HEADS))
 
 
+def fold_numbers(groups: Sequence[int], count: int, seed: int) -> Array:
+    """The fold of each text, 0 to count - 1: groups are kept whole and dealt out in random order."""
+    names = np.array(sorted(set(groups)))
+    np.random.default_rng(seed).shuffle(names)
+    fold_of = {name: i % count for i, name in enumerate(names)}
+    return np.array([fold_of[group] for group in groups])
+
+
 def folds(
     scores: Scores, gold: Predictions, taxonomy: Taxonomy, groups: Sequence[int], seed: int = 0
 ) -> list[tuple[Calibration, Array, Array]]:
     """(rules, fitted rows, judged rows) of each of the five folds."""
-    names = np.array(sorted(set(groups)))
-    np.random.default_rng(seed).shuffle(names)
-    fold_of = {name: i % FOLDS for i, name in enumerate(names)}
-    fold = np.array([fold_of[group] for group in groups])
+    fold = fold_numbers(groups, FOLDS, seed)
     result = []
     for number in range(FOLDS):
         fit, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)

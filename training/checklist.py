@@ -32,15 +32,6 @@ SIGNS = {"+": "positive", "0": "neutral", "-": "negative"}
 SLOT = re.compile(r"\{([a-z]+)([-+0]?)\}")
 LONG = 400  # characters of the text around a buried clause
 
-HOMOPHONES = {
-    "座椅": "坐椅", "座位": "坐位", "音响": "音像", "声音": "生音", "画面": "画棉", "银幕": "银目", "检票": "捡票",
-    "取票": "去票", "退票": "腿票", "退款": "腿款", "爆米花": "暴米花", "停车": "停撤", "空调": "空条", "卫生": "卫声",
-    "服务": "服物", "态度": "太度", "厕所": "测所", "优惠": "忧惠", "投诉": "投素", "票价": "飘价", "会员": "汇员",
-    "影厅": "影听", "开场": "开厂", "排队": "牌队", "离谱": "离普", "打电话": "打电花", "垃圾": "拉圾", "干净": "干静",
-    "洗手间": "洗手尖", "味道": "味到", "可乐": "可了", "安全": "安权", "地铁": "地帖", "积分": "机分", "没有": "梅有",
-    "特别": "特憋", "一直": "一值",
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Case:
@@ -129,7 +120,7 @@ def _long(fillers: Sequence[str], rng: random.Random) -> str:
 
 
 def _homophones(text: str, lexicon: Mapping[str, Any], rng: random.Random) -> str:
-    for word, wrong in HOMOPHONES.items():
+    for word, wrong in lexicon["homophones"].items():
         if word in text:
             return text.replace(word, wrong, 1)
     return text

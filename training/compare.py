@@ -21,14 +21,15 @@ from numpy.typing import NDArray
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.engine import Engine
 from sentiment.taxonomy import Taxonomy
-from training.baselines import named_sets
 from training.bases import BaseError
 from training.calibrate import cross_fitted
 from training.dataset import DatasetError, Example, near_duplicate_groups
 from training.export import write_float
 from training.metrics import Predictions, counts
+from training.model import CinesentConfig
 from training.rates import rates, ratio, resampled
-from training.run import load_run
+from training.results import named_sets
+from training.run import load_run, require_run
 from training.scores import Scores, gold_labels, score_examples
 
 Array = NDArray[Any]
@@ -46,8 +47,8 @@ def label_space(folder: Path) -> Taxonomy:
     """
     if (folder / "model.onnx").is_file():
         return load_checkpoint(folder).taxonomy
-    space: Taxonomy = load_run(folder)[0].config.label_space()
-    return space
+    require_run(folder)
+    return CinesentConfig.from_pretrained(folder).label_space()
 
 
 def score_folder(folder: Path, examples: Sequence[Example], threads: int | None = None) -> Scores:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,37 +16,27 @@ import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
 from sentiment.taxonomy import Taxonomy, load_taxonomy
-from sentiment.text import normalise
+from training.check import count, read_splits
 from training.dataset import Example, read_jsonl
 from training.metrics import summary
 from training.scores import gold_labels
 
 BEGIN, END = "<!-- counts:begin -->", "<!-- counts:end -->"
 SPLITS = ("train", "dev", "test")
-TRADITIONAL = ("hant", "mixed")
 
 
 def card(folder: Path, taxonomy: Taxonomy) -> str:
     """The block's Markdown: a table of splits, a table of mentions, a table of agreement."""
-    rows = {split: [row for _, row in read_jsonl(folder / f"{split}.jsonl")] for split in SPLITS}
-    lines = [
-        "| | " + " | ".join(SPLITS) + " |",
-        "| --- |" + " ---: |" * len(SPLITS),
-    ]
-    facts = {split: _facts(part) for split, part in rows.items()}
+    splits = read_splits([folder / f"{split}.jsonl" for split in SPLITS], taxonomy)
+    counts = {split: count(part.examples, taxonomy) for split, part in splits.items()}
+    facts = {split: _facts(counts[split], part.examples) for split, part in splits.items()}
+    lines = ["| | " + " | ".join(SPLITS) + " |", "| --- |" + " ---: |" * len(SPLITS)]
     for name in facts["train"]:
         lines.append(f"| {name} | " + " | ".join(str(facts[split][name]) for split in SPLITS) + " |")
-    lines += ["", "Mentions, negative / neutral / positive:", "", lines[0], lines[1]]
+    lines += ["", "Mentions, negative / neutral / positive:", "", *lines[:2]]
     for dimension in taxonomy.dimensions:
-        cells = []
-        for split in SPLITS:
-            found = Counter(
-                entry["sentiment"]
-                for row in rows[split]
-                for entry in row["labels"]
-                if entry["dimension"] == dimension.key
-            )
-            cells.append(" / ".join(str(found[name]) for name in ("negative", "neutral", "positive")))
+        found = [counts[split]["mentions"][dimension.key] for split in SPLITS]
+        cells = [" / ".join(str(part[name]) for name in ("negative", "neutral", "positive")) for part in found]
         lines.append(f"| {dimension.key} {dimension.zh} | " + " | ".join(cells) + " |")
     lines += ["", "Agreement of the two annotators before adjudication (all dimensions; Cohen's κ for the heads):", ""]
     lines += [
@@ -54,32 +44,30 @@ def card(folder: Path, taxonomy: Taxonomy) -> str:
         "| --- |" + " ---: |" * 6,
     ]
     for split in ("dev", "test"):
-        lines.append(f"| {split} | " + " | ".join(_agreement(_pairs(rows[split]), taxonomy)) + " |")
+        lines.append(f"| {split} | " + " | ".join(_agreement(_pairs(splits[split].rows), taxonomy)) + " |")
     lines.append("| standoff | " + " | ".join(_agreement(_seconded(folder.parent / "standoff"), taxonomy)) + " |")
     return "\n".join(lines)
 
 
-def _facts(rows: list[dict[str, Any]]) -> dict[str, object]:
-    scripts: Counter[str] = Counter(normalise(row["text"]).script for row in rows)
-    intents = Counter(row["intent"] for row in rows)
-    kinds = Counter(row.get("kind", "") for row in rows)
-    lengths = [len(row["text"]) for row in rows]
+def _facts(counts: Mapping[str, Any], examples: Sequence[Example]) -> dict[str, object]:
+    lengths = [len(example.text) for example in examples]
+    intents: dict[str, int] = counts["intents"]
     return {
-        "texts": len(rows),
-        "authors": len({row["author"] for row in rows}),
+        "texts": counts["texts"],
+        "authors": counts["authors"],
         "characters, median (longest)": f"{median(lengths):.0f} ({max(lengths)})",
-        "Traditional": f"{sum(scripts[script] for script in TRADITIONAL) / len(rows):.0%}",
+        "Traditional": f"{counts['traditional'] / counts['texts']:.0%}",
         **{intent: intents[intent] for intent in sorted(intents, key=lambda name: -intents[name])},
-        "escalation": sum(row["escalation"] for row in rows),
-        "near misses of escalation, marked": kinds["near_miss"],
-        "decoys, marked": kinds["decoy"],
+        "escalation": counts["escalations"],
+        "near misses of escalation, marked": counts["kinds"].get("near_miss", 0),
+        "decoys, marked": counts["kinds"].get("decoy", 0),
     }
 
 
-Pair = tuple[dict[str, Any], dict[str, Any]]
+Pair = tuple[Mapping[str, Any], Mapping[str, Any]]
 
 
-def _pairs(rows: list[dict[str, Any]]) -> list[Pair]:
+def _pairs(rows: Sequence[Mapping[str, Any]]) -> list[Pair]:
     """Both annotators' labels of every text that has them."""
     return [(row["annotators"][0], row["annotators"][1]) for row in rows if len(row.get("annotators", ())) == 2]
 
@@ -104,7 +92,7 @@ def _kappa(first: Any, second: Any) -> float:
     return float(cohen_kappa_score(first, second)) if len({*first, *second}) > 1 else float("nan")
 
 
-def _example(labels: dict[str, Any], taxonomy: Taxonomy) -> Example:
+def _example(labels: Mapping[str, Any], taxonomy: Taxonomy) -> Example:
     """Labels without their text: agreement asks only which dimension is called what."""
     return Example(
         "",

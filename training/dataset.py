@@ -302,20 +302,6 @@ def split_groups(groups: Sequence[int], fraction: float, seed: int) -> tuple[lis
     return [i for i in range(len(groups)) if i not in chosen], sorted(held)
 
 
-def split_folds(groups: Sequence[int], folds: int, seed: int) -> list[list[int]]:
-    """Indices of each fold, of nearly equal sizes: whole groups, the largest first, each to the smallest fold."""
-    members: dict[int, list[int]] = defaultdict(list)
-    for index, group in enumerate(groups):
-        members[group].append(index)
-    order = sorted(members)
-    random.Random(seed).shuffle(order)
-    order.sort(key=lambda group: -len(members[group]))
-    parts: list[list[int]] = [[] for _ in range(folds)]
-    for group in order:
-        min(parts, key=len).extend(members[group])
-    return [sorted(part) for part in parts]
-
-
 def without_near_duplicates(examples: Sequence[Example], of: Sequence[Example]) -> list[Example]:
     """The examples that are no near-duplicates of any text in `of`."""
     groups = near_duplicate_groups([e.text for e in of] + [e.text for e in examples])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from training.evaluation_text import FIGURES, RULES, rate_text
+from training.evaluation_text import FIGURES, RULES, SUMS, closing_lines, macro_lines, rate_text
 
 if TYPE_CHECKING:
     from sentiment.taxonomy import Taxonomy
@@ -65,8 +65,7 @@ def html_report(report: Mapping[str, Any], taxonomy: Taxonomy, heading: Iterable
 
 
 def _dimensions(report: Mapping[str, Any], taxonomy: Taxonomy) -> list[str]:
-    names = {"service": "service dimensions", "all": "all dimensions"}
-    entries = [(name, report[key]) for key, name in names.items() if key in report]
+    entries = [(name, report[key]) for key, name in SUMS.items() if key in report]
     entries += [(f"{key} {taxonomy[key].zh}", entry) for key, entry in report["dimensions"].items()]
     parts = ["<h2>Dimensions</h2>"]
     for kind, title in (("mention", "Mentions"), ("joint", "Joint: mentions with their sentiment")):
@@ -74,13 +73,7 @@ def _dimensions(report: Mapping[str, Any], taxonomy: Taxonomy) -> list[str]:
             (name, f"{entry['support']:,}", f"{entry['called']:,}", *_rates(entry[kind])) for name, entry in entries
         ]
         parts.append(_table(("", "mentions", "called", *FIGURES), rows, caption=title))
-    for key, name in names.items():
-        macro = report.get(key, {}).get("macro_joint")
-        if macro:
-            parts.append(
-                f"<p>Mean joint F1 over {name} with at least {macro['least_mentions']} mentions "
-                f"({len(macro['dimensions'])}): {rate_text(macro)}</p>"
-            )
+    parts += [f"<p>{escape(line)}</p>" for line in macro_lines(report)]
     confusions = [
         _confusion(entry["confusion"], report["dimension_labels"], f"{key} {taxonomy[key].zh}")
         for key, entry in report["dimensions"].items()
@@ -103,19 +96,7 @@ def _calibration(report: Mapping[str, Any]) -> list[str]:
     parts = ["<h2>Calibration of the labels given</h2>", _table(columns, rows)]
     parts.append(f'<div class="plots">{"".join(_reliability(name, entry) for name, entry in heads.items())}</div>')
     parts.append(f'<p class="note">{escape(report["calibration"]["estimator"])}.</p>')
-    if "risk_coverage" in report:
-        entry = report["risk_coverage"]
-        parts.append(
-            f"<p>Least certain {entry['share']:.0%} by overall ({entry['texts']} texts): {entry['errors_caught']} of "
-            f"{entry['errors']} overall errors, {rate_text(entry.get('caught'))}; accuracy of the rest "
-            f"{rate_text(entry.get('accuracy_of_the_rest'))}</p>"
-        )
-    if "evidence" in report:
-        entry = report["evidence"]
-        parts.append(
-            f"<p>Evidence: character F1 with the labelled span {rate_text(entry['f1'])} over {entry['mentions']:,} "
-            "found mentions</p>"
-        )
+    parts += [f"<p>{escape(line)}</p>" for line in closing_lines(report)]
     return parts
 
 

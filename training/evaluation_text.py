@@ -10,6 +10,7 @@ from training.rates import BINS
 if TYPE_CHECKING:
     from sentiment.taxonomy import Taxonomy
 
+SUMS = {"service": "service dimensions", "all": "all dimensions"}
 FIGURES = ("precision", "recall", "f1")
 RULES = {
     "packaged": "the checkpoint's own thresholds and temperatures",
@@ -49,9 +50,8 @@ def write_report(
         console.print(f"{name}: {fact}")
     console.print("In brackets: 95% intervals, bootstrap over texts.")
 
-    names = {"service": "service dimensions", "all": "all dimensions"}
     if "dimensions" in report:
-        entries = [(name, report[key]) for key, name in names.items() if key in report]
+        entries = [(name, report[key]) for key, name in SUMS.items() if key in report]
         entries += [(f"{key} ({taxonomy[key].zh})", entry) for key, entry in report["dimensions"].items()]
         for kind, title in (("mention", "Mentions"), ("joint", "Joint: mentions with their sentiment")):
             table(
@@ -61,13 +61,8 @@ def write_report(
                     for name, entry in entries
                 ],
             )  # fmt: skip
-        for key, name in names.items():
-            if "macro_joint" in report.get(key, {}):
-                macro = report[key]["macro_joint"]
-                console.print(
-                    f"Mean joint f1 over {name} with at least {macro['least_mentions']} mentions "
-                    f"({len(macro['dimensions'])}): {rate_text(macro)}"
-                )
+        for line in macro_lines(report):
+            console.print(line)
     for head in ("overall", "intent"):
         if head in report:
             entry = report[head]
@@ -99,19 +94,8 @@ def write_report(
         )  # fmt: skip
         console.print(f"{BINS} {report['calibration']['estimator']}.")
     console.print()
-    if "risk_coverage" in report:
-        entry = report["risk_coverage"]
-        console.print(
-            f"Least certain {entry['share']:.0%} by overall ({entry['texts']} texts): {entry['errors_caught']} of "
-            f"{entry['errors']} overall errors, {rate_text(entry.get('caught'))}; accuracy of the rest "
-            f"{rate_text(entry.get('accuracy_of_the_rest'))}"
-        )
-    if "evidence" in report:
-        entry = report["evidence"]
-        console.print(
-            f"Evidence: character F1 with the labelled span {rate_text(entry['f1'])} over {entry['mentions']:,} found "
-            "mentions"
-        )
+    for line in closing_lines(report):
+        console.print(line)
     if report["mistakes"]:
         quoted = "text" in report["mistakes"][0]
         table(
@@ -121,6 +105,35 @@ def write_report(
                 for m in report["mistakes"]
             ],
         )  # fmt: skip
+
+
+def macro_lines(report: Mapping[str, Any]) -> list[str]:
+    """The mean over dimensions, a sentence each for the service dimensions and for all."""
+    return [
+        f"Mean joint F1 over {name} with at least {macro['least_mentions']} mentions ({len(macro['dimensions'])}): "
+        f"{rate_text(macro)}"
+        for key, name in SUMS.items()
+        if (macro := report.get(key, {}).get("macro_joint"))
+    ]
+
+
+def closing_lines(report: Mapping[str, Any]) -> list[str]:
+    """What is told of the least certain texts and of evidence, a sentence each."""
+    lines = []
+    if "risk_coverage" in report:
+        entry = report["risk_coverage"]
+        lines.append(
+            f"Least certain {entry['share']:.0%} by overall ({entry['texts']} texts): {entry['errors_caught']} of "
+            f"{entry['errors']} overall errors, {rate_text(entry.get('caught'))}; accuracy of the rest "
+            f"{rate_text(entry.get('accuracy_of_the_rest'))}"
+        )
+    if "evidence" in report:
+        entry = report["evidence"]
+        lines.append(
+            f"Evidence: character F1 with the labelled span {rate_text(entry['f1'])} over {entry['mentions']:,} found "
+            "mentions"
+        )
+    return lines
 
 
 def _row(entry: Mapping[str, Any]) -> list[str]:

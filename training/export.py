@@ -24,7 +24,7 @@ from transformers import PreTrainedTokenizerFast
 from sentiment.checkpoint import SCHEMA_VERSION, CheckpointError, load_checkpoint
 from sentiment.engine import OUTPUTS, Engine
 from sentiment.taxonomy import Taxonomy
-from training.calibrate import Calibration, calibrate, cross_fitted
+from training.calibrate import Calibration, calibrate, cross_fitted, neutral
 from training.dataset import Example, near_duplicate_groups
 from training.metrics import Predictions, summary
 from training.model import CinesentConfig, CinesentModel
@@ -226,7 +226,7 @@ def export(
         onnx.save(quantise(onnx.load(str(exact / "model.onnx"))), str(packed / "model.onnx"))
         scores = {}
         for target in (exact, packed):
-            _write_config(target, config, _neutral(space))
+            _write_config(target, config, neutral(space))
             checkpoint = load_checkpoint(target)
             scores[target] = score_examples(checkpoint, Engine(checkpoint), examples)
         gold = gold_labels(examples, space)
@@ -254,11 +254,7 @@ def write_float(model: CinesentModel, tokenizer: PreTrainedTokenizerFast, folder
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
     write_onnx(model, folder / "model.onnx")
-    _write_config(folder, _config(model, tokenizer, "float32", {}), _neutral(model.config.label_space()))
-
-
-def _neutral(space: Taxonomy) -> Calibration:
-    return Calibration({}, {**dict.fromkeys(space.keys, 0.5), "escalation": 0.5}, {})
+    _write_config(folder, _config(model, tokenizer, "float32", {}), neutral(model.config.label_space()))
 
 
 def compare(exact: Scores, packed: Scores, gold: Predictions, rules: Calibration, space: Taxonomy) -> dict[str, float]:

@@ -258,7 +258,7 @@ def build_model(
 
 
 def _without_attention_dropout(encoder: PreTrainedModel) -> None:
-    """A third more speed on a CPU, where dropping attention weights bars the fused kernel; no loss was seen."""
+    """On a CPU, dropping attention weights bars the fused attention kernel."""
     for name, module in encoder.named_modules():
         if name.endswith("attention.self.dropout"):
             cast(nn.Dropout, module).p = 0.0

@@ -14,31 +14,30 @@ from typing import Any
 
 import numpy as np
 
+from training.calibrate import fold_numbers, neutral
 from training.compare import score_folder
-from training.dataset import DatasetError, Example, near_duplicate_groups, split_folds
-from training.metrics import Predictions, summary
+from training.dataset import DatasetError, Example, near_duplicate_groups
+from training.metrics import summary
 from training.run import Sources, Start, gather, load_start, save_run
-from training.scores import HEADS, Scores, gold_labels
+from training.scores import HEADS, gold_labels
 from training.train import Recipe, fine_tune
 
-Figures = dict[str, float]
+SHOWN = ("mention", "joint", "overall", "intent", "escalation")
 
 
 def over_seeds(sources: Sources, start: Start, folder: Path, recipe: Recipe, seeds: int) -> dict[str, Any]:
     """Trains once a seed, into `seed-1` …; the figures are those on each run's held-out tenth.
 
+    A start that was itself fitted to these texts flatters the figures.
+
     Returns:
         `runs`, a list of figures by name, and `mean` and `deviation` over them (of a sample, in the figures' units).
     """
+    labelled, weak = gather(sources, load_start(start, recipe.max_tokens)[0].config.label_space())
     runs = []
     for number in range(seeds):
         own = replace(recipe, seed=recipe.seed + number)
-        model, tokenizer, fresh = load_start(start, own.max_tokens)
-        labelled, weak = gather(sources, model.config.label_space())
-        part = folder / f"seed-{number + 1}"
-        run = fine_tune(model, tokenizer, labelled, part, own, always=weak, fresh_heads=fresh)
-        save_run(run, start, [*labelled, *weak])
-        held = run.metrics["held_out"]
+        held = _train(labelled, weak, start, folder / f"seed-{number + 1}", own)["held_out"]
         runs.append({name: held[f"eval_{name}"] for name in SHOWN if f"eval_{name}" in held})
     return _averaged(runs, folder)
 
@@ -46,55 +45,42 @@ def over_seeds(sources: Sources, start: Start, folder: Path, recipe: Recipe, see
 def over_folds(sources: Sources, start: Start, folder: Path, recipe: Recipe, folds: int) -> dict[str, Any]:
     """Trains once a fold, without its texts, into `fold-1` …; the figures are those on the fold, at thresholds of 0.5.
 
+    A start that was itself fitted to these texts flatters the figures.
+
     Returns:
         As `over_seeds`.
 
     Raises:
-        DatasetError: fewer different texts than folds.
+        DatasetError: fewer different texts than two a fold.
     """
+    space = load_start(start, recipe.max_tokens)[0].config.label_space()
+    examples, weak = gather(sources, space)
+    groups = near_duplicate_groups([example.text for example in examples])
+    if len(set(groups)) < 2 * folds:
+        raise DatasetError(f"expected at least {2 * folds} different texts for {folds} folds, found {len(set(groups))}")
+    fold = fold_numbers(groups, folds, recipe.seed)
     runs = []
     kept: dict[str, Any] = {}
-    examples: list[Example] = []
     for number in range(folds):
-        model, tokenizer, fresh = load_start(start, recipe.max_tokens)
-        space = model.config.label_space()
-        labelled, weak = gather(sources, space)
-        if not examples:
-            examples = labelled
-            groups = near_duplicate_groups([example.text for example in examples])
-            if len(set(groups)) < 2 * folds:
-                raise DatasetError(
-                    f"expected at least {2 * folds} different texts for {folds} folds, found {len(set(groups))}"
-                )
-            parts = split_folds(groups, folds, recipe.seed)
-        part = folder / f"fold-{number + 1}"
-        rest = [examples[i] for other in parts if other is not parts[number] for i in other]
-        run = fine_tune(model, tokenizer, rest, part, recipe, always=weak, fresh_heads=fresh)
-        save_run(run, start, [*rest, *weak])
-        own = [examples[i] for i in parts[number]]
+        part, rows = folder / f"fold-{number + 1}", np.flatnonzero(fold == number)
+        _train([examples[i] for i in np.flatnonzero(fold != number)], weak, start, part, recipe)
+        own = [examples[i] for i in rows]
         scores = score_folder(part, own)
-        runs.append({name: value for name, value in summary(gold_labels(own, space), _plain(scores)).items()
-                     if name in SHOWN})  # fmt: skip
+        figures = summary(gold_labels(own, space), neutral(space).decide(scores, space))
+        runs.append({name: value for name, value in figures.items() if name in SHOWN})
         for name in HEADS:
             values = getattr(scores, name)
-            kept.setdefault(name, np.zeros((len(examples), *values.shape[1:]), np.float32))[parts[number]] = values
+            kept.setdefault(name, np.zeros((len(examples), *values.shape[1:]), np.float32))[rows] = values
     np.savez_compressed(folder / "out_of_fold.npz", ids=[example.id for example in examples], **kept)
     return _averaged(runs, folder)
 
 
-SHOWN = ("mention", "joint", "overall", "intent", "escalation")
-
-
-def _plain(scores: Scores) -> Predictions:
-    """Decisions at a probability of 0.5."""
-    called = scores.mention > 0
-    return Predictions(
-        called.astype(int),
-        np.where(called, scores.polarity.argmax(-1), -100),
-        scores.overall.argmax(-1),
-        scores.intent.argmax(-1),
-        (scores.escalation > 0).astype(int),
-    )
+def _train(labelled: list[Example], weak: list[Example], start: Start, folder: Path, recipe: Recipe) -> dict[str, Any]:
+    """One training from the start's own weights; returns its metrics."""
+    model, tokenizer, fresh = load_start(start, recipe.max_tokens)
+    run = fine_tune(model, tokenizer, labelled, folder, recipe, always=weak, fresh_heads=fresh)
+    save_run(run, start, [*labelled, *weak])
+    return run.metrics
 
 
 def _averaged(runs: Sequence[Mapping[str, float]], folder: Path) -> dict[str, Any]:

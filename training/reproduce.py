@@ -8,6 +8,8 @@ skips those that are done, resumes one that was interrupted, and prints how far 
     fit      all labelled texts
     export   the packaged checkpoint, calibrated on both development sets
     measure  development figures, cross-fitted, beside those of benchmarks/results/quality.json
+The committed checkpoint was fitted in more stages than one, as labels came in (its card tells them); here they are all
+there from the first epoch on, so the distance is not expected to be nil.
 """
 
 from __future__ import annotations

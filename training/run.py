@@ -112,12 +112,21 @@ def load_start(start: Start, max_tokens: int) -> tuple[CinesentModel, PreTrained
     return with_taxonomy(model, space), tokenizer, fresh
 
 
-def load_run(folder: Path) -> tuple[CinesentModel, PreTrainedTokenizerFast]:
-    """The model and tokeniser of a run folder."""
+def require_run(folder: Path) -> None:
+    """Raises BaseError unless the folder is that of a run."""
     if not (folder / "model.safetensors").is_file():
         raise BaseError(
             f"expected a run folder with model.safetensors, found none in {folder}; write one with `cinesent train`"
         )
+
+
+def load_run(folder: Path) -> tuple[CinesentModel, PreTrainedTokenizerFast]:
+    """The model and tokeniser of a run folder.
+
+    Raises:
+        BaseError: it is none.
+    """
+    require_run(folder)
     tokenizer = cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(folder))
     return CinesentModel.from_pretrained(folder), tokenizer
 

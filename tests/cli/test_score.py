@@ -288,13 +288,13 @@ def test_score_signals_keep_finished_parts(dump: Path, tmp_path: Path, number: s
         assert process.stdout is not None
         assert process.stdout.readline() == b"waiting\n"
         process.send_signal(getattr(signal, number))
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=20)
     assert process.returncode == code
     assert b"--resume goes on" in errors.splitlines()[-1]
     assert b"Traceback" not in errors
     assert (tmp_path / "out.csv.partial" / "manifest.json").exists()
     with start(tmp_path, "score", dump, "-o", "out.csv", "--resume") as process:
-        process.communicate(timeout=120)
+        process.communicate(timeout=20)
     assert process.returncode == 0
 
 
@@ -302,7 +302,7 @@ def test_score_signals_keep_finished_parts(dump: Path, tmp_path: Path, number: s
 def test_score_narrow_console_never_raises(dump: Path, tmp_path: Path, encoding: str) -> None:
     for arguments in (["score", dump, "-o", "😀.csv", "--lang", "zh"], ["taxonomy", "--lang", "zh"], ["score", "😀"]):
         with start(tmp_path, *arguments, PYTHONIOENCODING=encoding, PYTHONUTF8="0") as process:
-            _, errors = process.communicate(timeout=120)
+            _, errors = process.communicate(timeout=20)
         assert process.returncode == (2 if arguments == ["score", "😀"] else 0), errors
         assert b"Traceback" not in errors
 
@@ -341,7 +341,7 @@ def test_cli_help_loads_no_library() -> None:
         "assert not heavy, heavy\n"
     )
     root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, timeout=20)
     assert done.returncode == 0, done.stderr
     assert b"Usage: cinesent [OPTIONS] COMMAND" in done.stdout
 

@@ -20,13 +20,13 @@ from training.baselines import (
     fit_linear,
     fit_snownlp,
     main,
-    named_sets,
     run_baselines,
     words,
 )
 from training.dataset import DatasetError, Example
 from training.evaluate import evaluate_sets
 from training.metrics import UNKNOWN
+from training.results import named_sets
 from training.scores import gold_labels
 
 ONE = (Setting(4.0, False),)

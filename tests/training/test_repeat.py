@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from sentiment.cli import main
-from training.dataset import DatasetError, split_folds
+from training.calibrate import fold_numbers
+from training.dataset import DatasetError
 from training.repeat import over_folds
 from training.run import Sources, Start
 from training.train import Recipe
@@ -36,14 +37,14 @@ def labelled(tmp_path_factory: pytest.TempPathFactory, sample_texts: list[str]) 
     return path
 
 
-def test_split_folds_are_of_whole_groups_and_nearly_equal() -> None:
+def test_fold_numbers_deal_out_whole_groups() -> None:
     groups = [0, 0, 0, 1, 2, 2, 3, 4, 5, 6, 7, 7]
-    parts = split_folds(groups, 3, seed=1)
-    assert sorted(i for part in parts for i in part) == list(range(len(groups)))
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
-    for part in parts:
-        assert {i for i, group in enumerate(groups) if group in {groups[j] for j in part}} == set(part)
-    assert split_folds(groups, 3, seed=1) == parts
+    fold = fold_numbers(groups, 3, seed=1)
+    assert set(fold) == {0, 1, 2} and len(fold) == len(groups)
+    dealt = [{group for group, number in zip(groups, fold, strict=True) if number == k} for k in range(3)]
+    assert sum(map(len, dealt)) == len(set(groups))  # none in two folds
+    assert max(map(len, dealt)) - min(map(len, dealt)) <= 1
+    assert list(fold_numbers(groups, 3, seed=1)) == list(fold)
 
 
 def test_over_folds_leaves_every_text_out_once(tiny_run: Any, labelled: Path, tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""Gathering training texts: weights by file, and what may not be fitted on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import pytest
+
+from sentiment.cli.train import _weighted
+from sentiment.taxonomy import Taxonomy
+from training.run import Sources, gather
+
+
+def write(path: Path, *texts: str) -> Path:
+    rows = ({"text": text, "overall": "negative"} for text in texts)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    return path
+
+
+def test_gather_weighs_each_file_as_told(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    own, other = write(tmp_path / "own.jsonl", "座椅太硬"), write(tmp_path / "other.jsonl", "这家馆子上菜太慢")
+    labelled, weak = gather(Sources(data=(own, other), weights={other: 0.6}), taxonomy)
+    assert [(example.text, example.weight) for example in labelled] == [("座椅太硬", 1.0), ("这家馆子上菜太慢", 0.6)]
+    assert weak == []
+
+
+def test_gather_leaves_out_what_nearly_repeats_a_development_text(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    data = write(tmp_path / "own.jsonl", "三号厅的空调冷得像冰窖一样", "爆米花太甜了")
+    dev = write(tmp_path / "dev.jsonl", "三号厅的空调冷得像冰窖一样！！")
+    labelled, _ = gather(Sources(data=(data,), dev=(dev,)), taxonomy)
+    assert [example.text for example in labelled] == ["爆米花太甜了"]
+
+
+def test_train_option_gives_a_file_its_weight(tmp_path: Path) -> None:
+    assert _weighted("other.csv=0.6") == (Path("other.csv"), 0.6)
+    assert _weighted("other.csv") == (Path("other.csv"), 1.0)
+    assert _weighted("a=b.csv") == (Path("a=b.csv"), 1.0)
+    odd = write(tmp_path / "x=2", "座椅太硬")
+    assert _weighted(str(odd)) == (odd, 1.0)  # a file of that name is meant
+    for item in ("other.csv=0", "other.csv=-1", "other.csv=inf", "other.csv=nan"):
+        with pytest.raises(click.ClickException, match="expected FILE=WEIGHT with a weight above 0"):
+            _weighted(item)
