@@ -21,7 +21,6 @@ from sentiment.windows import split_windows
 # Texts taken together by `analyze_many`: enough to sort by length well, few enough for constant memory.
 BLOCK = 1024
 ESCALATION = "escalation"
-EVIDENCE_RATIO = "evidence_ratio"
 
 
 class Analyzer:
@@ -153,9 +152,7 @@ class Analyzer:
         for k in np.flatnonzero((decoded.mention >= self._thresholds) & self._wanted):
             window = int(decoded.best[k])
             first, last = ranges[window]
-            span = evidence_span(
-                logits[window].evidence[:, k], offsets[first:last], norm.text, rules.config.get(EVIDENCE_RATIO, 0.3)
-            )
+            span = evidence_span(logits[window].evidence[:, k], offsets[first:last], norm.text)
             start, end = norm.original_span(*span)
             dimension, choice = self.taxonomy.dimensions[k], int(decoded.polarity[k].argmax())
             sentiment = cast("Sentiment", self.taxonomy.sentiments[choice])

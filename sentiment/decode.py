@@ -15,6 +15,9 @@ Floats = NDArray[np.floating[Any]]
 
 # The guidelines' longest evidence, in characters.
 MAX_EVIDENCE = 40
+# Chosen on the development texts: what a span loses by each clause that it crosses into, and wins by each whole end.
+_CROSSING, _WHOLE = 0.95, 1.04
+_BREAKS = frozenset("。！？!?…；;，,、：:（）()～~\n ")
 _TRIMMED = " \t\n。！？!?…；;，,、~～：:.\"'”“‘’（）()【】[]《》"
 
 
@@ -77,11 +80,13 @@ def join(windows: Sequence[Logits], temperatures: dict[str, float]) -> Decoded:
     )
 
 
-def evidence_span(attention: Floats, offsets: Sequence[tuple[int, int]], text: str, ratio: float) -> tuple[int, int]:
+def evidence_span(attention: Floats, offsets: Sequence[tuple[int, int]], text: str) -> tuple[int, int]:
     """The evidence of one dimension: code points (start, end) in `text`.
 
-    Starts at the token with the most attention and grows to both sides while tokens have at least `ratio` of its
-    attention (one weaker token in between is bridged), within `MAX_EVIDENCE` characters; punctuation at the ends goes.
+    The attention is trained to be even over the labelled span and nil elsewhere. Read like that, its perplexity is the
+    span's length; of the runs of tokens around the peak, at most `MAX_EVIDENCE` characters, the one with the highest
+    expected character F1 is chosen. A run that begins or ends with a clause is preferred a little to one that does not,
+    and one within a clause to one that crosses over. Punctuation at the ends goes.
 
     Args:
         attention: log attention [T]; offsets: the tokens' code points in `text`.
@@ -92,35 +97,29 @@ def evidence_span(attention: Floats, offsets: Sequence[tuple[int, int]], text: s
         start, end = (start, end) if start < end else (0, len(text))
         return start, min(end, start + MAX_EVIDENCE)
     peak = max(usable, key=lambda t: float(attention[t]))
-    strong = attention >= attention[peak] + np.log(ratio)
-    first = last = peak
-    left = right = True
-    while left or right:
-        left = (
-            left
-            and first > 0
-            and _joins(strong, first - 1, -1)
-            and offsets[last][1] - offsets[first - 1][0] <= MAX_EVIDENCE
-        )
-        if left:
-            first -= 1
-        right = (
-            right
-            and last + 1 < len(offsets)
-            and _joins(strong, last + 1, 1)
-            and offsets[last + 1][1] - offsets[first][0] <= MAX_EVIDENCE
-        )
-        if right:
-            last += 1
-    start, end = offsets[first][0], offsets[last][1]
+    starts, ends = np.array(offsets).T
+    share = softmax(np.asarray(attention[: len(offsets)], dtype=np.float64))
+    per_character = share / np.maximum(ends - starts, 1)
+    length = np.exp(-(share * np.log(np.maximum(per_character, 1e-12))).sum())
+
+    first = np.flatnonzero(starts[: peak + 1] >= ends[peak] - MAX_EVIDENCE)
+    first = first if len(first) else np.array([peak])  # a token that is longer by itself
+    last = peak + np.flatnonzero(ends[peak:] <= starts[peak] + MAX_EVIDENCE)
+    last = last if len(last) else np.array([peak])
+    mass = np.concatenate([[0.0], np.cumsum(share)])
+    breaks = np.concatenate([[0], np.cumsum([character in _BREAKS for character in text])])
+    at_start = np.array([starts[t] == 0 or text[starts[t] - 1] in _BREAKS for t in first])
+    at_end = np.array([ends[t] == len(text) or text[ends[t]] in _BREAKS for t in last])
+    characters = ends[last] - starts[first][:, None]
+    value = (mass[last + 1] - mass[first][:, None]) / (1.0 + characters / length)
+    value *= _CROSSING ** (breaks[ends[last]] - breaks[starts[first]][:, None])
+    value *= _WHOLE ** (at_start[:, None].astype(int) + at_end)
+    value[characters > MAX_EVIDENCE] = -1.0
+    i, j = np.unravel_index(int(value.argmax()), value.shape)
+    start, end = int(starts[first[i]]), int(ends[last[j]])
     while text[start] in _TRIMMED:  # ends within the peak, which is more than punctuation
         start += 1
     end = min(end, start + MAX_EVIDENCE)
     while text[end - 1] in _TRIMMED:
         end -= 1
     return start, end
-
-
-def _joins(strong: NDArray[np.bool_], token: int, step: int) -> bool:
-    beyond = token + step
-    return bool(strong[token] or (0 <= beyond < len(strong) and strong[beyond]))

@@ -294,7 +294,6 @@ def _config(
         "name": name,
         "max_tokens": model.config.max_tokens,
         "pad_token_id": tokenizer.pad_token_id,
-        "evidence_ratio": 0.3,
         # Without the path that the encoder was loaded from: it is nobody else's business.
         "encoder": {key: value for key, value in model.config.encoder.items() if key != "_name_or_path"},
         "special_tokens": {k: str(v) for k, v in tokenizer.special_tokens_map.items() if isinstance(v, str)},

@@ -50,12 +50,9 @@ class Scores:
         }
 
 
-def score_examples(
-    checkpoint: Checkpoint, engine: Engine, examples: Sequence[Example], evidence_ratio: float | None = None
-) -> Scores:
+def score_examples(checkpoint: Checkpoint, engine: Engine, examples: Sequence[Example]) -> Scores:
     """Runs the checkpoint over the examples' texts, windows joined as the analyser joins them."""
     count, intents = len(checkpoint.taxonomy.keys), len(checkpoint.taxonomy.intents)
-    ratio = evidence_ratio if evidence_ratio is not None else checkpoint.config.get("evidence_ratio", 0.3)
     size = len(examples)
     table = Scores(
         np.full((size, count), -20.0),
@@ -83,7 +80,7 @@ def score_examples(
         for k in range(count):
             window = int(decoded.best[k])
             first, last = parts[window]
-            span = evidence_span(logits[window].evidence[:, k], encoding.offsets[first:last], normalised[i].text, ratio)
+            span = evidence_span(logits[window].evidence[:, k], encoding.offsets[first:last], normalised[i].text)
             table.evidence[i, k] = normalised[i].original_span(*span) if span[0] < span[1] else (0, 0)
     return table
 
