@@ -1,8 +1,8 @@
 """Writes the tables of measured figures into README.md, README.zh.md and the model card; `--check` only compares.
 
 Quality comes from benchmarks/results/quality.json and baselines.json, memory from memory.json, the capability tests
-from checklist.json. With `--check`, exit code 1 says that a table
-is stale, or that the results are of another checkpoint than the packaged one.
+from checklist.json, pairs of wordings and talk of the film from robustness.json. With `--check`, exit code 1 says that
+a table is stale, or that the results are of another checkpoint than the packaged one.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from training.quality_tables import (
     insert,
     memory_block,
     quality_block,
+    robustness_block,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -51,15 +52,20 @@ def renewed(text: str, path: Path, lang: Language, results: Results, folder: Pat
     if not card:
         return insert(text, "memory", memory_block(read_one(folder, "memory.json"), lang))
     text = insert(text, "dimensions", dimension_block(results, taxonomy, lang))
+    text = insert(text, "robustness", robustness_block(read_one(folder, "robustness.json")))
     return insert(text, "checklist", checklist_block(read_one(folder, "checklist.json")))
 
 
-def other_checkpoint(results: Results, model: Path) -> str | None:
+def other_checkpoint(results: Results, folder: Path, model: Path) -> str | None:
     """What is wrong if the results are not of the checkpoint in `model`."""
     try:
         packaged = load_checkpoint(model)
     except CheckpointError as error:
         return str(error)
+    for name in ("checklist", "robustness"):
+        found = read_one(folder, f"{name}.json")
+        if found is not None and found["model"] != packaged.name:
+            return f"{name}.json: expected results of {packaged.name}, found those of {found['model']}"
     measured = [entry["hash"] for result in results for entry in result["models"] if entry["kind"] == "checkpoint"]
     if packaged.hash in measured:
         return None
@@ -91,9 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif new != old:
             (options.root / path).write_text(new, "utf-8")
             print(f"{path} written", file=sys.stderr)
-    wrong = other_checkpoint(results, options.root / CARD.parent)
+    wrong = other_checkpoint(results, folder, options.root / CARD.parent)
     if wrong:
-        problems.append(f"{wrong}; run python -m benchmarks.quality")
+        problems.append(f"{wrong}; measure again")
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

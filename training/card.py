@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.taxonomy import Taxonomy, load_taxonomy, taxonomy_from_dict
-from training.quality_tables import MISSING, Results, checklist_block, dimension_block, quality_block, row, table
+from training.quality_tables import (
+    MISSING,
+    Results,
+    checklist_block,
+    dimension_block,
+    quality_block,
+    robustness_block,
+    row,
+    table,
+)
 
 BASE_MODEL = "intfloat/multilingual-e5-small"
 TAGS = (
@@ -197,8 +206,11 @@ def _results(results: Results, taxonomy: Taxonomy) -> str:
 
 
 def _capabilities() -> str:
-    # The tests are run on a checkpoint that is already packed; benchmarks/tables.py then puts their results here.
-    return f"## Capabilities\n\n<!-- checklist:begin -->\n{checklist_block(None)}\n<!-- checklist:end -->"
+    # These are run on a checkpoint that is already packed; benchmarks/tables.py then puts their results here.
+    return (
+        f"## Robustness\n\n<!-- robustness:begin -->\n{robustness_block(None)}\n<!-- robustness:end -->\n\n"
+        f"## Capabilities\n\n<!-- checklist:begin -->\n{checklist_block(None)}\n<!-- checklist:end -->"
+    )
 
 
 def _limits(results: Results, taxonomy: Taxonomy, cinema: bool) -> str:

@@ -141,6 +141,28 @@ def checklist_block(found: Mapping[str, Any] | None) -> str:
     return "\n".join(lines)
 
 
+def robustness_block(found: Mapping[str, Any] | None) -> str:
+    """Pairs of wordings and talk of the film (results of `benchmarks.robustness`)."""
+    if found is None:
+        return "Not measured yet: `python -m benchmarks.robustness`."
+    pairs, talk = found["pairs"], found["film_talk"]
+    lines = table(
+        f"{pairs['pairs']} pairs of texts", ["service mentions, F1", "with sentiment, F1", "overall, accuracy"]
+    )
+    shown = ("mention", "joint", "overall")
+    for title, side in (("Taiwan and Hong Kong usage", "first"), ("the same in mainland wording", "second")):
+        lines.append(row(title, [percent(pairs[side].get(name)) for name in shown]))
+    lines.append(row("difference, paired", [percent(pairs["differences"].get(name)) for name in shown]))
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Of {talk['texts']} development texts on the film alone that use words of service, {talk['labelled']} get "
+            f"a false service label: {percent(talk['rate'])}%.",
+        ]
+    )
+
+
 def memory_block(found: Mapping[str, Any] | None, lang: Language = "en") -> str:
     """Peak resident memory by format and rows (results of `benchmarks.memory`)."""
     if found is None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import load_checkpoint
 from sentiment.taxonomy import Taxonomy
 from training.card import BASE_MODEL, card_text, write_card
@@ -294,6 +295,19 @@ def script(name: str) -> ModuleType:
     return module
 
 
+def _rate(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.02, "high": value + 0.02}
+
+
+ROBUSTNESS: dict[str, Any] = {
+    "pairs": {
+        "pairs": 305,
+        "first": {"mention": _rate(0.8), "joint": _rate(0.7), "overall": _rate(0.9)},
+        "second": {"mention": _rate(0.82), "joint": _rate(0.71), "overall": _rate(0.9)},
+        "differences": {"mention": _rate(0.02), "joint": _rate(0.01), "overall": _rate(0.0)},
+    },
+    "film_talk": {"texts": 84, "labelled": 21, "rate": _rate(0.25)},
+}
 MARKERS = "<!-- quality:begin -->\n<!-- quality:end -->\n\n<!-- memory:begin -->\n<!-- memory:end -->\n"
 
 
@@ -312,7 +326,9 @@ def project(tmp_path: Path, tiny_checkpoint: Path, results: list[dict[str, Any]]
     for name, result in zip(("quality", "baselines"), results, strict=True):
         (folder / f"{name}.json").write_text(json.dumps(result, ensure_ascii=False), "utf-8")
     (folder / "memory.json").write_text(json.dumps({"read csv 60": {"peak_mb": 31.6}}), "utf-8")
-    (folder / "checklist.json").write_text(json.dumps(CHECKLIST), "utf-8")
+    name = load_checkpoint(tiny_checkpoint).name
+    (folder / "checklist.json").write_text(json.dumps({**CHECKLIST, "model": name}), "utf-8")
+    (folder / "robustness.json").write_text(json.dumps({**ROBUSTNESS, "model": name}), "utf-8")
     return root
 
 
@@ -330,6 +346,8 @@ def test_tables_are_written_once_and_checked(project: Path, capsys: pytest.Captu
     card = (project / "sentiment" / "model" / "README.md").read_text("utf-8")
     assert "| read CSV | 60 | 32 |" in english and "| 读取 CSV | 60 | 32 |" in chinese
     assert "| irony | irony | **40%** | – |" in card
+    assert "| difference, paired | 2.0 [0.0–4.0] | 1.0 [-1.0–3.0] | 0.0 [-2.0–2.0] |" in card
+    assert "21 get a false service label: 25.0 [23.0–27.0]%" in card
     assert "calibration error of overall" in card and "| 座椅视野 `seating` | 40 |" in card
     (project / "README.md").write_text(english.replace("77.0", "97.0"), "utf-8")
     assert tables.main([*root, "--check"]) == 1
@@ -340,9 +358,15 @@ def test_results_of_another_checkpoint_are_stale(project: Path, capsys: pytest.C
     tables = script("tables")
     assert tables.main(["--root", str(project)]) == 0
     path = project / "benchmarks" / "results" / "quality.json"
-    path.write_text(path.read_text("utf-8").replace('"hash": "', '"hash": "0'), "utf-8")
+    right = path.read_text("utf-8")
+    path.write_text(right.replace('"hash": "', '"hash": "0'), "utf-8")
     assert tables.main(["--root", str(project), "--check"]) == 1
     assert "expected results of tiny@" in capsys.readouterr().err
+    path.write_text(right, "utf-8")
+    other = project / "benchmarks" / "results" / "robustness.json"
+    other.write_text(json.dumps({**ROBUSTNESS, "model": "tiny@00000000"}), "utf-8")
+    assert tables.main(["--root", str(project)]) == 1
+    assert "robustness.json: expected results of tiny@" in capsys.readouterr().err
 
 
 def test_a_document_without_markers_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -389,6 +413,40 @@ def test_quality_wants_sets(tiny_checkpoint: Path, capsys: pytest.CaptureFixture
         script("quality").main(["--model", str(tiny_checkpoint)])
     assert caught.value.code == 2
     assert "expected --dev or --test" in capsys.readouterr().err
+
+
+def test_robustness_measures_pairs_and_film_talk(
+    tiny_checkpoint: Path, tmp_path: Path, sample_texts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    robustness = script("robustness")
+    texts = [text for text in dict.fromkeys(sample_texts) if len(text) < 40][:40]
+    seats = [{"dimension": "seating", "sentiment": "negative"}]
+    pairs = [{"id": f"p{i}", "text": text, "overall": "negative", "labels": seats} for i, text in enumerate(texts)]
+    decoys = [{"id": f"d{i}", "text": text, "labels": [], "kind": "decoy"} for i, text in enumerate(texts)]
+
+    def write(name: str, rows: list[dict[str, Any]]) -> None:
+        path = tmp_path / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+
+    write("pairs/traditional.jsonl", pairs)
+    write("pairs/mainland.jsonl", pairs[::-1])
+    write("cinema/dev.jsonl", [*decoys, *pairs])
+    out = tmp_path / "robustness.json"
+    arguments = ["--data", str(tmp_path / "data"), "--model", str(tiny_checkpoint), "--json", str(out)]
+    assert robustness.main(arguments) == 0
+    found = json.loads(out.read_text("utf-8"))
+    assert found["pairs"]["pairs"] == 40 and found["pairs"]["first"] == found["pairs"]["second"]
+    assert set(found["pairs"]["differences"]) >= {"mention", "joint", "overall"}
+    assert all(rate == {"value": 0, "low": 0, "high": 0} for rate in found["pairs"]["differences"].values())
+    analyzer = Analyzer.load(tiny_checkpoint)
+    service = set(analyzer.taxonomy.service_keys)
+    called = sum(any(m.dimension in service for m in a.dimensions) for a in analyzer.analyze_block(texts))
+    assert (found["film_talk"]["texts"], found["film_talk"]["labelled"]) == (40, called)
+    write("pairs/mainland.jsonl", pairs[1:])
+    with pytest.raises(SystemExit):
+        robustness.main(arguments)
+    assert "expected the same ids on both sides" in capsys.readouterr().err
 
 
 def test_the_tables_of_this_project_are_up_to_date() -> None:
