@@ -1,7 +1,8 @@
-"""Writes the tables of measured figures into README.md, README.zh.md and the model card; `--check` only compares.
+"""Writes the tables of figures into the READMEs, the model card and the tutorial; `--check` only compares.
 
 Quality comes from benchmarks/results/quality.json and baselines.json, memory from memory.json, the capability tests
-from checklist.json, pairs of wordings and talk of the film from robustness.json. With `--check`, exit code 1 says that
+from checklist.json, pairs of wordings and talk of the film from robustness.json; tutorial.json is what the tutorial's
+own `cinesent evaluate` wrote. With `--check`, exit code 1 says that
 a table is stale, or that the results are of another checkpoint than the packaged one.
 """
 
@@ -26,12 +27,16 @@ from training.quality_tables import (
     memory_block,
     quality_block,
     robustness_block,
+    tutorial_block,
 )
 
 ROOT = Path(__file__).parent.parent
 FILES = ("quality.json", "baselines.json")
 CARD = Path("sentiment") / "model" / "README.md"
-TARGETS: tuple[tuple[Path, Language], ...] = ((Path("README.md"), "en"), (Path("README.zh.md"), "zh"), (CARD, "en"))
+TUTORIAL = Path("docs") / "tutorial.md"
+TARGETS: tuple[tuple[Path, Language], ...] = (
+    (Path("README.md"), "en"), (Path("README.zh.md"), "zh"), (CARD, "en"), (TUTORIAL, "en")
+)  # fmt: skip
 
 
 def read_results(folder: Path) -> Results:
@@ -47,6 +52,9 @@ def read_one(folder: Path, name: str) -> Any:
 
 def renewed(text: str, path: Path, lang: Language, results: Results, folder: Path, taxonomy: Taxonomy) -> str:
     """The document with its tables renewed: the READMEs have memory, the card dimensions and capabilities."""
+    if path == TUTORIAL:
+        space = load_taxonomy(ROOT / "data" / "tutorial" / "escape.yaml")
+        return insert(text, "tutorial", tutorial_block(read_one(folder, "tutorial.json"), space))
     card = path == CARD
     text = insert(text, "quality", quality_block(results, lang, detailed=card))
     if not card:

@@ -31,7 +31,7 @@ from sentiment.cli import main
 
 ROOT = Path(__file__).parent.parent
 READMES = ("README.md", "README.zh.md")
-DOCUMENTS = (*READMES, "CONTRIBUTING.md", "data/README.md")
+DOCUMENTS = (*READMES, "CONTRIBUTING.md", "data/README.md", "docs/tutorial.md")
 _FENCE = re.compile(
     r"(?:<!-- (?P<mark>[^\n]*?) -->\n+)?^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE
 )
@@ -129,6 +129,23 @@ def test_bash_blocks_run(folder: Path, environment: dict[str, str]) -> None:
         _bash(block, folder, environment)
 
 
+def test_the_tutorial_runs(folder: Path, environment: dict[str, str]) -> None:
+    """As it stands, but on fewer texts and for one epoch."""
+    shutil.copytree(ROOT / "data" / "tutorial", folder / "data" / "tutorial")
+    for name, count in (("train", 40), ("dev", 20)):
+        path = folder / "data" / "tutorial" / f"{name}.jsonl"
+        path.write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[:count]), "utf-8")
+    blocks = _marked("docs/tutorial.md", "bash", "test")
+    assert len(blocks) == 3 and "--epochs 16" in blocks[1]
+    for block in blocks:
+        _bash(block.replace("--epochs 16", "--epochs 1"), folder, environment)
+    assert json.loads((folder / "escape.json").read_text("utf-8"))["texts"] == 20
+    assert "puzzles" in (folder / "scored.csv").read_text("utf-8-sig").splitlines()[0]
+    (shown,) = [json.loads(block.body) for block in _blocks("docs/tutorial.md") if block.language == "json"]
+    rows = (ROOT / "data" / "tutorial" / "dev.jsonl").read_text("utf-8").splitlines()
+    assert any(shown.items() <= json.loads(row).items() for row in rows)
+
+
 @pytest.fixture
 def service(folder: Path, environment: dict[str, str]) -> Iterator[str]:
     """host:port of a running service."""
@@ -190,6 +207,8 @@ def test_verbs_and_options_exist(name: str) -> None:
         for words in re.findall(r"cinesent (?!-)([^|\n#>&;]*)", block.body):
             verb, *rest = words.split()
             command = main.get_command(context, verb)
+            if isinstance(command, click.Group):
+                command = command.get_command(context, rest[0])
             assert command is not None, f"{name}: {verb} is no verb"
             known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
             used = {word.partition("=")[0] for word in rest if re.fullmatch(r"--?[a-z].*", word)}

@@ -163,6 +163,24 @@ def robustness_block(found: Mapping[str, Any] | None) -> str:
     )
 
 
+def tutorial_block(found: Mapping[str, Any] | None, taxonomy: Taxonomy) -> str:
+    """Figures of the tutorial's checkpoint (what its `cinesent evaluate --json` wrote)."""
+    if found is None:
+        return "Not measured yet."
+    lines = table(f"{found['texts']} development texts", ["mentions", "mention F1", "joint F1"])
+    named = [(f"{d.zh} `{d.key}`", found["dimensions"].get(d.key)) for d in taxonomy.dimensions]
+    for title, entry in [*named, ("**all together**", found["all"])]:
+        if entry is not None:
+            cells = [percent(find(entry, (kind, "f1"))) for kind in ("mention", "joint")]
+            lines.append(row(title, [str(entry["support"]), *cells]))
+    lines += [
+        "",
+        f"Overall accuracy {percent(find(found, ('overall', 'accuracy')))}. In percent; in brackets 95% intervals, "
+        "which are wide: so few texts say whether something works, not how well. Thresholds are cross-fitted.",
+    ]
+    return "\n".join(lines)
+
+
 def memory_block(found: Mapping[str, Any] | None, lang: Language = "en") -> str:
     """Peak resident memory by format and rows (results of `benchmarks.memory`)."""
     if found is None:

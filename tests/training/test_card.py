@@ -318,6 +318,8 @@ def project(tmp_path: Path, tiny_checkpoint: Path, results: list[dict[str, Any]]
     shutil.copytree(tiny_checkpoint, root / "sentiment" / "model")
     for name in ("README.md", "README.zh.md"):
         (root / name).write_text(f"# 标题\n\n{MARKERS}\nthe end\n", "utf-8")
+    (root / "docs").mkdir()
+    (root / "docs" / "tutorial.md").write_text("<!-- tutorial:begin -->\n<!-- tutorial:end -->\n", "utf-8")
     config = json.loads((tiny_checkpoint / "config.json").read_text("utf-8"))
     write_card(root / "sentiment" / "model", config, METRICS)
     results[0]["models"][0]["hash"] = load_checkpoint(tiny_checkpoint).hash
@@ -327,6 +329,9 @@ def project(tmp_path: Path, tiny_checkpoint: Path, results: list[dict[str, Any]]
         (folder / f"{name}.json").write_text(json.dumps(result, ensure_ascii=False), "utf-8")
     (folder / "memory.json").write_text(json.dumps({"read csv 60": {"peak_mb": 31.6}}), "utf-8")
     name = load_checkpoint(tiny_checkpoint).name
+    own = {"support": 8, "mention": {"f1": _rate(0.9)}, "joint": {"f1": _rate(0.8)}}
+    report = {"texts": 80, "dimensions": {"puzzles": own}, "all": own, "overall": {"accuracy": _rate(0.7)}}
+    (folder / "tutorial.json").write_text(json.dumps(report), "utf-8")
     (folder / "checklist.json").write_text(json.dumps({**CHECKLIST, "model": name}), "utf-8")
     (folder / "robustness.json").write_text(json.dumps({**ROBUSTNESS, "model": name}), "utf-8")
     return root
@@ -336,7 +341,7 @@ def test_tables_are_written_once_and_checked(project: Path, capsys: pytest.Captu
     tables = script("tables")
     root = ["--root", str(project)]
     assert tables.main([*root, "--check"]) == 1
-    assert capsys.readouterr().err.count("stale") == 3
+    assert capsys.readouterr().err.count("stale") == 4
     assert "77.0" not in (project / "README.md").read_text("utf-8")
     assert tables.main(root) == 0
     assert tables.main([*root, "--check"]) == 0
@@ -347,6 +352,9 @@ def test_tables_are_written_once_and_checked(project: Path, capsys: pytest.Captu
     assert "| read CSV | 60 | 32 |" in english and "| 读取 CSV | 60 | 32 |" in chinese
     assert "| irony | irony | **40%** | – |" in card
     assert "| difference, paired | 2.0 [0.0–4.0] | 1.0 [-1.0–3.0] | 0.0 [-2.0–2.0] |" in card
+    tutorial = (project / "docs" / "tutorial.md").read_text("utf-8")
+    assert "| 谜题 `puzzles` | 8 | 90.0 [88.0–92.0] | 80.0 [78.0–82.0] |" in tutorial
+    assert "Overall accuracy 70.0 [68.0–72.0]" in tutorial
     assert "21 get a false service label: 25.0 [23.0–27.0]%" in card
     assert "calibration error of overall" in card and "| 座椅视野 `seating` | 40 |" in card
     (project / "README.md").write_text(english.replace("77.0", "97.0"), "utf-8")
