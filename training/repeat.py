@@ -1,7 +1,8 @@
 """The same training over folds or seeds, averaged: how good a recipe is, and how much of that is chance.
 
 Folds are of whole near-duplicate groups. What each fold's model says about the texts that it has not seen is kept in
-`out_of_fold.npz`, in the order of the gathered texts: a second opinion on every label.
+`out_of_fold.npz` with their labels, in the order of the gathered texts: a second opinion on every label
+(`training.label_issues`).
 """
 
 from __future__ import annotations
@@ -71,7 +72,14 @@ def over_folds(sources: Sources, start: Start, folder: Path, recipe: Recipe, fol
         for name in HEADS:
             values = getattr(scores, name)
             kept.setdefault(name, np.zeros((len(examples), *values.shape[1:]), np.float32))[rows] = values
-    np.savez_compressed(folder / "out_of_fold.npz", ids=[example.id for example in examples], **kept)
+    gold = gold_labels(examples, space)
+    np.savez_compressed(
+        folder / "out_of_fold.npz",
+        ids=np.array([example.id for example in examples]),
+        texts=np.array([example.text for example in examples]),
+        **{f"gold_{name}": getattr(gold, name) for name in HEADS},
+        **kept,
+    )
     return _averaged(runs, folder)
 
 
