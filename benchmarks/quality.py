@@ -9,15 +9,14 @@ by the checkpoint's own rules.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from training.dataset import DatasetError
-from training.evaluate import EvaluationError, Report, evaluate_checkpoint
-from training.results import RESULTS_SCHEMA, named_sets, set_facts, short
+from training.evaluate import EvaluationError, evaluate_checkpoint
+from training.results import Report, named_sets, set_facts, short, write_results
 
 RESULTS = Path(__file__).parent / "results" / "quality.json"
 
@@ -46,7 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CheckpointError, DatasetError, EvaluationError) as error:
         parser.error(str(error))
     results = {
-        "schema": RESULTS_SCHEMA,
         "kind": "quality",
         "sets": set_facts(options.dev, development, "development") | set_facts(options.test, test, "test"),
         "models": [
@@ -59,8 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             }
         ],
     }
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
+    write_results(options.json, results)
     print(f"{options.json} written", file=sys.stderr)
     return 0
 

@@ -2,13 +2,13 @@
 
 Pairs: the same content in Taiwan or Hong Kong usage and, by another author, in mainland wording; figures on both sides
 and their difference. Film talk: texts on the film alone that use words of service, and how many get a service label.
-All are decided by the checkpoint's own rules.
+All are decided by the checkpoint's own rules, whose thresholds were fitted on the development texts, the film talk
+among them.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +19,11 @@ import numpy as np
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
 from training.compare import FIGURES, figures
-from training.dataset import DatasetError, Example, read_labelled
+from training.dataset import DatasetError, Example
 from training.evaluate import packaged_rules
 from training.metrics import Predictions
-from training.rates import rates
-from training.results import RESULTS_SCHEMA
+from training.rates import rates, resampled
+from training.results import named_sets, set_facts, write_results
 from training.scores import gold_labels, score_examples
 
 DATA = Path(__file__).parent.parent / "data"
@@ -70,10 +70,9 @@ def measure_film_talk(checkpoint: Checkpoint, engine: Engine, examples: Sequence
     """The share of texts without a service label that get one, over those marked as decoys."""
     service = [checkpoint.taxonomy.index[key] for key in checkpoint.taxonomy.service_keys]
     said = said_of(checkpoint, engine, examples).mention[:, service] == 1
-    called = said.any(1).astype(float)
-    draws = np.random.default_rng(0).multinomial(len(called), np.full(len(called), 1 / len(called)), SAMPLES)
-    shares = np.concatenate([[called.mean()], draws @ called / len(called)])
-    return {"texts": len(called), "labelled": int(called.sum()), **rates(rate=shares)}
+    called = said.any(1)
+    share = resampled({"called": called}, SAMPLES, seed=0)["called"] / len(called)
+    return {"texts": len(called), "labelled": int(called.sum()), **rates(rate=share)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,25 +86,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         checkpoint = load_checkpoint(options.model)
         engine = Engine(checkpoint, threads=options.threads)
-        sides = [
-            read_labelled([options.data / "pairs" / f"{name}.jsonl"], checkpoint.taxonomy)
-            for name in ("traditional", "mainland")
-        ]
-        dev = read_labelled([options.data / "cinema" / "dev.jsonl"], checkpoint.taxonomy)
+        named = [f"{name}={options.data / 'pairs' / f'{name}.jsonl'}" for name in ("traditional", "mainland")]
+        named.append(f"written={options.data / 'cinema' / 'dev.jsonl'}")
+        sets = named_sets(named, checkpoint.taxonomy)
+        *sides, dev = sets.values()
         decoys = [e for e in dev if e.kind == "decoy" and not set(e.labels) & set(checkpoint.taxonomy.service_keys)]
         if not decoys:
             raise DatasetError("expected decoys in the development texts, found none")
         results = {
-            "schema": RESULTS_SCHEMA,
             "kind": "robustness",
             "model": checkpoint.name,
+            "sets": set_facts(named, sets, "development"),
             "pairs": measure_pairs(checkpoint, engine, *sides),
             "film_talk": measure_film_talk(checkpoint, engine, decoys),
         }
     except (CheckpointError, DatasetError) as error:
         parser.error(str(error))
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
+    write_results(options.json, results)
     print(f"{options.json} written", file=sys.stderr)
     return 0
 

@@ -33,6 +33,8 @@ from training.quality_tables import (
 ROOT = Path(__file__).parent.parent
 FILES = ("quality.json", "baselines.json")
 CARD = Path("sentiment") / "model" / "README.md"
+SECTIONS = {"robustness": "Robustness", "checklist": "Capabilities"}
+OTHERS = ("checklist.json", "memory.json", "robustness.json", "tutorial.json")
 TUTORIAL = Path("docs") / "tutorial.md"
 TARGETS: tuple[tuple[Path, Language], ...] = (
     (Path("README.md"), "en"), (Path("README.zh.md"), "zh"), (CARD, "en"), (TUTORIAL, "en")
@@ -60,8 +62,16 @@ def renewed(text: str, path: Path, lang: Language, results: Results, folder: Pat
     if not card:
         return insert(text, "memory", memory_block(read_one(folder, "memory.json"), lang))
     text = insert(text, "dimensions", dimension_block(results, taxonomy, lang))
-    text = insert(text, "robustness", robustness_block(read_one(folder, "robustness.json")))
-    return insert(text, "checklist", checklist_block(read_one(folder, "checklist.json")))
+    text = insert(with_section(text, "robustness"), "robustness", robustness_block(read_one(folder, "robustness.json")))
+    return insert(with_section(text, "checklist"), "checklist", checklist_block(read_one(folder, "checklist.json")))
+
+
+def with_section(card: str, name: str) -> str:
+    """The card with an empty section before its limits: a checkpoint is packed before these are measured on it."""
+    if f"<!-- {name}:begin -->" in card:
+        return card
+    head, limits, tail = card.partition("\n## Limits\n")
+    return f"{head}\n## {SECTIONS[name]}\n\n<!-- {name}:begin -->\n<!-- {name}:end -->\n{limits}{tail}"
 
 
 def other_checkpoint(results: Results, folder: Path, model: Path) -> str | None:
@@ -105,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif new != old:
             (options.root / path).write_text(new, "utf-8")
             print(f"{path} written", file=sys.stderr)
+    problems += [f"expected {folder / name}, found none" for name in OTHERS if not (folder / name).is_file()]
     wrong = other_checkpoint(results, folder, options.root / CARD.parent)
     if wrong:
         problems.append(f"{wrong}; measure again")

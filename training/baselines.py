@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import logging
 import random
 import sys
@@ -30,9 +29,9 @@ from sentiment.taxonomy import Taxonomy, load_taxonomy
 from sentiment.text import normalise
 from training.calibrate import FOLDS, Calibration, calibrate
 from training.dataset import DatasetError, Example, near_duplicate_groups
-from training.evaluate import Report, evaluate_sets
+from training.evaluate import evaluate_sets
 from training.metrics import UNKNOWN
-from training.results import RESULTS_SCHEMA, named_sets, set_facts, short
+from training.results import Report, named_sets, set_facts, short, write_results
 from training.run import Sources, gather
 from training.scores import HEADS, Scores, gold_labels
 
@@ -134,9 +133,7 @@ def fit_snownlp(
     labelled = [example for example in examples if example.overall is not None]
     random.Random(seed).shuffle(labelled)
     labelled = labelled[:most]
-    gold = gold_labels(
-        [replace(e, labels={}, annotated=frozenset(), intent=None, escalation=None) for e in labelled], taxonomy
-    )
+    gold = gold_labels([_only_overall(example) for example in labelled], taxonomy)
     odds = _snownlp([example.text for example in labelled])
     low, high = cut_points(odds, [str(example.overall) for example in labelled])
     rules = calibrate(_between(odds, low, high, taxonomy), gold, taxonomy)
@@ -370,15 +367,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DatasetError as error:
         parser.error(str(error))
     results = {
-        "schema": RESULTS_SCHEMA,
         "kind": "baselines",
         "training": {"texts": len(training), "files": [path.name for path in (*options.data, *options.standoff)]},
         "sets": set_facts(options.dev, development, "development") | set_facts(options.test, test, "test"),
         "versions": {name: importlib.metadata.version(name) for name in ("scikit-learn", "jieba", "snownlp")},
         "models": run_baselines(training, development, test, taxonomy, options.only),
     }
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
+    write_results(options.json, results)
     return 0
 
 

@@ -49,8 +49,8 @@ def load_base(base: str, *, cache: Path = Path("runs/bases")) -> tuple[PreTraine
     """Loads an encoder and its fast tokeniser.
 
     Args:
-        base: `offline`, a folder that `AutoModel` reads, or a hub id. (`embedded` is read by `training.model`, which
-            also takes its heads.)
+        base: `offline`, a folder that `AutoModel` reads, or a hub id. (`embedded` is read by `training.run.load_start`,
+            which also takes its heads.)
         cache: where the offline base is kept once built.
 
     Raises:

@@ -19,7 +19,8 @@ Array = NDArray[Any]
 # A dimension with fewer development mentions shares the pooled threshold: its own would fit noise.
 MIN_MENTIONS = 30
 GRID = np.round(np.arange(0.10, 0.91, 0.02), 2)
-# Share of development texts that the rule for `uncertain` flags by each head.
+# Share of development texts that the rule for `uncertain` flags by `overall`; by intent and by mentions a third of it
+# each, by escalation a fifth.
 FLAGGED = 0.15
 FOLDS = 5
 

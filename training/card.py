@@ -13,10 +13,8 @@ from sentiment.taxonomy import Taxonomy, load_taxonomy, taxonomy_from_dict
 from training.quality_tables import (
     MISSING,
     Results,
-    checklist_block,
     dimension_block,
     quality_block,
-    robustness_block,
     row,
     table,
 )
@@ -52,7 +50,6 @@ def card_text(config: Mapping[str, Any], metrics: Mapping[str, Any], results: Re
         _training(config, told),
         _decision_rules(config, taxonomy),
         _results(results, taxonomy),
-        *([_capabilities()] if cinema else []),
         _limits(results, taxonomy, cinema),
         _citation(config, told),
     ]
@@ -203,14 +200,6 @@ def _results(results: Results, taxonomy: Taxonomy) -> str:
 {dimension_block(results, taxonomy)}
 <!-- dimensions:end -->
 """
-
-
-def _capabilities() -> str:
-    # These are run on a checkpoint that is already packed; benchmarks/tables.py then puts their results here.
-    return (
-        f"## Robustness\n\n<!-- robustness:begin -->\n{robustness_block(None)}\n<!-- robustness:end -->\n\n"
-        f"## Capabilities\n\n<!-- checklist:begin -->\n{checklist_block(None)}\n<!-- checklist:end -->"
-    )
 
 
 def _limits(results: Results, taxonomy: Taxonomy, cinema: bool) -> str:

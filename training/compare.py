@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.checkpoint import CheckpointError, load_checkpoint
@@ -28,7 +27,7 @@ from training.export import write_float
 from training.metrics import Predictions, counts
 from training.model import CinesentConfig
 from training.rates import rates, ratio, resampled
-from training.results import named_sets
+from training.results import named_sets, set_rows
 from training.run import load_run, require_run
 from training.scores import Scores, gold_labels, score_examples
 
@@ -95,10 +94,7 @@ def compare(
     service = [taxonomy.index[key] for key in taxonomy.service_keys]
     said = {name: cross_fitted(table, gold, taxonomy, groups) for name, table in scores.items()}
     result: Comparison = {}
-    start = 0
-    for part, rows in sets.items():
-        index = np.arange(start, start + len(rows))
-        start += len(rows)
+    for part, index in set_rows(sets).items():
         drawn = {
             name: figures(gold.take(index, service), guess.take(index, service), samples)
             for name, guess in said.items()

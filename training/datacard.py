@@ -19,9 +19,9 @@ from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.check import count, read_splits
 from training.dataset import Example, read_jsonl
 from training.metrics import summary
+from training.quality_tables import insert
 from training.scores import gold_labels
 
-BEGIN, END = "<!-- counts:begin -->", "<!-- counts:end -->"
 SPLITS = ("train", "dev", "test")
 
 
@@ -110,9 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     path = options.data / "README.md"
     text = path.read_text("utf-8")
-    head, rest = text.split(BEGIN)
-    tail = rest.split(END)[1]
-    new = f"{head}{BEGIN}\n{card(options.data / 'cinema', load_taxonomy())}\n{END}{tail}"
+    new = insert(text, "counts", card(options.data / "cinema", load_taxonomy()))
     if options.check:
         return int(new != text)
     path.write_text(new, "utf-8")

@@ -1,6 +1,6 @@
 """Labelled files → `datasets.Dataset`: reading, schema checks, label codings, near-duplicate-free splits, tokenisation.
 
-The labelled record is described in the documentation of the record formats: a missing key is unknown, never negative.
+The labelled record is described in data/README.md: a missing key is unknown, never negative.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from sentiment.text import normalise
 from training.calibrate import FOLDS, Calibration, folds
 from training.metrics import UNKNOWN, Predictions, cells
 from training.rates import ECE_SOURCE, calibration_error, f1, rates, ratio, resampled, rounded
+from training.results import Report, set_rows
 from training.scores import HEADS, Scores, gold_labels, score_examples
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Rules = Calibration | Sequence[tuple[Calibration, Array]]
-Report = dict[str, Any]
 
 REPORT_SCHEMA = 1
 # A dimension with fewer gold mentions is too uncertain to count in a mean over dimensions.
@@ -190,10 +190,8 @@ def evaluate_sets(
     examples = [example for part in sets.values() for example in part]
     gold = gold_labels(examples, taxonomy)
     used: Rules = rules if rules is not None else cross_fitted_rules(scores, gold, examples, taxonomy)
-    reports, start = {}, 0
-    for name, part in sets.items():
-        rows = np.arange(start, start + len(part))
-        start += len(part)
+    reports = {}
+    for name, rows in set_rows(sets).items():
         report = evaluate(scores, gold, examples, taxonomy, used, rows=rows, **options)
         reports[name] = report | {"rules": named if rules is not None else "cross-fitted"}
     return reports

@@ -28,6 +28,7 @@ from training.calibrate import Calibration, calibrate, cross_fitted, neutral
 from training.dataset import Example, near_duplicate_groups
 from training.metrics import Predictions, summary
 from training.model import CinesentConfig, CinesentModel
+from training.results import set_rows
 from training.scores import Scores, gold_labels, score_examples
 
 logger = logging.getLogger(__name__)
@@ -231,16 +232,14 @@ def export(
             scores[target] = score_examples(checkpoint, Engine(checkpoint), examples)
         gold = gold_labels(examples, space)
         rules = calibrate(scores[packed], gold, space)
-        drift = compare(scores[exact], scores[packed], gold, rules, space)
+        drift = drift_of(scores[exact], scores[packed], gold, rules, space)
         _check(drift)
         _write_config(packed, config, rules)
         groups = near_duplicate_groups([example.text for example in examples])
         guess = cross_fitted(scores[packed], gold, space, groups)
-        development_scores, start = {}, 0
+        development_scores = {}
         service = [space.index[key] for key in space.service_keys]
-        for part, rows in development.items():
-            index = np.arange(start, start + len(rows))
-            start += len(rows)
+        for part, index in set_rows(development).items():
             for key, value in summary(gold.take(index, service), guess.take(index, service)).items():
                 development_scores[f"{part}/{key}"] = round(value, 4)
         folder.mkdir(parents=True, exist_ok=True)
@@ -257,7 +256,7 @@ def write_float(model: CinesentModel, tokenizer: PreTrainedTokenizerFast, folder
     _write_config(folder, _config(model, tokenizer, "float32", {}), neutral(model.config.label_space()))
 
 
-def compare(exact: Scores, packed: Scores, gold: Predictions, rules: Calibration, space: Taxonomy) -> dict[str, float]:
+def drift_of(exact: Scores, packed: Scores, gold: Predictions, rules: Calibration, space: Taxonomy) -> dict[str, float]:
     """How far the packed model's labels are from the exact one's, under the same rules."""
     before, after = rules.decide(exact, space), rules.decide(packed, space)
     called = (before.mention == 1) | (after.mention == 1)

@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 
 from training.calibrate import fold_numbers, neutral
-from training.compare import score_folder
+from training.compare import FIGURES, score_folder
 from training.dataset import DatasetError, Example, near_duplicate_groups
 from training.metrics import summary
 from training.run import Sources, Start, gather, load_start, save_run
 from training.scores import HEADS, gold_labels
 from training.train import Recipe, fine_tune
-
-SHOWN = ("mention", "joint", "overall", "intent", "escalation")
 
 
 def over_seeds(sources: Sources, start: Start, folder: Path, recipe: Recipe, seeds: int) -> dict[str, Any]:
@@ -39,7 +37,7 @@ def over_seeds(sources: Sources, start: Start, folder: Path, recipe: Recipe, see
     for number in range(seeds):
         own = replace(recipe, seed=recipe.seed + number)
         held = _train(labelled, weak, start, folder / f"seed-{number + 1}", own)["held_out"]
-        runs.append({name: held[f"eval_{name}"] for name in SHOWN if f"eval_{name}" in held})
+        runs.append({name: held[f"eval_{name}"] for name in FIGURES if f"eval_{name}" in held})
     return _averaged(runs, folder)
 
 
@@ -68,7 +66,7 @@ def over_folds(sources: Sources, start: Start, folder: Path, recipe: Recipe, fol
         own = [examples[i] for i in rows]
         scores = score_folder(part, own)
         figures = summary(gold_labels(own, space), neutral(space).decide(scores, space))
-        runs.append({name: value for name, value in figures.items() if name in SHOWN})
+        runs.append({name: value for name, value in figures.items() if name in FIGURES})
         for name in HEADS:
             values = getattr(scores, name)
             kept.setdefault(name, np.zeros((len(examples), *values.shape[1:]), np.float32))[rows] = values
@@ -92,7 +90,7 @@ def _train(labelled: list[Example], weak: list[Example], start: Start, folder: P
 
 
 def _averaged(runs: Sequence[Mapping[str, float]], folder: Path) -> dict[str, Any]:
-    names = [name for name in SHOWN if all(name in run for run in runs)]
+    names = [name for name in FIGURES if all(name in run for run in runs)]
     table = np.array([[run[name] for name in names] for run in runs])
     spread = table.std(0, ddof=1) if len(runs) > 1 else np.zeros(len(names))
     found = {

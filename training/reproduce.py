@@ -57,7 +57,7 @@ WEAK = (
 )  # fmt: skip
 WEAK_CHARACTERS = 100
 WEAK_RECIPE = Recipe(epochs=1, batch_size=64, held_out=0.02, evaluations_per_epoch=2)
-RECIPE = Recipe(max_tokens=192)
+RECIPE = Recipe()
 OTHER_TRADES = 0.6  # weight in the loss: read as if the business were a cinema
 
 

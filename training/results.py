@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sentiment.taxonomy import Taxonomy
 from training.dataset import DatasetError, Example, read_labelled
@@ -41,6 +45,22 @@ def set_facts(items: Sequence[str], sets: Mapping[str, Sequence[Example]], split
         }
         for name, _, path in (item.partition("=") for item in items)
     }
+
+
+def set_rows(sets: Mapping[str, Sequence[Example]]) -> dict[str, NDArray[Any]]:
+    """Where each set's texts are when the sets follow one another."""
+    rows, start = {}, 0
+    for name, part in sets.items():
+        rows[name] = np.arange(start, start + len(part))
+        start += len(part)
+    return rows
+
+
+def write_results(path: Path, results: Mapping[str, Any]) -> None:
+    """Writes a file of results, stamped with the schema of them all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stamped = {"schema": RESULTS_SCHEMA, **results}
+    path.write_text(json.dumps(stamped, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
 def short(reports: Mapping[str, Report]) -> dict[str, Report]:

@@ -45,7 +45,7 @@ class Recipe:
     patience: int = 3
     evaluations_per_epoch: int = 1
     held_out: float = 0.1
-    max_tokens: int = 256
+    max_tokens: int = 192
     seed: int = 13
 
 

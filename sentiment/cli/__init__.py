@@ -18,24 +18,20 @@ from sentiment import __version__
 # The verbs in the order in which they are listed; only those whose module is there are.
 VERBS = {
     "score": "Score a dump of reviews: CSV, TSV, XLSX, JSONL or Parquet.",
-    "report": "Turn scored files into a report.",
     "serve": "Score over HTTP.",
     "train": "Make a checkpoint from labelled files.",
     "evaluate": "Measure a checkpoint on labelled files.",
     "export": "Turn a trained model into a checkpoint that scores.",
     "taxonomy": "Print the label space with its lenses.",
-    "data": "Check and import labelled files.",
-    "queue": "Choose texts that are worth labelling.",
+    "data": "Check labelled files.",
 }
 
 EXTRAS = {
     "train": (
-        *("accelerate", "datasets", "jieba", "onnx", "onnxscript"),
+        *("accelerate", "cleanlab", "datasets", "jieba", "onnx", "onnxscript"),
         *("safetensors", "sklearn", "snownlp", "torch", "transformers"),
     ),
     "serve": ("fastapi", "pydantic", "starlette", "uvicorn", "anyio"),
-    "ray": ("ray",),
-    "report": ("matplotlib", "jinja2"),
 }
 
 # Errors whose message is written for the user; looked up where they are loaded, so that --help need not load them.
@@ -45,6 +41,7 @@ _USER_ERRORS = (
     ("sentiment.checkpoint", "CheckpointError"),
     ("sentiment.analyzer", "CheckpointError"),
     ("training.dataset", "DatasetError"),
+    ("training.bases", "BaseError"),
 )
 
 

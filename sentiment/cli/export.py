@@ -30,10 +30,13 @@ def command(run: Path, output: Path, dev: tuple[str, ...], name: str) -> None:
     from training.export import ExportError
     from training.run import export_run
 
-    parts = {}
+    parts: dict[str, Path] = {}
     for item in dev:
         label, equals, path = item.rpartition("=")
-        parts[label if equals else Path(path).stem] = Path(path)
+        label = label if equals else Path(path).stem
+        if label in parts:
+            raise Failure(f"expected a different name for each --dev, found {label} twice; write NAME=FILE")
+        parts[label] = Path(path)
     try:
         exported = export_run(run, output, parts, name=name)
     except ExportError as error:

@@ -351,11 +351,14 @@ def test_tables_are_written_once_and_checked(project: Path, capsys: pytest.Captu
     card = (project / "sentiment" / "model" / "README.md").read_text("utf-8")
     assert "| read CSV | 60 | 32 |" in english and "| 读取 CSV | 60 | 32 |" in chinese
     assert "| irony | irony | **40%** | – |" in card
+    # Sections that only the packaged checkpoint's card has, each once, before the limits.
+    assert card.count("## Robustness") == card.count("## Capabilities") == 1
+    assert card.index("## Robustness") < card.index("## Capabilities") < card.index("## Limits")
     assert "| difference, paired | 2.0 [0.0–4.0] | 1.0 [-1.0–3.0] | 0.0 [-2.0–2.0] |" in card
     tutorial = (project / "docs" / "tutorial.md").read_text("utf-8")
     assert "| 谜题 `puzzles` | 8 | 90.0 [88.0–92.0] | 80.0 [78.0–82.0] |" in tutorial
     assert "Overall accuracy 70.0 [68.0–72.0]" in tutorial
-    assert "21 get a false service label: 25.0 [23.0–27.0]%" in card
+    assert "21 get a false service label: 25.0 [23.0–27.0]%." in card
     assert "calibration error of overall" in card and "| 座椅视野 `seating` | 40 |" in card
     (project / "README.md").write_text(english.replace("77.0", "97.0"), "utf-8")
     assert tables.main([*root, "--check"]) == 1
@@ -375,6 +378,12 @@ def test_results_of_another_checkpoint_are_stale(project: Path, capsys: pytest.C
     other.write_text(json.dumps({**ROBUSTNESS, "model": "tiny@00000000"}), "utf-8")
     assert tables.main(["--root", str(project)]) == 1
     assert "robustness.json: expected results of tiny@" in capsys.readouterr().err
+
+
+def test_a_measurement_that_is_missing_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "benchmarks" / "results" / "robustness.json").unlink()
+    assert script("tables").main(["--root", str(project)]) == 1
+    assert "robustness.json, found none" in capsys.readouterr().err
 
 
 def test_a_document_without_markers_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

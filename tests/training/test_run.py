@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 
+from sentiment.cli import main
 from sentiment.cli.train import _weighted
 from sentiment.taxonomy import Taxonomy
 from training.run import Sources, gather
@@ -42,3 +46,23 @@ def test_train_option_gives_a_file_its_weight(tmp_path: Path) -> None:
     for item in ("other.csv=0", "other.csv=-1", "other.csv=inf", "other.csv=nan"):
         with pytest.raises(click.ClickException, match="expected FILE=WEIGHT with a weight above 0"):
             _weighted(item)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["export", "nowhere", "--dev", "{dev}", "-o", "out"], "expected a run folder with model.safetensors"),
+        (["export", "nowhere", "--dev", "{dev}", "--dev", "{dev}", "-o", "out"], "expected a different name for each"),
+        (["train", "--data", "{dev}", "--warm-start", "nowhere", "-o", "out"], "expected a run folder with model"),
+        (["train", "--data", "{dev}", "--layers", "2", "-o", "out"], "expected --layers with a base whose heads are"),
+    ],
+)
+def test_commands_end_wrong_folders_with_one_line(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dev = write(tmp_path / "dev.jsonl", "座椅太硬")
+    run: Callable[..., Any] = CliRunner().invoke
+    result = run(main, [part.format(dev=dev) for part in arguments])
+    assert result.exit_code == 2, result.stderr
+    assert result.stderr.startswith(f"cinesent: {message}") and result.stderr.count("\n") == 1
