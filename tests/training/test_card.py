@@ -330,7 +330,13 @@ def project(tmp_path: Path, tiny_checkpoint: Path, results: list[dict[str, Any]]
     (folder / "memory.json").write_text(json.dumps({"read csv 60": {"peak_mb": 31.6}}), "utf-8")
     name = load_checkpoint(tiny_checkpoint).name
     own = {"support": 8, "mention": {"f1": _rate(0.9)}, "joint": {"f1": _rate(0.8)}}
-    report = {"texts": 80, "dimensions": {"puzzles": own}, "all": own, "overall": {"accuracy": _rate(0.7)}}
+    report = {
+        "texts": 80,
+        "train_seconds": 384,
+        "dimensions": {"puzzles": own},
+        "all": own,
+        "overall": {"accuracy": _rate(0.7)},
+    }
     (folder / "tutorial.json").write_text(json.dumps(report), "utf-8")
     (folder / "checklist.json").write_text(json.dumps({**CHECKLIST, "model": name}), "utf-8")
     (folder / "robustness.json").write_text(json.dumps({**ROBUSTNESS, "model": name}), "utf-8")
