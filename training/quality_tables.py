@@ -178,7 +178,8 @@ def tutorial_block(found: Mapping[str, Any] | None, taxonomy: Taxonomy) -> str:
         "",
         f"Overall accuracy {percent(find(found, ('overall', 'accuracy')))}. The training took "
         f"{found['train_seconds'] / 60:.0f} minutes on two cores without bfloat16. In percent; in brackets 95% "
-        "intervals, which are wide: so few texts say whether something works, not how well. Thresholds are cross-fitted.",
+        "intervals, which are wide: so few texts say whether something works, not how well. Thresholds are "
+        "cross-fitted.",
     ]
     return "\n".join(lines)
 
