@@ -49,6 +49,9 @@ VOCABULARY = (
     ("video_comments_mangotv", 8_000),
 )  # fmt: skip
 LAYERS = 8
+MEASURED = tuple(
+    ROOT / "data" / name for name in ("cinema/test.jsonl", "pairs/traditional.jsonl", "pairs/mainland.jsonl")
+)
 # Corpus, most texts, weight in the loss.
 WEAK = (
     ("film_maoyan", 13_000, 1.0), ("film_douban", 4_000, 1.0), ("absa_dimabsa_restaurant_zh", 3_500, 1.0),
@@ -96,8 +99,8 @@ class Stages:
         sources = Sources(
             data=(self.annotations / "train.jsonl", ROOT / "data" / "cinema" / "train.jsonl", other),
             standoff=(ROOT / "data" / "standoff" / "film.jsonl", trades),
-            # Near-duplicates of the test texts go as well; their labels are not read.
-            dev=(*self.development.values(), ROOT / "data" / "cinema" / "test.jsonl"),
+            # Near-duplicates of other measured texts go as well; their labels are not used.
+            dev=(*self.development.values(), *MEASURED),
             corpora=self.corpora,
             weights={other: OTHER_TRADES, trades: OTHER_TRADES},
         )

@@ -51,7 +51,10 @@ def test_stages_train_the_weak_stage_first_and_then_on_all_labels(
     assert first.weak == WEAK and not first.data and begin.layers == training.reproduce.LAYERS
     assert go_on.warm_start == tmp_path / "work" / "weak" and recipe == RECIPE
     # What measures a model fits none.
-    held = {*stages.development.values(), training.reproduce.ROOT / "data" / "cinema" / "test.jsonl"}
+    data = training.reproduce.ROOT / "data"
+    measured = {data / "cinema" / "test.jsonl", *(data / "pairs").glob("*.jsonl")}
+    held = {*stages.development.values(), *measured}
+    assert len(measured) == 3
     assert set(then.dev) == held and not held & {*then.data, *then.standoff}
     assert {path.name for path in then.weights} == {"other_trades.jsonl", "trades.jsonl"}
     assert all(path in {*then.data, *then.standoff} for path in then.weights)
