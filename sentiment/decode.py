@@ -107,12 +107,13 @@ def evidence_span(attention: Floats, offsets: Sequence[tuple[int, int]], text: s
     last = peak + np.flatnonzero(ends[peak:] <= starts[peak] + MAX_EVIDENCE)
     last = last if len(last) else np.array([peak])
     mass = np.concatenate([[0.0], np.cumsum(share)])
-    breaks = np.concatenate([[0], np.cumsum([character in _BREAKS for character in text])])
+    origin = int(starts[first[0]])  # nothing beyond the candidates is looked at: texts may be long
+    breaks = np.cumsum([0, *(character in _BREAKS for character in text[origin : ends[last[-1]]])])
     at_start = np.array([starts[t] == 0 or text[starts[t] - 1] in _BREAKS for t in first])
     at_end = np.array([ends[t] == len(text) or text[ends[t]] in _BREAKS for t in last])
     characters = ends[last] - starts[first][:, None]
     value = (mass[last + 1] - mass[first][:, None]) / (1.0 + characters / length)
-    value *= _CROSSING ** (breaks[ends[last]] - breaks[starts[first]][:, None])
+    value *= _CROSSING ** (breaks[ends[last] - origin] - breaks[starts[first] - origin][:, None])
     value *= _WHOLE ** (at_start[:, None].astype(int) + at_end)
     value[characters > MAX_EVIDENCE] = -1.0
     i, j = np.unravel_index(int(value.argmax()), value.shape)

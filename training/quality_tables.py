@@ -165,7 +165,7 @@ def robustness_block(found: Mapping[str, Any] | None) -> str:
 
 
 def tutorial_block(found: Mapping[str, Any] | None, taxonomy: Taxonomy) -> str:
-    """Figures of the tutorial's checkpoint (what its `cinesent evaluate --json` wrote, and how long it trained)."""
+    """Figures of the tutorial's checkpoint (what its `cinesent evaluate --json` wrote)."""
     if found is None:
         return "Not measured yet."
     lines = table(f"{found['texts']} development texts", ["mentions", "mention F1", "joint F1"])
@@ -176,8 +176,7 @@ def tutorial_block(found: Mapping[str, Any] | None, taxonomy: Taxonomy) -> str:
             lines.append(row(title, [str(entry["support"]), *cells]))
     lines += [
         "",
-        f"Overall accuracy {percent(find(found, ('overall', 'accuracy')))}. The training took "
-        f"{found['train_seconds'] / 60:.0f} minutes on two cores without bfloat16. In percent; in brackets 95% "
+        f"Overall accuracy {percent(find(found, ('overall', 'accuracy')))}. In percent; in brackets 95% "
         "intervals, which are wide: so few texts say whether something works, not how well. Thresholds are "
         "cross-fitted.",
     ]

@@ -332,7 +332,6 @@ def project(tmp_path: Path, tiny_checkpoint: Path, results: list[dict[str, Any]]
     own = {"support": 8, "mention": {"f1": _rate(0.9)}, "joint": {"f1": _rate(0.8)}}
     report = {
         "texts": 80,
-        "train_seconds": 384,
         "dimensions": {"puzzles": own},
         "all": own,
         "overall": {"accuracy": _rate(0.7)},
