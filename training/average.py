@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from training.bases import BaseError
-from training.run import load_run
+from training.folders import load_run
 
 # What a metrics.json says of one training's own texts and figures, which are not the mean's.
 OWN_FIGURES = ("history", "held_out")

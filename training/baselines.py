@@ -30,10 +30,10 @@ from sentiment.text import normalise
 from training.calibrate import FOLDS, Calibration, calibrate
 from training.dataset import DatasetError, Example, near_duplicate_groups
 from training.evaluate import evaluate_sets
-from training.metrics import UNKNOWN
+from training.metrics import HEADS, UNKNOWN
 from training.results import Report, named_sets, set_facts, short, write_results
 from training.run import Sources, gather
-from training.scores import HEADS, Scores, gold_labels
+from training.scores import Scores, gold_labels
 
 Array = NDArray[Any]
 Sets = Mapping[str, Sequence[Example]]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from sentiment.taxonomy import Taxonomy
-from training.metrics import UNKNOWN, Predictions
-from training.scores import HEADS, Scores
+from training.metrics import HEADS, UNKNOWN, Predictions
+from training.scores import Scores
 
 Array = NDArray[Any]
 
@@ -56,8 +56,8 @@ def neutral(taxonomy: Taxonomy) -> Calibration:
 
 def calibrate(scores: Scores, gold: Predictions, taxonomy: Taxonomy) -> Calibration:
     """Fits all rules: temperatures by likelihood (Guo et al. 2017), thresholds by the mean of mention and joint F1."""
-    temperatures = {name: round(_temperature(getattr(scores, name), getattr(gold, name)), 4) for name in HEADS}
-    shares = scores.probabilities(temperatures)
+    fitted = temperatures(scores, gold)
+    shares = scores.probabilities(fitted)
     found, called, said = _counts(shares["mention"], shares["polarity"].argmax(-1), gold)
     pooled = _best(found.sum(0), called.sum(0), said.sum())
     thresholds = {}
@@ -70,7 +70,12 @@ def calibrate(scores: Scores, gold: Predictions, taxonomy: Taxonomy) -> Calibrat
     risk, truth = shares["escalation"][known], gold.escalation[known] == 1
     marks = risk[:, None] >= GRID
     thresholds["escalation"] = _best((marks & truth[:, None]).sum(0), marks.sum(0), truth.sum())
-    return Calibration(temperatures, thresholds, _uncertain(shares, thresholds, taxonomy))
+    return Calibration(fitted, thresholds, _uncertain(shares, thresholds, taxonomy))
+
+
+def temperatures(scores: Scores, gold: Predictions) -> dict[str, float]:
+    """The temperature of each head under which its labels are likeliest (Guo et al. 2017)."""
+    return {name: round(_temperature(getattr(scores, name), getattr(gold, name)), 4) for name in HEADS}
 
 
 def cross_fitted(

@@ -10,60 +10,28 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from sentiment.checkpoint import CheckpointError, load_checkpoint
-from sentiment.engine import Engine
+from sentiment.checkpoint import CheckpointError
 from sentiment.taxonomy import Taxonomy
 from training.bases import BaseError
 from training.calibrate import cross_fitted
 from training.dataset import DatasetError, Example, near_duplicate_groups
-from training.export import write_float
+from training.folders import label_space, score_folder
 from training.metrics import Predictions, counts
-from training.model import CinesentConfig
 from training.rates import rates, ratio, resampled
 from training.results import named_sets, set_rows
-from training.run import load_run, require_run
-from training.scores import Scores, gold_labels, score_examples
+from training.scores import Scores, gold_labels
 
 Array = NDArray[Any]
 # Set → model → `figures` or `differences` → figure → value and interval.
 Comparison = dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]
 
 FIGURES = ("mention", "joint", "overall", "intent", "escalation")
-
-
-def label_space(folder: Path) -> Taxonomy:
-    """The label space of a packaged checkpoint or of a run folder.
-
-    Raises:
-        BaseError, CheckpointError: neither of the two is there.
-    """
-    if (folder / "model.onnx").is_file():
-        return load_checkpoint(folder).taxonomy
-    require_run(folder)
-    return CinesentConfig.from_pretrained(folder).label_space()
-
-
-def score_folder(folder: Path, examples: Sequence[Example], threads: int | None = None) -> Scores:
-    """The answers of a packaged checkpoint, or of a run folder's float32 model, to the examples' texts.
-
-    Raises:
-        BaseError, CheckpointError: neither of the two is there.
-    """
-    if (folder / "model.onnx").is_file():
-        checkpoint = load_checkpoint(folder)
-        return score_examples(checkpoint, Engine(checkpoint, threads=threads), examples)
-    model, tokenizer = load_run(folder)
-    with tempfile.TemporaryDirectory() as scratch:
-        write_float(model, tokenizer, Path(scratch))
-        checkpoint = load_checkpoint(Path(scratch))
-        return score_examples(checkpoint, Engine(checkpoint, threads=threads), examples)
 
 
 def figures(gold: Predictions, said: Predictions, samples: int, seed: int = 0) -> dict[str, Array]:

@@ -12,7 +12,7 @@ import math
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
-from training.metrics import UNKNOWN
+from training.metrics import HEADS, UNKNOWN
 
 NONE = "none"  # a dimension that the annotator says is not mentioned
 
@@ -39,7 +40,8 @@ class DatasetError(ValueError):
 class Example:
     """One labelled text. None, or a dimension absent from `annotated`, is unknown.
 
-    `labels` maps a dimension to (sentiment, start, end); start = -1 where no evidence was given.
+    `labels` maps a dimension to (sentiment, start, end); start = -1 where no evidence was given. `soft` holds a
+    teacher's probabilities by head (`training.distil`).
     """
 
     text: str
@@ -54,6 +56,7 @@ class Example:
     kind: str = ""
     author: str = ""
     weight: float = 1.0
+    soft: Mapping[str, NDArray[np.float32]] | None = None
 
 
 def read_labelled(
@@ -353,6 +356,11 @@ def encode(
         rows["escalation_labels"].append(UNKNOWN if example.escalation is None else int(example.escalation))
         rows["rating_labels"].append(math.nan if example.rating is None else example.rating)
         rows["weights"].append(example.weight)
+    taught = next((e.soft for e in examples if e.soft is not None), None)
+    if taught is not None:
+        for head in HEADS:
+            nothing = np.full_like(taught[head], np.nan)
+            rows[f"soft_{head}"] = [np.asarray(nothing if e.soft is None else e.soft[head]).tolist() for e in examples]
     return datasets.Dataset.from_dict(dict(rows))
 
 
@@ -376,6 +384,7 @@ class Collator:
         batch["evidence_labels"] = torch.from_numpy(evidence)
         for name in ("mention_labels", "polarity_labels", "overall_labels", "intent_labels", "escalation_labels"):
             batch[name] = torch.tensor([row[name] for row in rows], dtype=torch.int64)
-        for name in ("rating_labels", "weights"):
-            batch[name] = torch.tensor([row[name] for row in rows], dtype=torch.float32)
+        for name in ("rating_labels", "weights", *(f"soft_{head}" for head in HEADS)):
+            if name in rows[0]:
+                batch[name] = torch.tensor([row[name] for row in rows], dtype=torch.float32)
         return batch

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from sentiment.text import normalise
 from training.calibrate import FOLDS, Calibration, folds
-from training.metrics import UNKNOWN, Predictions, cells
+from training.metrics import HEADS, UNKNOWN, Predictions, cells
 from training.rates import ECE_SOURCE, calibration_error, f1, rates, ratio, resampled, rounded
 from training.results import Report, set_rows
-from training.scores import HEADS, Scores, gold_labels, score_examples
+from training.scores import Scores, gold_labels, score_examples
 
 if TYPE_CHECKING:
     from sentiment.checkpoint import Checkpoint

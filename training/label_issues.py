@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sentiment.decode import sigmoid, softmax
 from sentiment.taxonomy import Taxonomy
 from training.bases import BaseError
-from training.compare import label_space
+from training.folders import label_space
 from training.metrics import UNKNOWN
 
 Array = NDArray[Any]

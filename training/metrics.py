@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNKNOWN = -100  # a label that was not given: no loss, no count
+HEADS = ("mention", "polarity", "overall", "intent", "escalation")
 Array = NDArray[Any]
 
 
@@ -29,8 +30,7 @@ class Predictions:
 
     @classmethod
     def from_labels(cls, labels: dict[str, Array]) -> Predictions:
-        names = ("mention", "polarity", "overall", "intent", "escalation")
-        return cls(*(np.asarray(labels[f"{name}_labels"]) for name in names))
+        return cls(*(np.asarray(labels[f"{name}_labels"]) for name in HEADS))
 
     @classmethod
     def from_logits(

@@ -18,7 +18,7 @@ from transformers.utils import ModelOutput
 
 from sentiment.taxonomy import Taxonomy, taxonomy_from_dict
 from training.bases import keep_layers
-from training.metrics import UNKNOWN
+from training.losses import LOSS_WEIGHTS, losses
 
 # Parameters with one row a dimension.
 PER_DIMENSION = ("attention.", "token_mention.", "mention_weight", "mention_bias", "polarity_weight")
@@ -179,66 +179,6 @@ class CinesentModel(PreTrainedModel):
             parts = losses(output, cast("dict[str, Tensor]", labels), weights)
             output.loss = torch.stack([LOSS_WEIGHTS[name] * value for name, value in parts.items()]).sum()
         return output
-
-
-# Mention cells are many and mostly easy: its mean over cells is scaled up to weigh as much as a sum over dimensions.
-LOSS_WEIGHTS = {
-    "mention": 10.0, "polarity": 2.0, "evidence": 0.3, "overall": 1.5, "intent": 0.5, "escalation": 0.5, "rating": 0.3,
-}  # fmt: skip
-
-
-def losses(output: CinesentOutput, labels: dict[str, Tensor], weights: Tensor | None) -> dict[str, Tensor]:
-    """The loss of each head, in float32, over the cells that have a label; a head without any gets 0."""
-    size = labels["mention"].shape[0]
-    texts = torch.ones(size) if weights is None else weights.float()
-    cells = texts[:, None].expand_as(labels["mention"])
-
-    known = (labels["mention"] != UNKNOWN).float() * cells
-    target = labels["mention"].clamp(min=0).float()
-    mention = nn.functional.binary_cross_entropy_with_logits(_floats(output.mention), target, reduction="none")
-
-    said = labels["polarity"] != UNKNOWN
-    polarity = _cross_entropy(_floats(output.polarity), labels["polarity"])
-
-    # Cross-entropy of the attention against a uniform distribution over the labelled span, so that it learns the ends.
-    span = labels["evidence"].float()
-    tokens = span.sum(1)
-    outside = -(_floats(output.evidence).clamp(min=-30.0) * span).sum(1) / tokens.clamp(min=1.0)
-    has_span = (tokens > 0).float() * cells
-
-    escalation = nn.functional.binary_cross_entropy_with_logits(
-        _floats(output.escalation), labels["escalation"].clamp(min=0).float(), reduction="none"
-    )
-    stars = ~torch.isnan(labels["rating"])
-    rating = nn.functional.smooth_l1_loss(
-        _floats(output.rating), torch.nan_to_num(labels["rating"].float()), reduction="none"
-    )
-    return {
-        "mention": _mean(mention, known),
-        "polarity": _mean(polarity, said.float() * cells),
-        "evidence": _mean(outside, has_span),
-        "overall": _mean(
-            _cross_entropy(_floats(output.overall), labels["overall"]), (labels["overall"] != UNKNOWN) * texts
-        ),
-        "intent": _mean(
-            _cross_entropy(_floats(output.intent), labels["intent"]), (labels["intent"] != UNKNOWN) * texts
-        ),
-        "escalation": _mean(escalation, (labels["escalation"] != UNKNOWN) * texts),
-        "rating": _mean(rating, stars * texts),
-    }
-
-
-def _floats(logits: Tensor | None) -> Tensor:
-    assert logits is not None
-    return logits.float()
-
-
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(logits.movedim(-1, 1), labels, ignore_index=UNKNOWN, reduction="none")
-
-
-def _mean(values: Tensor, weights: Tensor) -> Tensor:
-    return (values * weights).sum() / weights.sum().clamp(min=1.0)
 
 
 def build_model(

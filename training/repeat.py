@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from training.calibrate import fold_numbers, neutral
-from training.compare import FIGURES, score_folder
+from training.compare import FIGURES
 from training.dataset import DatasetError, Example, near_duplicate_groups
-from training.metrics import summary
+from training.folders import score_folder
+from training.metrics import HEADS, summary
 from training.run import Sources, Start, gather, load_start, save_run
-from training.scores import HEADS, gold_labels
+from training.scores import gold_labels
 from training.train import Recipe, fine_tune
 
 

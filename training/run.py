@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from sentiment.checkpoint import embedded_folder
 from sentiment.taxonomy import Taxonomy, load_taxonomy
@@ -18,7 +17,9 @@ from training.bases import BaseError, load_base
 from training.card import write_card
 from training.corpora import held_out_texts, read_corpus
 from training.dataset import DatasetError, Example, read_labelled, without_near_duplicates
+from training.distil import from_folds, from_teachers
 from training.export import Exported, export, load_packaged
+from training.folders import load_run
 from training.model import CinesentModel, build_model, with_taxonomy
 from training.standoff import read_standoff
 from training.train import Recipe, Run, fine_tune
@@ -31,7 +32,8 @@ class Sources:
     """Where training texts come from.
 
     `weights` gives files of `data` and `standoff` another weight in the loss than 1. `weak` lists (corpus, most texts,
-    weight in the loss), of texts of at most `weak_characters`.
+    weight in the loss), of texts of at most `weak_characters`. `soft_labels` is the folder of a cross-validation over
+    these texts, `unlabelled` lists (corpus, most texts) for the `teachers`, packaged checkpoints, to answer.
     """
 
     data: tuple[Path, ...] = ()
@@ -40,6 +42,9 @@ class Sources:
     corpora: Path | None = None
     weak: tuple[tuple[str, int, float], ...] = ()
     weak_characters: int = 200
+    soft_labels: Path | None = None
+    teachers: tuple[Path, ...] = ()
+    unlabelled: tuple[tuple[str, int], ...] = ()
     weights: Mapping[Path, float] = field(default_factory=dict)
     mapping: Mapping[str, str] = field(default_factory=dict)
     blank_none: bool = False
@@ -76,14 +81,25 @@ def gather(sources: Sources, space: Taxonomy) -> tuple[list[Example], list[Examp
             weak += read_corpus(
                 sources.corpora, name, space, limit=limit, weight=weight, max_characters=sources.weak_characters
             )
+        for name, limit in sources.unlabelled:
+            found = read_corpus(
+                sources.corpora, name, space, limit=limit, weight=1.0, max_characters=sources.weak_characters
+            )
+            weak += from_teachers(sources.teachers, [_unlabelled(example) for example in found], space)
     development = read_labelled(sources.dev, space)
     if development:
         labelled = without_near_duplicates(labelled, development)
         weak = without_near_duplicates(weak, development)
+    if sources.soft_labels is not None:
+        labelled = from_folds(sources.soft_labels, labelled, space)
     if not labelled and not weak:
         raise DatasetError("expected labelled texts in --data, or --weak with --corpora, found none")
     # A stage on weak labels alone holds a tenth of them out.
     return (labelled, weak) if labelled else (weak, [])
+
+
+def _unlabelled(example: Example) -> Example:
+    return Example(text=example.text, id=example.id, source=example.source, weight=example.weight)
 
 
 def load_start(start: Start, max_tokens: int) -> tuple[CinesentModel, PreTrainedTokenizerFast, bool]:
@@ -110,25 +126,6 @@ def load_start(start: Start, max_tokens: int) -> tuple[CinesentModel, PreTrained
         return model, tokenizer, False
     fresh = set(space.keys).isdisjoint(model.config.label_space().keys)
     return with_taxonomy(model, space), tokenizer, fresh
-
-
-def require_run(folder: Path) -> None:
-    """Raises BaseError unless the folder is that of a run."""
-    if not (folder / "model.safetensors").is_file():
-        raise BaseError(
-            f"expected a run folder with model.safetensors, found none in {folder}; write one with `cinesent train`"
-        )
-
-
-def load_run(folder: Path) -> tuple[CinesentModel, PreTrainedTokenizerFast]:
-    """The model and tokeniser of a run folder.
-
-    Raises:
-        BaseError: it is none.
-    """
-    require_run(folder)
-    tokenizer = cast(PreTrainedTokenizerFast, AutoTokenizer.from_pretrained(folder))
-    return CinesentModel.from_pretrained(folder), tokenizer
 
 
 def run_training(sources: Sources, start: Start, folder: Path, recipe: Recipe, *, resume: bool = False) -> Run:

@@ -16,10 +16,9 @@ from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
 from sentiment.windows import split_windows
 from training.dataset import Example
-from training.metrics import UNKNOWN, Predictions
+from training.metrics import HEADS, UNKNOWN, Predictions
 
 Array = NDArray[Any]
-HEADS = ("mention", "polarity", "overall", "intent", "escalation")
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import datasets
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
@@ -19,8 +22,10 @@ from transformers import (
     set_seed,
 )
 
+from training.augment import augmented
 from training.dataset import Collator, Example, encode, near_duplicate_groups, split_groups
-from training.metrics import Predictions, summary
+from training.losses import distillation_loss
+from training.metrics import HEADS, Predictions, summary
 from training.model import CinesentModel
 
 logger = logging.getLogger(__name__)
@@ -34,7 +39,11 @@ OUTPUTS_UNUSED = ["evidence", "rating"]  # not gathered at evaluation: [B, T, K]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is fine-tuned. Rates are AdamW's peaks; the heads, which nothing has trained yet, learn faster."""
+    """How a model is fine-tuned. Rates are AdamW's peaks; the heads, which nothing has trained yet, learn faster.
+
+    `augment`: share of texts read in another typing (`training.augment`). `soft`: share of the loss that soft labels
+    have, where examples carry any (`training.distil`).
+    """
 
     epochs: float = 8
     learning_rate: float = 2.5e-4
@@ -46,6 +55,8 @@ class Recipe:
     evaluations_per_epoch: int = 1
     held_out: float = 0.1
     max_tokens: int = 192
+    augment: float = 0.0
+    soft: float = 0.5
     seed: int = 13
 
 
@@ -57,12 +68,42 @@ class Run:
     metrics: dict[str, Any] = field(default_factory=dict)
 
 
-class CinesentTrainer(Trainer):
-    """`Trainer` with two rates: the encoder's, and a higher one for the heads."""
+class Varied(Dataset[dict[str, Any]]):
+    """Texts, of which a share is read in another typing, drawn anew each time."""
 
-    def __init__(self, *args: Any, head_factor: float, **kwargs: Any) -> None:
+    def __init__(self, rows: datasets.Dataset, variants: datasets.Dataset, share: float, seed: int) -> None:
+        self.rows, self.variants, self.share = rows, variants, share
+        self.rng = random.Random(seed)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        source = self.variants if self.rng.random() < self.share else self.rows
+        return cast("dict[str, Any]", source[index])
+
+
+class CinesentTrainer(Trainer):
+    """`Trainer` with two rates, the encoder's and a higher one for the heads, and with soft labels."""
+
+    def __init__(self, *args: Any, head_factor: float, soft: float = 0.5, **kwargs: Any) -> None:
         self.head_factor = head_factor
+        self.soft = soft
         super().__init__(*args, **kwargs)
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        soft = {head: inputs.pop(f"soft_{head}") for head in HEADS if f"soft_{head}" in inputs}
+        output = model(**inputs)
+        loss = output.loss
+        if soft:
+            loss = (1 - self.soft) * loss + self.soft * distillation_loss(output, soft, inputs.get("weights"))
+        return (loss, output) if return_outputs else loss
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
         if self.optimizer is None:
@@ -109,6 +150,11 @@ def fine_tune(
     rest, held = split_groups(groups, recipe.held_out, recipe.seed)
     fit = [examples[i] for i in rest] + (always or [])
     train = encode(fit, tokenizer, space, recipe.max_tokens)
+    texts: datasets.Dataset | Varied = train
+    if recipe.augment:
+        rng = random.Random(recipe.seed)
+        variants = encode([augmented(example, rng) for example in fit], tokenizer, space, recipe.max_tokens)
+        texts = Varied(train, variants, recipe.augment, recipe.seed)
     holdout = encode([examples[i] for i in held], tokenizer, space, recipe.max_tokens)
     if not resume:
         labels = np.array(train["mention_labels"], dtype=float)
@@ -149,13 +195,14 @@ def fine_tune(
     trainer = CinesentTrainer(
         model=model,
         args=arguments,
-        train_dataset=train,
+        train_dataset=texts,
         eval_dataset=holdout,
         data_collator=Collator(int(tokenizer.pad_token_id or 0)),
         processing_class=tokenizer,
         compute_metrics=_compute_metrics,
         callbacks=[EarlyStoppingCallback(recipe.patience)],
         head_factor=recipe.head_factor,
+        soft=recipe.soft,
     )
     trainer.train(resume_from_checkpoint=resume or None)
     trainer.save_model(str(folder))

@@ -39,6 +39,31 @@ from sentiment.cli import Failure, say
 @click.option("--weak", multiple=True, metavar="NAME:LIMIT[:WEIGHT]",
               help="Weakly labelled texts of a corpus in --corpora, at most LIMIT; their weight in the loss is 0.3 "
                    "unless given. Without --data, a stage of its own.")  # fmt: skip
+@click.option(
+    "--soft-labels",
+    type=click.Path(path_type=Path),
+    help="Folder that --folds wrote: the answers of models that did not see a text soften its labels.",
+)
+@click.option(
+    "--teacher",
+    "teachers",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Packaged checkpoint that answers the --unlabelled texts; of several, the mean.",
+)
+@click.option(
+    "--unlabelled",
+    multiple=True,
+    metavar="NAME:LIMIT",
+    help="Texts of a corpus in --corpora, at most LIMIT, that learn from the teachers' answers alone.",
+)
+@click.option(
+    "--augment",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of texts that are read with typos, fillers, other punctuation or Taiwan's wording.",
+)
 @click.option("--corpora", type=click.Path(path_type=Path), help="Folder of the public corpora.")
 @click.option(
     "--folds",
@@ -71,6 +96,10 @@ def command(
     blank: str,
     standoff: tuple[str, ...],
     weak: tuple[str, ...],
+    soft_labels: Path | None,
+    teachers: tuple[Path, ...],
+    unlabelled: tuple[str, ...],
+    augment: float,
     corpora: Path | None,
     folds: int | None,
     seeds: int | None,
@@ -92,8 +121,13 @@ def command(
     from training.run import Sources, Start, run_training
     from training.train import Recipe
 
-    if (standoff or weak) and corpora is None:
-        raise Failure("expected --corpora DIR beside --standoff or --weak, found none; give the folder of the corpora")
+    if (standoff or weak or unlabelled) and corpora is None:
+        raise Failure(
+            "expected --corpora DIR beside --standoff, --weak or --unlabelled, found none; "
+            "give the folder of the corpora"
+        )
+    if bool(teachers) != bool(unlabelled):
+        raise Failure("expected --teacher and --unlabelled together, found one of them; give both")
     if resume and not (output / "checkpoints").is_dir():
         raise Failure(f"expected saved steps in {output / 'checkpoints'} for --resume, found none; leave --resume out")
     labelled, apart = dict(map(_weighted, data)), dict(map(_weighted, standoff))
@@ -104,6 +138,9 @@ def command(
         weights=labelled | apart,
         corpora=corpora,
         weak=tuple(_weak(item) for item in weak),
+        soft_labels=soft_labels,
+        teachers=teachers,
+        unlabelled=tuple(_limited(item) for item in unlabelled),
         mapping=parse_mapping(mapping),
         blank_none=blank == "none",
     )
@@ -113,6 +150,7 @@ def command(
         batch_size=batch_size,
         max_tokens=max_tokens,
         patience=patience,
+        augment=augment,
         seed=seed,
     )
     start = Start(base, warm_start, taxonomy, layers)
@@ -171,3 +209,10 @@ def _weak(item: str) -> tuple[str, int, float]:
             f"expected --weak NAME:LIMIT or NAME:LIMIT:WEIGHT, found {item!r}; for example --weak film_maoyan:12000"
         ) from None
     return name, limit, weight
+
+
+def _limited(item: str) -> tuple[str, int]:
+    name, _, limit = item.partition(":")
+    if not limit.isdigit():
+        raise Failure(f"expected --unlabelled NAME:LIMIT, found {item!r}; for example --unlabelled film_maoyan:8000")
+    return name, int(limit)

@@ -7,8 +7,8 @@ import pytest
 
 from sentiment.taxonomy import Taxonomy
 from training.calibrate import FOLDS, GRID, MIN_MENTIONS, Calibration, calibrate, cross_fitted, folds
-from training.metrics import UNKNOWN, Predictions, summary
-from training.scores import HEADS, Scores
+from training.metrics import HEADS, UNKNOWN, Predictions, summary
+from training.scores import Scores
 
 
 def simulated(taxonomy: Taxonomy, size: int = 600, sharpness: float = 1.0, seed: int = 0) -> tuple[Scores, Predictions]:

@@ -12,8 +12,8 @@ from sentiment.engine import Engine
 from training.calibrate import Calibration
 from training.dataset import Collator, encode, read_labelled
 from training.export import load_packaged
-from training.metrics import summary
-from training.scores import HEADS, Scores, gold_labels, score_examples
+from training.metrics import HEADS, summary
+from training.scores import Scores, gold_labels, score_examples
 
 DEV = Path(__file__).parent.parent.parent / "data" / "cinema" / "dev.jsonl"
 

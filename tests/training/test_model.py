@@ -14,14 +14,13 @@ from transformers import AutoModel, ElectraConfig, ElectraModel, RobertaConfig, 
 from sentiment.engine import OUTPUTS
 from sentiment.taxonomy import Taxonomy, taxonomy_from_dict
 from training.export import write_onnx
+from training.losses import LOSS_WEIGHTS, losses
 from training.metrics import UNKNOWN
 from training.model import (
-    LOSS_WEIGHTS,
     CinesentConfig,
     CinesentModel,
     CinesentOutput,
     build_model,
-    losses,
     with_taxonomy,
 )
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import training.train
 from sentiment.taxonomy import Taxonomy
 from training.dataset import Collator, Example, encode, shingles
 from training.model import CinesentModel, build_model
-from training.train import CinesentTrainer, Recipe, Run, fine_tune
+from training.train import CinesentTrainer, Recipe, Run, Varied, fine_tune
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -169,3 +170,37 @@ def test_train_weak_examples_are_fitted_and_counted(kitchen: Kitchen, tmp_path: 
     _, run = kitchen.train(tmp_path / "run", recipe, always=weak)
     assert run.metrics["texts"]["weak"] == 5
     assert run.metrics["texts"]["fitted"] + run.metrics["texts"]["held_out"] == 45
+
+
+def test_train_augments_a_share_of_the_texts(kitchen: Kitchen, own_taxonomy: Taxonomy, tmp_path: Path) -> None:
+    rows = encode(kitchen.examples, kitchen.tokenizer, own_taxonomy, 64)
+    others = encode([Example(text="别的")] * len(rows), kitchen.tokenizer, own_taxonomy, 64)
+    texts = Varied(rows, others, 0.3, seed=1)
+    drawn = [texts[i % len(rows)]["input_ids"] == others[0]["input_ids"] for i in range(1000)]
+    assert len(texts) == len(rows)
+    assert 250 < sum(drawn) < 350
+
+    plain, _ = kitchen.train(tmp_path / "plain")
+    typed, run = kitchen.train(tmp_path / "typed", replace(SMALL, augment=0.5))
+    assert run.metrics["recipe"]["augment"] == 0.5
+    assert not torch.equal(plain.mention_weight, typed.mention_weight)
+
+
+def test_train_follows_soft_labels(kitchen: Kitchen, tmp_path: Path, own_taxonomy: Taxonomy) -> None:
+    """Texts without any label of a person's, all of which a teacher calls questions."""
+    count, kinds = len(own_taxonomy.keys), len(own_taxonomy.intents)
+    asked = own_taxonomy.intents.index("question")
+    soft = {
+        "mention": np.full(count, 0.01, np.float32), "polarity": np.full((count, 3), 1 / 3, np.float32),
+        "overall": np.full(3, 1 / 3, np.float32), "intent": np.eye(kinds, dtype=np.float32)[asked],
+        "escalation": np.float32(0.0),
+    }  # fmt: skip
+    taught = [Example(text=example.text, soft=soft) for example in kitchen.examples]
+    model = kitchen.fresh(3)
+    recipe = replace(SMALL, epochs=6, soft=1.0)
+    fine_tune(model, kitchen.tokenizer, kitchen.examples[:10], tmp_path, recipe, always=taught)
+    rows = list(encode(kitchen.examples[10:], kitchen.tokenizer, own_taxonomy, 64))
+    with torch.no_grad():
+        output = model.eval()(**Collator(kitchen.tokenizer.pad_token_id)(rows))
+    assert (output.intent.argmax(-1) == asked).all()
+    assert (output.mention < 0).all()
