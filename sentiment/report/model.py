@@ -141,7 +141,7 @@ class IndexRow:
 
     `index`: service evaluation index 0–100. `mention_share`: percent of texts that mention it. `net`: (positive −
     negative) / mentions, −100…100. `negative_share`: percent of all texts with a negative mention (the complaint rate
-    of `fix_first`; where several dimensions are counted together, negative mentions per 100 texts). `positive`,
+    of `fix_first`); where several dimensions are taken together: of any of them. `positive`,
     `neutral`, `negative`: expected mentions.
     """
 
@@ -320,7 +320,7 @@ class League:
 
 @dataclass(frozen=True, slots=True)
 class ChangePoint:
-    """The level before and after the period that starts at `at`; `difference` in index points, `q` as in comparisons."""
+    """The level before and after the period that starts at `at`; `difference` in index points."""
 
     at: str
     before: Figure

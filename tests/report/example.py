@@ -55,7 +55,10 @@ def example_report() -> m.Report:
         ],
         performance=m.Performance(
             overall=index_row("service", "服务总体", "service overall", 61.4, "service/negative"),
-            groups=[index_row("影院环境", "影院环境", "影院环境", 58.0), index_row("到达离开", "到达离开", "到达离开", 31.0)],
+            groups=[
+                index_row("影院环境", "影院环境", "影院环境", 58.0),
+                index_row("到达离开", "到达离开", "到达离开", 31.0),
+            ],
             dimensions=[
                 index_row(d.key, d.zh, d.en, 20.0 + 4 * i, f"dimension/{d.key}/negative" if i < 3 else None)
                 for i, d in enumerate(service)
@@ -80,7 +83,8 @@ def example_report() -> m.Report:
             ],
             benchmark="halved",
             fix_first=[
-                m.FixRow(1, "parking", figure(2.1, 640, 0.6), figure(9.0, 640, 2), 4.5, 28.0, "dimension/parking/negative"),
+                m.FixRow(1, "parking", figure(2.1, 640, 0.6), figure(9.0, 640, 2), 4.5, 28.0,
+                         "dimension/parking/negative"),
                 m.FixRow(2, "refund", figure(0.8, 640, 0.4), figure(3.0, 640, 1), 1.5, 9.0),
             ],
         ),
@@ -156,7 +160,8 @@ def example_report() -> m.Report:
         voices=m.Voices(
             texts=[
                 m.Quote(
-                    str(i + 1), "scored.parquet", i + 1, text, False, f"2026-0{i + 1}-11", "星河影城·锦江店", float(i % 5 + 1),
+                    str(i + 1), "scored.parquet", i + 1, text, False, f"2026-0{i + 1}-11", "星河影城·锦江店",
+                    float(i % 5 + 1),
                     ("negative", "positive", "negative", "neutral", "positive")[i],  # type: ignore[arg-type]
                     ("review", "review", "complaint", "review", "review")[i], i == 2,
                     ("物业", None, "票务", "物业", None)[i], 80 - 10 * i, None,
@@ -183,10 +188,14 @@ def example_report() -> m.Report:
                 "topic/机器人": m.QuoteList([4], 9),
             },
             phrases=[
-                m.PhraseSet("overall", 200, 300, [m.Phrase("没人", 4.1, 1.9, 30, 2)], [m.Phrase("舒服", 5.2, 2.2, 1, 44)]),
+                m.PhraseSet("overall", 200, 300,
+                            [m.Phrase("没人", 4.1, 1.9, 30, 2)], [m.Phrase("舒服", 5.2, 2.2, 1, 44)]),
                 m.PhraseSet("parking", 36, 9, [m.Phrase("排队", 2.4, 1.1, 12, 1)], []),
             ],
-            topics=[m.Topic("机器人", "new", 9, 3.3, figure(4.5, 200, 2), figure(0.0, 180, 0.0), "2026-05-02", "topic/机器人")],
+            topics=[
+                m.Topic("机器人", "new", 9, 3.3, figure(4.5, 200, 2), figure(0.0, 180, 0.0), "2026-05-02",
+                        "topic/机器人"),
+            ],
             uncovered=figure(21.0, 630, 3),
         ),
     )  # fmt: skip
