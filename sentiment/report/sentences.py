@@ -6,7 +6,7 @@ does not reach the overall index; a change is called one only if it holds after 
 
 from __future__ import annotations
 
-from sentiment.report.format import interval, number
+from sentiment.report.format import number
 from sentiment.report.labels import kano_label
 from sentiment.report.model import Figure, IndexRow, Report
 
@@ -16,6 +16,13 @@ _MIN_MENTIONS = 30
 def sentences(report: Report) -> list[str]:
     """Three plain sentences in the language of the report."""
     return [_standing(report), _first(report), _worked(report)]
+
+
+def _range(figure: Figure, zh: bool, digits: int = 1) -> str:
+    """`57.4 to 65.4`; empty where there is no interval."""
+    if figure.low is None or figure.high is None:
+        return ""
+    return f"{number(figure.low, digits)} {'至' if zh else 'to'} {number(figure.high, digits)}"
 
 
 def _names(report: Report) -> dict[str, str]:
@@ -28,7 +35,7 @@ def _standing(report: Report) -> str:
     zh, overall = report.meta.lang == "zh", report.performance.overall
     if overall.index.value is None:
         return "没有足够的评论来给服务打分。" if zh else "There are not enough texts to rate the service."
-    value, bounds, n = overall.index, interval(overall.index), number(overall.index.n, 0)
+    value, bounds, n = overall.index, _range(overall.index, zh), number(overall.index.n, 0)
     best = _apart(report, overall.index.value, better=True)
     worst = _apart(report, overall.index.value, better=False)
     if zh:
@@ -65,12 +72,12 @@ def _first(report: Report) -> str:
     fix = fixes[0]
     kano = next((row.kano for row in report.priorities.impact if row.key == fix.key), None)
     sure = fix.gain.low is not None and fix.gain.low > 0
-    name, gain, bounds = names[fix.key], number(fix.gain.value), interval(fix.gain)
+    name, gain, bounds = names[fix.key], number(fix.gain.value), _range(fix.gain, zh)
     rate, target = number(fix.rate.value), number(fix.target)
     best = report.priorities.benchmark == "best_quarter"
     if zh:
         goal = f"最好的四分之一影院的 {target}%" if best else f"一半（{target}%）"
-        text = f"先改{name}：差评率从 {rate}% 降到{goal}，总指数约可升 {gain} 点（{bounds}）"
+        text = f"先改{name}：差评率从 {rate}% 降到{goal}，总指数约可升 {gain} 点（95% 区间 {bounds}）"
         text += "" if sure else "，但区间含 0，并不确定"
         why = {
             "basic": "；它是必备项，坏了扣分，好了不加分",
@@ -80,7 +87,7 @@ def _first(report: Report) -> str:
         return f"{text}{why}。"
     goal = f"the {target}% of the best quarter of cinemas" if best else f"half of that ({target}%)"
     text = f"Fix {name} first: bringing complaints down from {rate}% of texts to {goal} "
-    text += f"would lift the index by about {gain} points ({bounds})"
+    text += f"would lift the index by about {gain} points (95% interval {bounds})"
     text += "" if sure else ", though the interval holds 0, so this is not certain"
     why = {
         "basic": f"; it is a {kano_label('basic', 'en')} need, which costs when bad and earns nothing when good",

@@ -77,6 +77,10 @@ class _Views:
     def names_of(self, keys: Iterable[str]) -> str:
         return ("、" if self.zh else ", ").join(self.name(key) for key in keys)
 
+    def owner(self, value: str) -> str:
+        """Of a department; texts without a mention belong to nobody."""
+        return self.t("unassigned") if value == "unassigned" else value
+
     def quotes(self, key: str | None, *, word: str | None = None) -> Quotes:
         """The list under `key`, and that of the other sentiments where it is one of a kind."""
         if key is None:
@@ -96,12 +100,12 @@ class _Views:
     def _quotes(self) -> Column:
         return Column(self.t("quotes"), "quotes")
 
-    def _index_columns(self, first: str, negative: str = "negative_share") -> list[Column]:
+    def _index_columns(self, first: str) -> list[Column]:
         return [
             self._text(first),
             Column(self.t("index_short")),
             Column(self.t("mention_share")),
-            Column(self.t(negative)),
+            Column(self.t("negative_share")),
             Column(self.t("net"), sign=True),
             self._quotes(),
         ]
@@ -119,7 +123,7 @@ class _Views:
             rows.append(self._index_cells(part.film, self.t("film_apart")))
         yield View("dimensions", "performance", self.t("by_dimension"), self._index_columns("dimension"), rows)
         groups = [self._index_cells(row, self.name(row.key)) for row in part.groups]
-        columns = self._index_columns("group", "per_100_mentions")
+        columns = self._index_columns("group")
         yield View("groups", "performance", self.t("by_group"), columns, groups)
         mood: list[list[Cell]] = [[self.t(key), value] for key, value in part.sentiment.items()]
         yield View(
@@ -293,7 +297,7 @@ class _Views:
         part = self.report.action
         owners: list[list[Cell]] = [
             [
-                o.owner,
+                self.owner(o.owner),
                 o.complaints,
                 o.escalations,
                 o.unanswered,
@@ -308,7 +312,15 @@ class _Views:
         columns = [self._text("owner"), *map(self._count, counts), self._text("about"), self._quotes()]
         yield View("owners", "action", self.t("owners_title"), columns, owners)
         repeats: list[list[Cell]] = [
-            [r.customer, r.texts, r.first, r.last, r.days, "、".join(r.owners), self.quotes(r.quotes)]
+            [
+                r.customer,
+                r.texts,
+                r.first,
+                r.last,
+                r.days,
+                ("、" if self.zh else ", ").join(map(self.owner, r.owners)),
+                self.quotes(r.quotes),
+            ]
             for r in part.repeats or ()
         ]
         columns = [
@@ -351,7 +363,7 @@ class _Views:
     def lenses(self) -> Iterable[View]:
         for lens in self.report.lenses.lenses:
             title = lens.zh if self.zh else lens.en
-            columns = [Column(title, "text"), *self._index_columns("group", "per_100_mentions")[1:]]
+            columns = [Column(title, "text"), *self._index_columns("group")[1:]]
             rows = [self._index_cells(row) for row in lens.rows]
             yield View(f"lens-{lens.lens}", "lenses", title, columns, rows)
         ledger = self.report.lenses.ledger

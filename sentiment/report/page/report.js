@@ -27,6 +27,13 @@
     const em = (name) => [...name].reduce((sum, c) => sum + (c.codePointAt(0) > 0x2e7f ? 1 : 0.56), 0);
     return Math.min(Math.max(60, ...names.map((name) => em(name) * size + 16)), width * 0.42);
   };
+  /** Round bounds around what is drawn, at least 40 points wide: dots, unlike bars, need no zero. */
+  const spanOf = (figures) => {
+    const ends = figures.filter(known).flatMap((f) => [f.low ?? f.value, f.high ?? f.value]);
+    let low = Math.floor((Math.min(...ends) - 1) / 10) * 10, high = Math.ceil((Math.max(...ends) + 1) / 10) * 10;
+    while (high - low < 40) { if (low > 0) low -= 10; if (high < 100) high += 10; }
+    return [Math.max(0, low), Math.min(100, high)];
+  };
   const clip = (left, size = 13) => (name) => {
     let used = 0;
     const letters = [...name];
@@ -39,24 +46,24 @@
   const base = (width, options) => ({ width, style: { fontSize: "13px", background: "none", color: INK, overflow: "visible" }, ...options });
 
   /** Rows of dots with intervals: [{name, figure, colour?}], a reference line, and values written at the right. */
-  function dots(rows, width, { reference, domain, digits = 1, label, sort = true, right } = {}) {
+  function dots(rows, width, { reference, domain, digits = 1, label, sort = true, right, left } = {}) {
     const shown = rows.filter((row) => known(row.figure));
     if (!shown.length) return null;
     if (sort) shown.sort((a, b) => d3.ascending(a.figure.value, b.figure.value));
-    const left = room(shown.map((row) => row.name), width);
+    left ??= room(shown.map((row) => row.name), width);
     const low = (row) => row.figure.low ?? row.figure.value, high = (row) => row.figure.high ?? row.figure.value;
     const colour = (row) => row.colour ?? ACCENT;
     const marginRight = right ?? (narrow(width) ? 44 : 190);
     return Plot.plot(base(width, {
-      marginLeft: left, marginRight, marginTop: 26, marginBottom: 34, height: 60 + shown.length * 26,
-      x: { domain: domain ?? [0, 100], label, labelArrow: "none", labelAnchor: "center", grid: true, ticks: narrow(width) ? 4 : 6, tickSize: 0 },
+      marginLeft: left, marginRight, marginTop: reference == null ? 6 : 26, marginBottom: label ? 42 : 24, height: (reference == null ? 36 : 56) + (label ? 18 : 0) + shown.length * 26,
+      x: { domain: domain ?? [0, 100], label, labelArrow: "none", labelAnchor: "center", labelOffset: 38, grid: true, ticks: narrow(width) ? 4 : 6, tickSize: 0 },
       y: { domain: shown.map((row) => row.name), label: null, tickSize: 0, tickFormat: clip(left) },
       marks: [
         reference == null ? null : Plot.ruleX([reference], { stroke: SOFT, strokeDasharray: "3,3" }),
         reference == null ? null : Plot.text([reference], { x: (v) => v, frameAnchor: "top", dy: -14, text: (v) => `${say("service")} ${fixed(v, digits)}`, fill: SOFT, fontSize: 12 }),
         Plot.ruleY(shown, { y: "name", x1: low, x2: high, stroke: colour, strokeWidth: 2, strokeOpacity: 0.65 }),
         Plot.dot(shown, { y: "name", x: (row) => row.figure.value, fill: colour, r: 5, title: (row) => `${row.name}: ${withInterval(row.figure, digits)}` }),
-        Plot.text(shown, { y: "name", frameAnchor: "right", textAnchor: "start", dx: 12, text: (row) => narrow(width) ? fixed(row.figure.value, digits) : withInterval(row.figure, digits), fill: INK, fontSize: 12, fontVariant: "tabular-nums" }),
+        Plot.text(shown, { y: "name", frameAnchor: "right", textAnchor: "start", dx: 12, text: (row) => marginRight < 100 ? fixed(row.figure.value, digits) : withInterval(row.figure, digits), fill: INK, fontSize: 12, fontVariant: "tabular-nums" }),
       ],
     }));
   }
@@ -67,6 +74,7 @@
       return Plot.plot(base(width, {
         height: 46, marginLeft: 8, marginRight: 12, marginTop: 8, marginBottom: 20,
         x: { domain: [0, 100], ticks: [0, 50, 100], label: null, tickSize: 0 },
+        y: { axis: null, domain: [0] },
         marks: [
           Plot.ruleY([0], { x1: 0, x2: 100, stroke: RULE, strokeWidth: 6, strokeLinecap: "round" }),
           bounded(index) ? Plot.ruleY([0], { x1: index.low, x2: index.high, stroke: ACCENT, strokeWidth: 6, strokeOpacity: 0.5 }) : null,
@@ -78,8 +86,10 @@
       const { overall, dimensions, film } = data.performance;
       const mean = overall.index.value;
       const colour = ({ index }) => !bounded(index) || mean == null ? SOFT : index.high < mean ? NEGATIVE : index.low > mean ? POSITIVE : SOFT;
-      const parts = [dots(dimensions.map((row) => ({ name: nameOf(row.key), figure: row.index, colour: colour(row) })), width, { reference: mean, label: film ? "" : say("index_short") })];
-      if (film) parts.push(dots([{ name: nameOf(film.key), figure: film.index, colour: SOFT }], width, { label: `${say("index_short")} · ${say("film_apart")}` }));
+      const left = room([...dimensions, ...(film ? [film] : [])].map((row) => nameOf(row.key)), width);
+      const domain = spanOf([...dimensions, ...(film ? [film] : [])].map((row) => row.index));
+      const parts = [dots(dimensions.map((row) => ({ name: nameOf(row.key), figure: row.index, colour: colour(row) })), width, { reference: mean, left, domain, label: film ? "" : say("index_short") })];
+      if (film) parts.push(dots([{ name: nameOf(film.key), figure: film.index, colour: SOFT }], width, { left, domain, label: `${say("index_short")} · ${say("film_apart")}` }));
       return parts;
     },
     impact(width) {
@@ -128,12 +138,12 @@
       const inside = (value, [low, high]) => Math.min(Math.max(value, low), high);
       return Plot.plot(base(width, {
         height, ...margins,
-        x: { domain: span, label: say("index_short"), labelArrow: "none", labelAnchor: "center", tickSize: 0, ticks: 6 },
+        x: { domain: span, label: say("index_short"), labelArrow: "none", labelAnchor: "center", labelOffset: 36, tickSize: 0, ticks: 6 },
         y: { domain: [0, high], label: say("importance"), labelArrow: "none", tickSize: 0, ticks: 6 },
         marks: [
           cx == null ? null : Plot.ruleX([cx], { stroke: SOFT, strokeDasharray: "3,3" }),
           cy == null ? null : Plot.ruleY([cy], { stroke: SOFT, strokeDasharray: "3,3" }),
-          corners.map(([key, frameAnchor, sx, sy]) => Plot.text([key], { frameAnchor, dx: 6 * sx, dy: 6 * sy, text: (k) => say(k), fill: SOFT, fontSize: 12, fontStyle: key === "concentrate" ? "normal" : "normal", fontWeight: key === "concentrate" ? 600 : 400 })),
+          corners.map(([key, frameAnchor, sx, sy]) => Plot.text([key], { frameAnchor, dx: 6 * sx, dy: 6 * sy, text: (k) => say(k), fill: SOFT, fontSize: 12, fontWeight: key === "concentrate" ? 600 : 400 })),
           Plot.ruleY(points.filter((p) => bounded(p.performance)), { y: (p) => p.importance.value, x1: (p) => inside(p.performance.low, span), x2: (p) => inside(p.performance.high, span), stroke: ACCENT, strokeOpacity: 0.3 }),
           Plot.ruleX(points.filter((p) => bounded(p.importance)), { x: (p) => p.performance.value, y1: (p) => inside(p.importance.low, [0, high]), y2: (p) => inside(p.importance.high, [0, high]), stroke: ACCENT, strokeOpacity: 0.3 }),
           Plot.dot(points, { x: (p) => p.performance.value, y: (p) => p.importance.value, r: 4.5, fill: (p) => p.quadrant === "concentrate" ? NEGATIVE : ACCENT, title: (p) => `${nameOf(p.key)}: ${say("index_short")} ${withInterval(p.performance)}; ${say("importance")} ${withInterval(p.importance, 2)}` }),
@@ -151,7 +161,7 @@
     },
     trend(width, box) {
       const { trend } = data.changes;
-      const key = box.dataset.series ?? "0";
+      const key = box.dataset.series ?? String(main(trend));
       const parts = [line(trend, Number(key), width, narrow(width) ? 200 : 260)];
       const special = trend.series.map((_, at) => at).filter((at) => trend.series[at].changes.length && String(at) !== key).slice(0, 6);
       if (special.length) {
@@ -162,9 +172,10 @@
     },
     lenses(width) {
       const lenses = data.lenses.lenses, mean = data.performance.overall.index.value;
-      const each = width < 760 ? width : (width - 32) / 2;
+      const each = width < 760 ? width : (width - 32) / 2, right = each < 420 ? 44 : 175;
+      const domain = spanOf(lenses.flatMap((lens) => lens.rows.map((row) => row.index)));
       return make("div", { className: "multiples wide" }, ...lenses.map((lens) => {
-        const drawn = dots(lens.rows.map((row) => ({ name: nameOf(row.key), figure: row.index })), each, { reference: mean, sort: false, right: narrow(each) ? 44 : 150, label: "" });
+        const drawn = dots(lens.rows.map((row) => ({ name: nameOf(row.key), figure: row.index })), each, { reference: mean, sort: false, domain, right, label: "" });
         return drawn ? make("div", {}, make("p", { textContent: data.lang === "zh" ? lens.zh : lens.en }), drawn) : "";
       }));
     },
@@ -180,8 +191,8 @@
       const left = room(shown.map((row) => row.name), width);
       const colour = (row) => (row.figure.value < 0 ? NEGATIVE : POSITIVE);
       return Plot.plot(base(width, {
-        marginLeft: left, marginRight: narrow(width) ? 44 : 190, marginTop: 10, marginBottom: 34, height: 50 + shown.length * 28,
-        x: { label: say("amount"), labelArrow: "none", labelAnchor: "center", grid: true, ticks: narrow(width) ? 4 : 8, tickSize: 0, tickFormat: (v) => fixed(v, 0) },
+        marginLeft: left, marginRight: narrow(width) ? 44 : 190, marginTop: 10, marginBottom: 42, height: 58 + shown.length * 28,
+        x: { label: say("amount"), labelArrow: "none", labelAnchor: "center", labelOffset: 38, grid: true, ticks: narrow(width) ? 4 : 8, tickSize: 0, tickFormat: (v) => fixed(v, 0) },
         y: { domain: shown.map((row) => row.name), label: null, tickSize: 0, tickFormat: clip(left), padding: 0.3 },
         marks: [
           Plot.barX(shown, { y: "name", x1: 0, x2: (row) => row.figure.value, fill: colour, fillOpacity: (row) => (row.total ? 0.85 : 0.5) }),
@@ -205,8 +216,8 @@
         return plus + fixed(value) + (narrow(width) || low == null ? "" : ` [${fixed(low)}, ${fixed(high)}]`);
       };
       return Plot.plot(base(width, {
-        marginLeft: left, marginRight: narrow(width) ? 50 : 150, marginTop: 22, marginBottom: 34, height: 56 + rows.length * 28,
-        x: { domain: [0, 100], label: say("index_short"), labelArrow: "none", labelAnchor: "center", grid: true, ticks: narrow(width) ? 4 : 6, tickSize: 0 },
+        marginLeft: left, marginRight: narrow(width) ? 50 : 150, marginTop: 22, marginBottom: 42, height: 64 + rows.length * 28,
+        x: { domain: spanOf(rows.flatMap((row) => [row.before, row.after])), label: say("index_short"), labelArrow: "none", labelAnchor: "center", labelOffset: 38, grid: true, ticks: narrow(width) ? 4 : 6, tickSize: 0 },
         y: { domain: rows.map((row) => row.name), label: null, tickSize: 0, tickFormat: clip(left) },
         marks: [
           Plot.ruleY(rows.filter((row) => bounded(row.before)), { y: "name", x1: (row) => row.before.low, x2: (row) => row.before.high, stroke: RULE, strokeWidth: 1.5, dy: -5 }),
@@ -271,9 +282,11 @@
   const boxes = [...document.querySelectorAll("[data-chart]")].filter((box) => charts[box.dataset.chart]);
   const drawAll = (width) => boxes.forEach((box) => draw(box, Math.max(260, Math.round(width ? Math.min(width, box.clientWidth || width) : box.clientWidth))));
   const trend = data.changes.trend;
+  function main({ series }) { return Math.max(0, series.findIndex((one) => one.key === "service" && !one.cinema)); }
   if (trend && trend.series.length > 1) {
     const box = document.querySelector('[data-chart="trend"]');
     const select = make("select", {}, ...data.series.map((name, at) => make("option", { value: String(at), textContent: name })));
+    select.value = String(main(trend));
     select.addEventListener("change", () => { box.dataset.series = select.value; draw(box, box.clientWidth); });
     box?.before(make("p", { className: "choose" }, make("label", {}, `${say("choose_series")} `, select)));
   }
@@ -295,6 +308,7 @@
   });
 
   // --- tables -------------------------------------------------------------------------------------------------------
+  const FEW = 12; // rows of a long table that are shown at first
   const collator = new Intl.Collator(data.lang === "zh" ? "zh" : "en", { numeric: true });
   for (const table of document.querySelectorAll("table.sortable")) {
     const body = table.tBodies[0], rows = [...body.rows];
@@ -310,21 +324,29 @@
         return down ? -order : order;
       };
       body.append(...[...body.rows].sort(compare));
+      table.dispatchEvent(new Event("sorted"));
     }));
     if (!table.hasAttribute("data-filter")) continue;
-    const count = make("span");
+    const count = make("span"), input = make("input", { type: "search" });
     count.setAttribute("role", "status");
-    const input = make("input", { type: "search" });
-    input.addEventListener("input", () => {
+    let all = rows.length <= FEW + 6;
+    const more = make("button", { type: "button", className: "more", hidden: all });
+    const update = () => {
       const wanted = input.value.trim().toLowerCase();
       let shown = 0;
-      for (const row of rows) {
-        row.hidden = !row.textContent.toLowerCase().includes(wanted);
+      for (const row of body.rows) {
+        row.hidden = !row.textContent.toLowerCase().includes(wanted) || (!all && !wanted && shown >= FEW);
         shown += !row.hidden;
       }
-      count.textContent = say("rows_shown", { k: shown, n: rows.length });
-    });
+      more.textContent = all ? say("show_fewer", { k: FEW }) : say("show_all", { n: rows.length });
+      count.textContent = shown < rows.length ? say("rows_shown", { k: shown, n: rows.length }) : "";
+    };
+    input.addEventListener("input", update);
+    more.addEventListener("click", () => { all = !all; update(); });
+    table.addEventListener("sorted", update);
     table.parentElement.before(make("div", { className: "filter" }, make("label", {}, `${say("filter")} `, input), count));
+    table.parentElement.after(more);
+    update();
   }
 
   // --- texts behind the figures --------------------------------------------------------------------------------------
