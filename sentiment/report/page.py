@@ -58,7 +58,7 @@ def render(report: Report, *, rows_name: str | None = None) -> bytes:
 
 
 def shortened(report: Report, characters: int, most: int) -> Report:
-    """The report with texts of at most `characters`, at most `most` a list (urgent ones tenfold), none that no list names."""
+    """The report with texts of at most `characters`, `most` a list (urgent: tenfold), and none that no list names."""
     voices = report.voices
     lists = {
         key: QuoteList(found.texts[: most * (10 if key == "urgent" else 1)], found.total)

@@ -81,6 +81,9 @@ class _Views:
         """Of a department; texts without a mention belong to nobody."""
         return self.t("unassigned") if value == "unassigned" else value
 
+    def owners(self, values: Iterable[str]) -> str:
+        return ("、" if self.zh else ", ").join(map(self.owner, values))
+
     def quotes(self, key: str | None, *, word: str | None = None) -> Quotes:
         """The list under `key`, and that of the other sentiments where it is one of a kind."""
         if key is None:
@@ -318,7 +321,7 @@ class _Views:
                 r.first,
                 r.last,
                 r.days,
-                ("、" if self.zh else ", ").join(map(self.owner, r.owners)),
+                self.owners(r.owners),
                 self.quotes(r.quotes),
             ]
             for r in part.repeats or ()
