@@ -71,7 +71,7 @@ def browser() -> Iterator[Browser]:
 
     with sync_playwright() as playwright:
         found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS.split())
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS.split(), timeout=180_000)
         yield browser
         browser.close()
 
@@ -81,6 +81,7 @@ def opened(request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: p
     path = tmp_path_factory.mktemp("page") / "report.html"
     write_page(hostile_report(request.param), path, rows=None)
     context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(180_000)  # a busy machine is no fault
     page = context.new_page()
     opened = Opened(page)
     page.on("console", lambda message: opened.said.append(f"{message.type}: {message.text}"))
