@@ -217,8 +217,8 @@ TRUE_IMPACT = {"basic": (1.1, 0.1), "performance": (0.7, 0.7), "excitement": (0.
 def kano_recovery(
     simulations: int, errors: Errors | None, rng: np.random.Generator, *, texts: int = 5000, replicates: int = 400
 ) -> dict[str, float]:
-    """Twelve dimensions, three of each class, and the film; ratings are stars from 1 to 5, rounded. Recovered: the class
-    is called, and right; "inconclusive" counts as not recovered. Wrong: another class is called."""
+    """Twelve dimensions, three of each class, and the film; ratings are stars from 1 to 5, rounded. Recovered: the
+    class is called, and right; "inconclusive" counts as not recovered. Wrong: another class is called."""
     kinds = [kind for kind in KANO for _ in range(3)]
     right = wrong = 0
     effects = np.array([TRUE_IMPACT[kind] for kind in kinds] + [(0.8, 0.8)])

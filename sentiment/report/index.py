@@ -44,7 +44,7 @@ def tally(probabilities: NDArray[np.float32], units: Units, weight: Floats) -> S
     for dimension in range(size):
         by_unit[:, dimension] = units.sums(probabilities[:, dimension])
     texts = units.sums(np.ones(len(units.of), np.float32))
-    replicates = (weight @ by_unit.reshape(units.count, -1)).reshape(len(weight), size, 3)
+    replicates = (weight @ by_unit.reshape(units.count, 3 * size)).reshape(len(weight), size, 3)
     occupied = int((texts > 0).sum())
     return Sums(by_unit.sum(0), float(texts.sum()), replicates, weight @ texts, occupied)
 

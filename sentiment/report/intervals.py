@@ -93,7 +93,7 @@ def wilson(successes: float, n: float, level: float = LEVEL) -> tuple[float, flo
     share = min(1.0, max(0.0, successes / n))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    return float(max(0.0, min(share, centre - half))), float(min(1.0, max(share, centre + half)))
 
 
 def share_figure(successes: float, n: float, *, reason: str = "no_texts") -> Figure:

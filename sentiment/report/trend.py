@@ -57,7 +57,8 @@ def best_split(index: Floats, mentions: Floats, variance: Floats) -> Split | Non
     For every split the mention-weighted means before and after are compared: z = difference / standard error, whose
     variance per mention is pooled over the periods and, where the periods scatter around the two levels by more than
     that (χ² test at 5%), widened to it (quasi-likelihood). p of the greatest |z| is Bonferroni's over the splits tried
-    (Worsley 1982 shows it to be close), so it never claims too much. None with under four periods or 10 mentions a side.
+    (Worsley 1982 shows it to be close), so it never claims too much. None with under four periods or under 10 mentions
+    a side.
     """
     has = np.flatnonzero((mentions > 0) & np.isfinite(index))
     if len(has) < MIN_PERIODS:
