@@ -277,7 +277,10 @@
   function draw(box, width) {
     const drawn = [charts[box.dataset.chart](width, box)].flat().filter(Boolean);
     box.replaceChildren(...(drawn.length ? drawn : [make("p", { className: "hint", textContent: say("nothing") })]));
-    box.dataset.width = width;
+    for (const svg of box.querySelectorAll("svg")) { // the box is one picture with a label; the tables hold its figures
+      svg.setAttribute("aria-hidden", "true");
+      for (const part of svg.querySelectorAll("[aria-label], [aria-description]")) ["aria-label", "aria-description"].forEach((name) => part.removeAttribute(name));
+    }
   }
   const boxes = [...document.querySelectorAll("[data-chart]")].filter((box) => charts[box.dataset.chart]);
   const drawAll = (width) => boxes.forEach((box) => draw(box, Math.max(260, Math.round(width ? Math.min(width, box.clientWidth || width) : box.clientWidth))));
@@ -300,14 +303,17 @@
   const closed = [];
   window.addEventListener("beforeprint", () => {
     for (const details of document.querySelectorAll("details:not([open])")) { details.open = true; closed.push(details); }
+    for (const one of unfold) one(true);
     drawAll(690);
   });
   window.addEventListener("afterprint", () => {
     for (const details of closed.splice(0)) details.open = false;
+    for (const one of unfold) one(false);
     drawAll();
   });
 
   // --- tables -------------------------------------------------------------------------------------------------------
+  const unfold = []; // of folded tables, for printing
   const FEW = 12; // rows of a long table that are shown at first
   const collator = new Intl.Collator(data.lang === "zh" ? "zh" : "en", { numeric: true });
   for (const table of document.querySelectorAll("table.sortable")) {
@@ -329,7 +335,7 @@
     if (!table.hasAttribute("data-filter")) continue;
     const count = make("span"), input = make("input", { type: "search" });
     count.setAttribute("role", "status");
-    let all = rows.length <= FEW + 6;
+    let all = rows.length <= FEW + 8;
     const more = make("button", { type: "button", className: "more", hidden: all });
     const update = () => {
       const wanted = input.value.trim().toLowerCase();
@@ -346,6 +352,7 @@
     table.addEventListener("sorted", update);
     table.parentElement.before(make("div", { className: "filter" }, make("label", {}, `${say("filter")} `, input), count));
     table.parentElement.after(more);
+    unfold.push((open) => { if (rows.length <= 40 && !more.hidden) { all = open; update(); } });
     update();
   }
 
