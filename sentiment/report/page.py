@@ -23,7 +23,8 @@ from sentiment.report.format import interval, number, probability
 from sentiment.report.labels import kano_label, label, labels
 from sentiment.report.model import Figure, Note, QuoteList, Report, Rows, to_plain
 from sentiment.report.sentences import sentences
-from sentiment.report.views import Quotes, View, series_titles, views
+from sentiment.report.view_parts import Quotes, View
+from sentiment.report.views import series_titles, views
 from sentiment.tables.csv_writer import as_text, guard
 
 MAX_BYTES = 5_000_000

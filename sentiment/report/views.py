@@ -2,43 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable
 
-from sentiment.report.labels import kano_label, label
-from sentiment.report.model import Comparison, Figure, IndexRow, Question, Report, TrendSeries
-
-
-@dataclass(frozen=True, slots=True)
-class Quotes:
-    """Lists of texts behind a row: (words on the button, key into `Voices.quotes`, how many texts in all)."""
-
-    lists: tuple[tuple[str, str, int], ...]
-
-
-Cell = str | int | float | bool | Figure | Quotes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """`kind` decides the format; `digits` are decimals of figures and numbers, `sign` shows a plus."""
-
-    header: str
-    kind: Literal["text", "figure", "number", "probability", "flag", "quotes"] = "figure"
-    digits: int = 1
-    sign: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A table: `id` is stable and unique in the report; rows have one cell a column."""
-
-    id: str
-    question: Question
-    title: str
-    columns: Sequence[Column]
-    rows: Sequence[Sequence[Cell]]
+from sentiment.report.labels import kano_label
+from sentiment.report.model import Comparison, Report, TrendSeries
+from sentiment.report.view_parts import Cell, Column, Quotes, View, ViewParts
 
 
 def views(report: Report) -> dict[str, View]:
@@ -56,82 +24,20 @@ def views(report: Report) -> dict[str, View]:
     return {view.id: view for view in made if view.rows}
 
 
-class _Views:
-    def __init__(self, report: Report) -> None:
-        self.report = report
-        self.lang = report.meta.lang
-        self.zh = self.lang == "zh"
-        self.names = {d.key: d.zh if self.zh else d.en for d in report.dimensions} | {"service": self.t("service")}
-        self.lists = report.voices.quotes
-
-    def t(self, key: str, **values: object) -> str:
-        return label(key, self.lang, **values)
-
-    def name(self, key: str) -> str:
-        """Of a dimension, else of a lens value, else the value itself."""
-        if key in self.names:
-            return self.names[key]
-        known = self.report.labels.get(key)
-        return key if known is None else known.zh if self.zh else known.en
-
-    def names_of(self, keys: Iterable[str]) -> str:
-        return ("、" if self.zh else ", ").join(self.name(key) for key in keys)
-
-    def owner(self, value: str) -> str:
-        """Of a department; texts without a mention belong to nobody."""
-        return self.t("unassigned") if value == "unassigned" else value
-
-    def owners(self, values: Iterable[str]) -> str:
-        return ("、" if self.zh else ", ").join(map(self.owner, values))
-
-    def quotes(self, key: str | None, *, word: str | None = None) -> Quotes:
-        """The list under `key`, and that of the other sentiments where it is one of a kind."""
-        if key is None:
-            return Quotes(())
-        stem, _, last = key.rpartition("/")
-        keys = [f"{stem}/{s}" for s in ("negative", "positive")] if last in ("negative", "positive") else [key]
-        found = [(one, self.lists[one]) for one in keys if one in self.lists and self.lists[one].texts]
-        words = [word or (self.t(one.rpartition("/")[2]) if len(keys) > 1 else self.t("texts")) for one, _ in found]
-        return Quotes(tuple((w, one, many.total) for w, (one, many) in zip(words, found, strict=True)))
-
-    def _text(self, key: str) -> Column:
-        return Column(self.t(key), "text")
-
-    def _count(self, key: str) -> Column:
-        return Column(self.t(key), "number", 0)
-
-    def _quotes(self) -> Column:
-        return Column(self.t("quotes"), "quotes")
-
-    def _index_columns(self, first: str) -> list[Column]:
-        return [
-            self._text(first),
-            Column(self.t("index_short")),
-            Column(self.t("mention_share")),
-            Column(self.t("negative_share")),
-            Column(self.t("net"), sign=True),
-            self._quotes(),
-        ]
-
-    def _index_cells(self, row: IndexRow, name: str | None = None) -> list[Cell]:
-        shown = name or (row.zh if self.zh else row.en)
-        return [shown, row.index, row.mention_share, row.negative_share, row.net, self.quotes(row.quotes)]
-
+class _Views(ViewParts):
     def performance(self) -> Iterable[View]:
         part = self.report.performance
         ranked = sorted(part.dimensions, key=lambda row: (row.index.value is None, row.index.value or 0.0))
-        rows = [self._index_cells(row) for row in ranked]
-        rows.append(self._index_cells(part.overall, self.t("service")))
+        rows = [self.index_cells(row) for row in ranked]
+        rows.append(self.index_cells(part.overall, self.t("service")))
         if part.film is not None:
-            rows.append(self._index_cells(part.film, self.t("film_apart")))
-        yield View("dimensions", "performance", self.t("by_dimension"), self._index_columns("dimension"), rows)
-        groups = [self._index_cells(row, self.name(row.key)) for row in part.groups]
-        columns = self._index_columns("group")
+            rows.append(self.index_cells(part.film, self.t("film_apart")))
+        yield View("dimensions", "performance", self.t("by_dimension"), self.index_columns("dimension"), rows)
+        groups = [self.index_cells(row, self.name(row.key)) for row in part.groups]
+        columns = self.index_columns("group")
         yield View("groups", "performance", self.t("by_group"), columns, groups)
         mood: list[list[Cell]] = [[self.t(key), value] for key, value in part.sentiment.items()]
-        yield View(
-            "mood", "performance", self.t("overall_mood"), [self._text("overall"), Column(self.t("share"))], mood
-        )
+        yield View("mood", "performance", self.t("overall_mood"), [self.text("overall"), Column(self.t("share"))], mood)
 
     def priorities(self) -> Iterable[View]:
         part = self.report.priorities
@@ -140,13 +46,13 @@ class _Views:
             for f in part.fix_first
         ]
         columns = [
-            self._count("rank"),
-            self._text("dimension"),
+            self.count("rank"),
+            self.text("dimension"),
             Column(self.t("gain"), digits=2, sign=True),
             Column(self.t("rate")),
             Column(self.t("target"), "number"),
-            self._count("avoided"),
-            self._quotes(),
+            self.count("avoided"),
+            self.quotes_column(),
         ]
         yield View("fix", "priorities", self.t("fix_first"), columns, fixes)
         impact: list[list[Cell]] = []
@@ -168,13 +74,13 @@ class _Views:
                 ]
             )
         columns = [
-            self._text("dimension"),
-            self._text("kano"),
+            self.text("dimension"),
+            self.text("kano"),
             *(Column(self.t(key), digits=2) for key in ("penalty", "reward", "range")),
             Column(self.t("asymmetry"), digits=2, sign=True),
             Column(self.t("stability"), "number", 0),
-            self._count("negative_n"),
-            self._count("positive_n"),
+            self.count("negative_n"),
+            self.count("positive_n"),
         ]
         yield View("impact", "priorities", self.t("impact_title"), columns, impact)
         points: list[list[Cell]] = [
@@ -182,10 +88,10 @@ class _Views:
             for p in part.importance_performance
         ]
         columns = [
-            self._text("dimension"),
+            self.text("dimension"),
             Column(self.t("index_short")),
             Column(self.t("importance"), digits=2),
-            self._text("quadrant"),
+            self.text("quadrant"),
         ]
         yield View("ipa", "priorities", self.t("ipa_title"), columns, points)
 
@@ -226,7 +132,7 @@ class _Views:
                 for r in comparison.rows
             ]
             more = [Column(self.t("effect"), digits=2, sign=True), Column(self.t("negative_difference"), sign=True)]
-            yield View(f"comparison-{at}", "changes", title, [self._text("dimension"), *tested, *more, *ps], rows)
+            yield View(f"comparison-{at}", "changes", title, [self.text("dimension"), *tested, *more, *ps], rows)
             within: list[list[Cell]] = [
                 [
                     c.cinema,
@@ -241,7 +147,7 @@ class _Views:
                 ]
                 for c in comparison.cinemas
             ]
-            columns = [self._text("cinema"), self._text("dimension"), *tested, *ps, self._quotes()]
+            columns = [self.text("cinema"), self.text("dimension"), *tested, *ps, self.quotes_column()]
             yield View(f"cinemas-{at}", "changes", f"{self.t('cinema_changes')} · {title}", columns, within)
         if part.league is not None:
             rows = [
@@ -258,14 +164,14 @@ class _Views:
                 for r in part.league.rows
             ]
             columns = [
-                self._count("rank"),
+                self.count("rank"),
                 Column(part.league.column if part.league.column else self.t("cinema"), "text"),
-                self._text("rank_interval"),
-                self._count("band"),
+                self.text("rank_interval"),
+                self.count("band"),
                 Column(self.t("shrunk")),
                 Column(self.t("raw")),
-                self._count("texts"),
-                self._quotes(),
+                self.count("texts"),
+                self.quotes_column(),
             ]
             yield View("league", "changes", self.t("league_title"), columns, rows)
         if part.trend is not None:
@@ -285,10 +191,10 @@ class _Views:
                 for s in trend.series
                 for c in s.changes
             ]
-            where = [self._text("dimension"), self._text("cinema"), self._text("changed_at")]
-            columns = [*where, *tested, *ps[:2], self._quotes()]
+            where = [self.text("dimension"), self.text("cinema"), self.text("changed_at")]
+            columns = [*where, *tested, *ps[:2], self.quotes_column()]
             yield View("change-points", "changes", self.t("change_points"), columns, points)
-            columns = [self._text("period_start"), self._count("texts")]
+            columns = [self.text("period_start"), self.count("texts")]
             columns += [Column(self.series_title(series)) for series in trend.series]
             rows = [
                 [start, trend.texts[at], *(series.values[at] for series in trend.series)]
@@ -312,7 +218,7 @@ class _Views:
             for o in part.owners
         ]
         counts = ("complaints", "escalations", "unanswered", "median_days", "oldest_days")
-        columns = [self._text("owner"), *map(self._count, counts), self._text("about"), self._quotes()]
+        columns = [self.text("owner"), *map(self.count, counts), self.text("about"), self.quotes_column()]
         yield View("owners", "action", self.t("owners_title"), columns, owners)
         repeats: list[list[Cell]] = [
             [
@@ -327,25 +233,25 @@ class _Views:
             for r in part.repeats or ()
         ]
         columns = [
-            self._text("customer"),
-            self._count("texts"),
-            self._text("first"),
-            self._text("last"),
-            self._count("span_days"),
-            self._text("owner"),
-            self._quotes(),
+            self.text("customer"),
+            self.count("texts"),
+            self.text("first"),
+            self.text("last"),
+            self.count("span_days"),
+            self.text("owner"),
+            self.quotes_column(),
         ]
         yield View("repeats", "action", self.t("repeats_title"), columns, repeats)
         failures: list[list[Cell]] = [
             [self.name(f.key), f.texts, f.lowest, f.share, f.baseline, self.quotes(f.quotes)] for f in part.failures
         ]
         columns = [
-            self._text("dimension"),
-            self._count("texts"),
-            self._count("lowest"),
+            self.text("dimension"),
+            self.count("texts"),
+            self.count("lowest"),
             Column(self.t("lowest_share")),
             Column(self.t("baseline")),
-            self._quotes(),
+            self.quotes_column(),
         ]
         yield View("failures", "action", self.t("failures_title"), columns, failures)
         if part.silent is not None:
@@ -355,19 +261,21 @@ class _Views:
                 [self.t("complaint_ratio"), silent.complaint_ratio, Quotes(())],
             ]
             share = Column(self.t("share"))
-            yield View("silent", "action", self.t("silent_title"), [Column("", "text"), share, self._quotes()], total)
+            yield View(
+                "silent", "action", self.t("silent_title"), [Column("", "text"), share, self.quotes_column()], total
+            )
             about: list[list[Cell]] = [[self.name(r.name), r.texts, r.share] for r in silent.dimensions]
-            columns = [self._text("dimension"), self._count("texts"), share]
+            columns = [self.text("dimension"), self.count("texts"), share]
             yield View("silent-about", "action", self.t("silent_about"), columns, about)
             where: list[list[Cell]] = [[r.name, r.texts, r.share] for r in silent.cinemas]
-            columns = [self._text("cinema"), self._count("texts"), share]
+            columns = [self.text("cinema"), self.count("texts"), share]
             yield View("silent-where", "action", self.t("silent_where"), columns, where)
 
     def lenses(self) -> Iterable[View]:
         for lens in self.report.lenses.lenses:
             title = lens.zh if self.zh else lens.en
-            columns = [Column(title, "text"), *self._index_columns("group")[1:]]
-            rows = [self._index_cells(row) for row in lens.rows]
+            columns = [Column(title, "text"), *self.index_columns("group")[1:]]
+            rows = [self.index_cells(row) for row in lens.rows]
             yield View(f"lens-{lens.lens}", "lenses", title, columns, rows)
         ledger = self.report.lenses.ledger
         lines: list[list[Cell]] = [
@@ -378,7 +286,7 @@ class _Views:
             lines.append([self.t(key), "Σ", getattr(ledger, key), None])
         if ledger.film is not None:
             lines.append([self.t("film_apart"), None, ledger.film, None])
-        columns = [self._text("line"), self._text("side"), Column(self.t("amount"), sign=True), self._text("about")]
+        columns = [self.text("line"), self.text("side"), Column(self.t("amount"), sign=True), self.text("about")]
         yield View("ledger", "lenses", self.t("ledger_title"), columns, lines if ledger.lines else [])
 
     def voices(self) -> Iterable[View]:
@@ -389,13 +297,13 @@ class _Views:
             for side, some in (("more_negative", found.negative), ("more_positive", found.positive)):
                 phrases += [[about, self.t(side), p.words, p.z, p.log_odds, p.negative, p.positive] for p in some]
         columns = [
-            self._text("dimension"),
-            self._text("side"),
-            self._text("words"),
+            self.text("dimension"),
+            self.text("side"),
+            self.text("words"),
             Column("z", "number", 1, sign=True),
             Column(self.t("log_odds"), "number", 2, sign=True),
-            self._count("negative_n"),
-            self._count("positive_n"),
+            self.count("negative_n"),
+            self.count("positive_n"),
         ]
         yield View("phrases", "voices", self.t("phrases_title"), columns, phrases)
         kinds = {"new": "new", "rising": "rising", "uncovered": "uncovered_kind"}
@@ -404,14 +312,14 @@ class _Views:
             for t in part.topics
         ]
         columns = [
-            self._text("words"),
-            self._text("kind"),
-            self._count("texts"),
+            self.text("words"),
+            self.text("kind"),
+            self.count("texts"),
             Column(self.t("share")),
             Column(self.t("earlier")),
             Column("z", "number", 1),
-            self._text("first"),
-            self._quotes(),
+            self.text("first"),
+            self.quotes_column(),
         ]
         yield View("topics", "voices", self.t("topics_title"), columns, topics)
 
@@ -419,15 +327,15 @@ class _Views:
         meta = self.report.meta
         files: list[list[Cell]] = [[f.name, f.rows, f.rejected, f.scored_here] for f in meta.inputs]
         columns = [
-            self._text("file"),
-            self._count("rows"),
-            self._count("rejected"),
+            self.text("file"),
+            self.count("rows"),
+            self.count("rejected"),
             Column(self.t("scored_here"), "flag"),
         ]
         yield View("files", "input", self.t("input"), columns, files)
         roles = ("text", "id", "date", "cinema", "rating", "customer", "reply")
         used: list[list[Cell]] = [[self.t(role), getattr(meta.columns, role) or self.t("none_found")] for role in roles]
-        yield View("columns", "input", self.t("column"), [self._text("used_for"), self._text("column")], used)
+        yield View("columns", "input", self.t("column"), [self.text("used_for"), self.text("column")], used)
 
 
 def series_titles(report: Report) -> list[str]:

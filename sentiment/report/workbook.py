@@ -13,7 +13,8 @@ from sentiment.report.format import number
 from sentiment.report.labels import label
 from sentiment.report.model import Cell, Figure, Report, RowColumn, Rows
 from sentiment.report.sentences import sentences
-from sentiment.report.views import Column, Quotes, View, views
+from sentiment.report.view_parts import Column, Quotes, View
+from sentiment.report.views import views
 from sentiment.tables.xlsx_writer import MAX_ROWS, cell_text
 
 _QUESTIONS = ("performance", "priorities", "changes", "action", "lenses", "voices", "input")
