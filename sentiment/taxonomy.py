@@ -12,6 +12,41 @@ import yaml
 
 # Every attribute of a dimension beyond its key and names is a lens by which reports group dimensions.
 LENSES = ("group", "stage", "form", "quality", "ledger", "servqual", "owner")
+# Chinese names of the attributes, and of the lens values that are keys (groups and owners are Chinese already).
+HEADINGS = {
+    "key": "键",
+    "name": "名称",
+    "group": "分组",
+    "stage": "阶段",
+    "form": "软硬",
+    "quality": "质量",
+    "ledger": "价值账",
+    "servqual": "SERVQUAL",
+    "owner": "首问部门",
+}
+LENS_VALUES = {
+    "before": "售前",
+    "during": "售中",
+    "after": "售后",
+    "hard": "硬服务",
+    "soft": "软服务",
+    "technical": "技术质量",
+    "functional": "功能质量",
+    "product": "产品价值",
+    "service": "服务价值",
+    "personnel": "人员价值",
+    "image": "形象价值",
+    "money": "货币成本",
+    "time": "时间成本",
+    "energy": "体力成本",
+    "mind": "精神成本",
+    "tangibles": "有形性",
+    "reliability": "可靠性",
+    "responsiveness": "响应性",
+    "assurance": "保证性",
+    "empathy": "移情性",
+    "none": "—",
+}
 # Labels of the whole text: thresholds and columns of a dimension of that name would meet theirs.
 RESERVED = ("overall", "intent", "escalation")
 

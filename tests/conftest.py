@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import math
 import os
 import random
+import shutil
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -51,6 +53,21 @@ class TinyRun:
     folder: Path
     model: CinesentModel
     tokenizer: PreTrainedTokenizerFast
+
+
+def require_tool(name: str) -> None:
+    """Skips where `name` is not installed; fails instead where the environment variable CINESENT_REQUIRE lists it."""
+    commands = {"browser": ("chromium", "chromium-browser", "google-chrome")}.get(name, (name,))
+    packages = {"browser": ("playwright", "axe_playwright_python")}.get(name, ())
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    if not any(shutil.which(command) for command in commands):
+        missing.append(commands[0])
+    if not missing:
+        return
+    reason = f"{name} needs {', '.join(missing)}"
+    if name in os.environ.get("CINESENT_REQUIRE", "").replace(",", " ").split():
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,6 +18,7 @@ from sentiment import __version__
 # The verbs in the order in which they are listed; only those whose module is there are.
 VERBS = {
     "score": "Score a dump of reviews: CSV, TSV, XLSX, JSONL or Parquet.",
+    "report": "Turn scored files into the analyst's report.",
     "serve": "Score over HTTP.",
     "train": "Make a checkpoint from labelled files.",
     "evaluate": "Measure a checkpoint on labelled files.",
@@ -27,6 +28,7 @@ VERBS = {
 }
 
 EXTRAS = {
+    "report": ("jieba", "scipy"),
     "train": (
         *("accelerate", "cleanlab", "datasets", "jieba", "onnx", "onnxscript"),
         *("safetensors", "sklearn", "snownlp", "torch", "transformers"),

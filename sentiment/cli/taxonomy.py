@@ -12,41 +12,6 @@ import click
 if TYPE_CHECKING:
     from sentiment.taxonomy import Taxonomy
 
-HEADINGS = {
-    "key": "键",
-    "name": "名称",
-    "group": "分组",
-    "stage": "阶段",
-    "form": "软硬",
-    "quality": "质量",
-    "ledger": "价值账",
-    "servqual": "SERVQUAL",
-    "owner": "首问部门",
-}
-LENS_VALUES = {
-    "before": "售前",
-    "during": "售中",
-    "after": "售后",
-    "hard": "硬服务",
-    "soft": "软服务",
-    "technical": "技术质量",
-    "functional": "功能质量",
-    "product": "产品价值",
-    "service": "服务价值",
-    "personnel": "人员价值",
-    "image": "形象价值",
-    "money": "货币成本",
-    "time": "时间成本",
-    "energy": "体力成本",
-    "mind": "精神成本",
-    "tangibles": "有形性",
-    "reliability": "可靠性",
-    "responsiveness": "响应性",
-    "assurance": "保证性",
-    "empathy": "移情性",
-    "none": "—",
-}
-
 
 @click.command("taxonomy", short_help="Print the label space with its lenses.")
 @click.option(
@@ -87,7 +52,7 @@ def _print(taxonomy: Taxonomy, lang: str) -> None:
     from rich.table import Table
 
     from sentiment.tables.flat import VALUES
-    from sentiment.taxonomy import LENSES
+    from sentiment.taxonomy import HEADINGS, LENS_VALUES, LENSES
 
     zh = lang == "zh"
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140, markup=False, highlight=False)

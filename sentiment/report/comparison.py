@@ -1,0 +1,165 @@
+"""3. Did it work? Two groups of texts side by side, of everything and within each cinema."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from sentiment.report.cells import Cells
+from sentiment.report.index import Sums, index_figure, service_index
+from sentiment.report.intervals import FEW_MENTIONS, LEVEL, Floats, adjusted
+from sentiment.report.model import CinemaChange, ComparisonRow, Figure
+
+MIN_SIDE = 10.0  # mentions on either side under which no difference is tested
+ALPHA = 0.05
+_FEW = "few_mentions"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """after − before with its standard error, degrees of freedom, t interval and two-sided p."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def difference(value: float, error: float, freedom: float) -> Difference:
+    """A difference over its standard error as Student's t."""
+    if error <= 0:
+        return Difference(value, value, value, 1.0 if value == 0 else 0.0)
+    freedom = max(1.0, freedom)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    return Difference(value, value - half, value + half, float(2 * stats.t.sf(abs(value) / error, freedom)))
+
+
+def score_sd(mentions: Floats) -> Floats:
+    """Standard deviation of the mentions' scores (0, 50, 100), in points, from (…, 3) sums."""
+    total = np.maximum(mentions.sum(-1), 1e-12)
+    mean = (mentions[..., 2] + mentions[..., 1] / 2) / total
+    square = (mentions[..., 2] + mentions[..., 1] / 4) / total
+    deviation: Floats = 100 * np.sqrt(np.maximum(0, square - mean * mean))
+    return deviation
+
+
+def hedges_g(before: Floats, after: Floats) -> Floats:
+    """Hedges' g (1981) of the index from (…, 3) sums: difference over the pooled standard deviation of the mentions,
+    times 1 − 3/(4(n₁ + n₂) − 9). NaN where neither side varies."""
+    n1, n2 = before.sum(-1), after.sum(-1)
+    freedom = np.maximum(n1 + n2 - 2, 1)
+    pooled = np.sqrt(((n1 - 1) * score_sd(before) ** 2 + (n2 - 1) * score_sd(after) ** 2).clip(0) / freedom)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        g = (service_index(after) - service_index(before)) / pooled * (1 - 3 / np.maximum(4 * (n1 + n2) - 9, 1))
+    return np.where(pooled > 0, g, np.nan)
+
+
+def compare(before: Sums, after: Sums, sets: list[tuple[str, list[int]]]) -> list[ComparisonRow]:
+    """A row for each set of dimensions (key, positions); both sums come from the same replicates, so that a bootstrap
+    over cinemas is paired.
+
+    The difference of the indices, its standard error from the replicates (under 30 mentions a side at least that of
+    two shares, Agresti & Caffo 2000), t interval and p; q after Benjamini & Hochberg (1995) over the rows tested.
+    """
+    rows: list[ComparisonRow] = []
+    p_values: list[float] = []
+    for key, chosen in sets:
+        first, second = index_figure(before, chosen), index_figure(after, chosen)
+        b, a = before.mentions[chosen].sum(0), after.mentions[chosen].sum(0)
+        negative = _negative_difference(before, after, chosen)
+        n1, n2 = float(b.sum()), float(a.sum())
+        if min(n1, n2) < MIN_SIDE:
+            none = Figure(None, n=min(n1, n2), reason=_FEW)
+            rows.append(ComparisonRow(key, first, second, none, none, negative, None, None, False))
+            continue
+        rb, ra = before.replicates[:, chosen].sum(1), after.replicates[:, chosen].sum(1)
+        value = float(service_index(a) - service_index(b))
+        error = _error(service_index(ra) - service_index(rb), before.units, min(n1, n2), _share_error(b, a))
+        found = difference(value, error, min(before.units, after.units, n1 + n2) - 2)
+        g, replicated = float(hedges_g(b, a)), hedges_g(rb, ra)
+        effect = Figure(None, n=n1 + n2, reason="no_variation")
+        if np.isfinite(g):
+            spread = difference(g, _error(replicated, before.units, FEW_MENTIONS, 0.0), n1 + n2 - 2)
+            effect = Figure(g, spread.low, spread.high, n1 + n2)
+        shown = Figure(value, max(-100.0, found.low), min(100.0, found.high), n1 + n2)
+        rows.append(ComparisonRow(key, first, second, shown, effect, negative, found.p, None, False))
+        p_values.append(found.p)
+    q = iter(adjusted(p_values))
+    return [_with_q(row, float(next(q))) if row.p is not None else row for row in rows]
+
+
+def _with_q(row: ComparisonRow, q: float) -> ComparisonRow:
+    return ComparisonRow(
+        row.key, row.before, row.after, row.difference, row.effect, row.negative_difference, row.p, q, q <= ALPHA
+    )
+
+
+def _error(replicates: Floats, units: int, n: float, share: float) -> float:
+    found = replicates[np.isfinite(replicates)]
+    error = float(found.std(ddof=1) * np.sqrt(units / max(1, units - 1))) if len(found) > 1 else 0.0
+    return max(error, share) if n < FEW_MENTIONS else error
+
+
+def _share_error(before: Floats, after: Floats) -> float:
+    total = 0.0
+    for sums in (before, after):
+        n = sums.sum() + 2
+        share = (sums[2] + sums[1] / 2 + 1) / n
+        total += share * (1 - share) / n
+    return float(100 * np.sqrt(total))
+
+
+def _negative_difference(before: Sums, after: Sums, chosen: list[int]) -> Figure:
+    if min(before.texts, after.texts) < 2:
+        return Figure(None, n=min(before.texts, after.texts), reason="no_texts")
+    value = 100 * (after.mentions[chosen, 0].sum() / after.texts - before.mentions[chosen, 0].sum() / before.texts)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        replicates = 100 * (
+            after.replicates[:, chosen, 0].sum(1) / after.replicate_texts
+            - before.replicates[:, chosen, 0].sum(1) / before.replicate_texts
+        )
+    n = before.texts + after.texts
+    found = difference(float(value), _error(replicates, before.units, FEW_MENTIONS, 0.0), n - 2)
+    return Figure(found.value, found.low, found.high, n)
+
+
+def cinema_changes(
+    before: Cells, after: Cells, names: list[str], keys: list[str], limit: int = 200
+) -> list[CinemaChange]:
+    """Every cinema and dimension with at least 10 mentions on both sides, surest first; Welch's t on the linearised
+    standard errors, q over all of them. `keys` name the columns of the cells, the last being all service."""
+    tested = (before.mentions >= MIN_SIDE) & (after.mentions >= MIN_SIDE)
+    where = np.argwhere(tested)
+    if len(where) == 0:
+        return []
+    value = (after.index - before.index)[tested]
+    error = np.sqrt(before.variance + after.variance)[tested]
+    freedom = np.maximum(2, before.mentions[tested] + after.mentions[tested] - 2)
+    p = 2 * stats.t.sf(np.abs(value) / np.maximum(error, 1e-9), freedom)
+    q = adjusted(p)
+    half = stats.t.ppf((1 + LEVEL) / 2, freedom) * error
+    found = []
+    for i in np.argsort(p, kind="stable")[:limit].tolist():
+        c, d = where[i]
+        n = float(before.mentions[c, d] + after.mentions[c, d])
+        change = Figure(
+            float(value[i]), max(-100.0, float(value[i] - half[i])), min(100.0, float(value[i] + half[i])), n
+        )
+        found.append(
+            CinemaChange(
+                names[c], keys[d], cell_figure(before, c, d), cell_figure(after, c, d), change,
+                float(p[i]), float(q[i]), bool(q[i] <= ALPHA),
+            )
+        )  # fmt: skip
+    return found
+
+
+def cell_figure(cells: Cells, row: int, column: int, least: float = 5.0) -> Figure:
+    """One cell's index with its t interval."""
+    n, value = float(cells.mentions[row, column]), float(cells.index[row, column])
+    if n < least or not np.isfinite(value):
+        return Figure(None, n=n, reason=_FEW)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, max(1.0, n - 1)) * np.sqrt(cells.variance[row, column]))
+    return Figure(value, max(0.0, value - half), min(100.0, value + half), n)

@@ -1,0 +1,139 @@
+"""The three sentences of the first screen, made from the figures: how it stands, what to fix first, did it work.
+
+They claim no more than the intervals allow: a dimension is called better or worse than the whole only if its interval
+does not reach the overall index; a change is called one only if it holds after correction.
+"""
+
+from __future__ import annotations
+
+from sentiment.report.format import number
+from sentiment.report.labels import kano_label
+from sentiment.report.model import Figure, IndexRow, Report
+
+_MIN_MENTIONS = 30
+
+
+def sentences(report: Report) -> list[str]:
+    """Three plain sentences in the language of the report."""
+    return [_standing(report), _first(report), _worked(report)]
+
+
+def _range(figure: Figure, zh: bool, digits: int = 1) -> str:
+    """`57.4 to 65.4`; empty where there is no interval."""
+    if figure.low is None or figure.high is None:
+        return ""
+    return f"{number(figure.low, digits)} {'至' if zh else 'to'} {number(figure.high, digits)}"
+
+
+def _names(report: Report) -> dict[str, str]:
+    zh = report.meta.lang == "zh"
+    names = {d.key: d.zh if zh else d.en for d in report.dimensions}
+    return {**names, "service": "服务总体" if zh else "the service overall"}
+
+
+def _standing(report: Report) -> str:
+    zh, overall = report.meta.lang == "zh", report.performance.overall
+    if overall.index.value is None:
+        return "没有足够的评论来给服务打分。" if zh else "There are not enough texts to rate the service."
+    value, bounds, n = overall.index, _range(overall.index, zh), number(overall.index.n, 0)
+    best = _apart(report, overall.index.value, better=True)
+    worst = _apart(report, overall.index.value, better=False)
+    if zh:
+        text = f"服务评价指数是 {number(value.value)}（满分 100，95% 区间 {bounds}，{n} 处提及）"
+        said = [f"{best}明显更好" if best else "", f"{worst}明显更差" if worst else ""]
+        tail = "，".join(part for part in said if part) or "没有哪个维度与总体明显不同"
+        return f"{text}；{tail}。"
+    text = f"The service index is {number(value.value)} of 100 (95% interval {bounds}, {n} mentions)"
+    said = [f"{best} clearly better" if best else "", f"{worst} clearly worse" if worst else ""]
+    tail = " and ".join(part for part in said if part)
+    return f"{text}, with {tail}." if tail else f"{text}; no dimension stands clearly apart."
+
+
+def _apart(report: Report, overall: float, *, better: bool) -> str:
+    """Up to two dimensions whose whole interval lies on one side of the overall index."""
+    zh, names = report.meta.lang == "zh", _names(report)
+    found: list[tuple[float, IndexRow]] = []
+    for row in report.performance.dimensions:
+        index = row.index
+        if index.value is None or index.low is None or index.high is None or index.n < _MIN_MENTIONS:
+            continue
+        if (better and index.low > overall) or (not better and index.high < overall):
+            found.append((index.value, row))
+    found.sort(key=lambda pair: pair[0], reverse=better)
+    chosen = [f"{names[row.key]}{'' if zh else ' '}({number(value, 0)})" for value, row in found[:2]]
+    return ("、" if zh else " and ").join(chosen).replace("(", "（" if zh else "(").replace(")", "）" if zh else ")")
+
+
+def _first(report: Report) -> str:
+    zh, names = report.meta.lang == "zh", _names(report)
+    fixes = report.priorities.fix_first
+    if not fixes or fixes[0].gain.value is None:
+        return "看不出先改哪一项会有多大好处。" if zh else "What to fix first cannot be told from these texts."
+    fix = fixes[0]
+    kano = next((row.kano for row in report.priorities.impact if row.key == fix.key), None)
+    sure = fix.gain.low is not None and fix.gain.low > 0
+    name, gain, bounds = names[fix.key], number(fix.gain.value), _range(fix.gain, zh)
+    rate, target = number(fix.rate.value), number(fix.target)
+    best = report.priorities.benchmark == "best_quarter"
+    if zh:
+        goal = f"最好的四分之一影院的 {target}%" if best else f"一半（{target}%）"
+        text = f"先改{name}：差评率从 {rate}% 降到{goal}，总指数约可升 {gain} 点（95% 区间 {bounds}）"
+        text += "" if sure else "，但区间含 0，并不确定"
+        why = {
+            "basic": "；它是必备项，坏了扣分，好了不加分",
+            "performance": "；它是期望项，好坏都影响评价",
+            "excitement": "；它是兴奋项，做好了更加分",
+        }.get(kano or "", "")
+        return f"{text}{why}。"
+    goal = f"the {target}% of the best quarter of cinemas" if best else f"half of that ({target}%)"
+    text = f"Fix {name} first: bringing complaints down from {rate}% of texts to {goal} "
+    text += f"would lift the index by about {gain} points (95% interval {bounds})"
+    text += "" if sure else ", though the interval holds 0, so this is not certain"
+    why = {
+        "basic": f"; it is a {kano_label('basic', 'en')} need, which costs when bad and earns nothing when good",
+        "performance": "; it counts both ways, when good and when bad",
+        "excitement": "; it delights, and earns more when good than it costs when bad",
+    }.get(kano or "", "")
+    return f"{text}{why}."
+
+
+def _worked(report: Report) -> str:
+    """The surest change that holds, within a cinema before over all; else the change points; then who waits."""
+    zh = report.meta.lang == "zh"
+    change = _change(report)
+    waiting = report.action.escalations
+    if zh:
+        urgent = f"有 {waiting} 条评论需要立即升级处理" if waiting else "没有评论需要立即升级处理"
+        return f"{change or '没有发现确实的变化'}；{urgent}。"
+    texts = "text needs" if waiting == 1 else "texts need"
+    urgent = f"{waiting:,} {texts} to be escalated now" if waiting else "no text needs to be escalated"
+    return f"{change or 'No change stands out with certainty'}; {urgent}."
+
+
+def _change(report: Report) -> str | None:
+    zh, names = report.meta.lang == "zh", _names(report)
+    found: list[tuple[float, float, str, str, str, Figure, Figure]] = []
+    for comparison in report.changes.comparisons:
+        when = comparison.after.zh if zh else comparison.after.en
+        for change in comparison.cinemas:
+            if change.significant and change.difference.value is not None:
+                size = -abs(change.difference.value)
+                found.append((change.q, size, change.cinema, change.key, when, change.before, change.after))
+        for row in comparison.rows:
+            if row.significant and row.q is not None and row.difference.value is not None:
+                found.append((row.q, -abs(row.difference.value), "", row.key, when, row.before, row.after))
+    for series in report.changes.trend.series if report.changes.trend else ():
+        for point in series.changes:
+            if point.difference.value is not None and (series.cinema or series.key == "service"):
+                when = f"{point.at} 起" if zh else f"from {point.at}"
+                size = -abs(point.difference.value)
+                found.append((point.q, size, series.cinema or "", series.key, when, point.before, point.after))
+    if not found:
+        return None
+    # Resampling cannot tell small probabilities apart: below 0.001 the larger change goes first.
+    _, _, cinema, key, when, before, after = min(found, key=lambda item: (max(item[0], 0.001), item[1]))
+    name, old, new = names.get(key, key), number(before.value), number(after.value)
+    if zh:
+        return f"{cinema}{'的' if cinema else ''}{name}在“{when}”由 {old} 变为 {new}，变化可信"
+    where = f" of {cinema}" if cinema else ""
+    return f"The index for {name}{where} went from {old} to {new} ({when}), a change that holds"

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sentiment.cli import main
+
+VISITS = Path(__file__).parent.parent / "report" / "visits.parquet"
+
+
+def _run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["report", *map(str, arguments)])
+
+
+def _one_line(result: Result, code: int) -> str:
+    assert result.exit_code == code, result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("cinesent: expected")]
+    assert len(lines) == 1
+    assert "Traceback" not in result.output
+    return lines[0]
+
+
+def test_json_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    out = tmp_path / "report.json"
+    arguments = (VISITS, "-o", out, "--since", "2026-03-01", "--by", "cinema", "--as-of", "2026-09-10")
+    result = _run(*arguments)
+    assert result.exit_code == 0, result.output
+    first = out.read_bytes()
+    report = json.loads(first)
+    assert report["meta"]["texts"] > 2900
+    assert report["meta"]["as_of"] == "2026-09-10"
+    assert {c["kind"] for c in report["changes"]["comparisons"]} == {"since", "by"}
+    changed = [c for c in report["changes"]["comparisons"][0]["cinemas"] if c["significant"]]
+    assert (changed[0]["cinema"], changed[0]["key"]) == ("云杉影城·河东店", "seating")
+    assert _run(*arguments, "--overwrite").exit_code == 0
+    assert out.read_bytes() == first
+
+
+def test_two_files_are_compared(tmp_path: Path) -> None:
+    result = _run(VISITS, "--compare", VISITS, "-o", tmp_path / "r.json", "--lang", "en")
+    assert result.exit_code == 0, result.output
+    (found,) = json.loads((tmp_path / "r.json").read_text("utf-8"))["changes"]["comparisons"]
+    assert found["kind"] == "compare"
+    assert not any(row["significant"] for row in found["rows"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-o", "report.pdf"], ".html"),
+        (["-o", "nowhere/report.json"], "folder"),
+        (["-o", "old.json"], "--overwrite"),
+        (["-o", "r.json", "--cinema-col", "没有"], "--cinema-col"),
+        (["-o", "r.json", "--by", "没有"], "--by"),
+        (["-o", "r.json", "--since", "昨天"], "date"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("old.json").write_text("kept")
+    result = _run(VISITS, *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert Path("old.json").read_text() == "kept"
+    assert not Path("r.json").exists()
+
+
+def test_missing_input_is_one_line(tmp_path: Path) -> None:
+    assert "nothing at" in _one_line(_run(tmp_path / "no.csv", "-o", tmp_path / "r.json"), 2)
+
+
+def test_broken_rows_end_with_1(tmp_path: Path) -> None:
+    path = tmp_path / "s.jsonl"
+    record = {"overall": None, "intent": None, "escalation": None, "dimensions": [], "status": "empty", "input": {}}
+    path.write_text(json.dumps(record) + "\n{broken\n", "utf-8")
+    result = _run(path, "-o", tmp_path / "r.json")
+    assert result.exit_code == 1, result.output
+    notes = {note["code"] for note in json.loads((tmp_path / "r.json").read_text("utf-8"))["notes"]}
+    assert {"rejected", "no_rows"} <= notes
