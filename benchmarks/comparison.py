@@ -131,7 +131,7 @@ def measure(bench: Bench, public: Sequence[PublicSet], facts: Mapping[str, Any],
         key = {"versions": entry.get("versions"), **{part: getattr(bench.options, part) for part in USED.get(name, ())}}
         if name == "mixed":
             key["mix"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in bench.options.mix]
-        tasks: list[tuple[str, str, Mapping[str, Any], Callable[[], dict[str, Any]]]] = []
+        tasks: list[tuple[str, str, dict[str, Any], Callable[[], dict[str, Any]]]] = []
         if bench.own and name in on_own:
             tasks.append(("own", "own", {"own": facts["own"], "training": facts["training"]}, on_own[name]))
         for part in public:
@@ -166,13 +166,11 @@ def parser_of() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    files = {"nargs": "+", "default": [], "metavar": "FILE"}
+    files: Callable[..., Any] = partial(parser.add_argument, nargs="+", type=Path, default=[], metavar="FILE")
     parser.add_argument("--dev", nargs="+", default=[], metavar="NAME=FILE", help="own development sets")
     parser.add_argument("--test", nargs="+", default=[], metavar="NAME=FILE", help="own test sets: once, at the end")
-    parser.add_argument(
-        "--data", type=Path, help="labelled training files that baselines and peers learn from", **files
-    )
-    parser.add_argument("--standoff", type=Path, help="stand-off labels to learn from; need --corpora", **files)
+    files("--data", help="labelled training files that baselines and peers learn from")
+    files("--standoff", help="stand-off labels to learn from; need --corpora")
     parser.add_argument("--corpora", type=Path, metavar="DIR", help="folder of the public corpora")
     parser.add_argument("--public", nargs="+", choices=PUBLIC, metavar="NAME", help=f"default: {', '.join(PUBLIC)}")
     parser.add_argument(
@@ -184,7 +182,7 @@ def parser_of() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", nargs="+", choices=CONTESTANTS, default=[], metavar="NAME", help=", ".join(CONTESTANTS)
     )
-    parser.add_argument("--mix", type=Path, help="labelled files of ours to mix into a second fine-tuning", **files)
+    files("--mix", help="labelled files of ours to mix into a second fine-tuning")
     numbers: tuple[tuple[str, Callable[[str], Any], str], ...] = (
         ("mix_rows", int, "most lines of --mix"),
         ("rows", int, "most other rows that fine-tuning and SetFit learn from"),

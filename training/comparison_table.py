@@ -63,7 +63,7 @@ def comparison_block(found: Mapping[str, Any] | None, lang: Language = "en") -> 
         lines.append(row(f"**{title}**" if entry["kind"] == "checkpoint" else title, cells))
     lines.append("")
     lines += [f"- {note}" for note in NOTES[lang]]
-    left_out = {entry["name"]: entry["skipped"] for entry in found["contestants"] if entry.get("skipped")}
+    left_out = [entry["zh" if lang == "zh" else "title"] for entry in found["contestants"] if entry.get("skipped")]
     if left_out:
         lines.append(_say(lang, f"- Not measured: {', '.join(left_out)}.", f"- 未评测：{'、'.join(left_out)}。"))
     kept = kept_block(found, lang)

@@ -116,6 +116,12 @@ class Bench:
         return made
 
     @functools.cached_property
+    def before(self) -> Scores:
+        """The checkpoint's answers to the development texts."""
+        examples = [example for part in self.development.values() for example in part]
+        return score_folder(self.checkpoint.folder, examples, self.options.threads)
+
+    @functools.cached_property
     def encoder(self) -> Path:
         """The encoder's folder for SetFit."""
         folder = self.work / f"encoder-{self.checkpoint.hash[:8]}"
@@ -259,12 +265,17 @@ def public_fine_tuned(bench: Bench, part: PublicSet, mixed: bool) -> dict[str, A
             files[1].write_text("\n".join(mix_lines(options.mix, options.mix_rows, options.seed)) + "\n", "utf-8")
         run = run_training(Sources(tuple(files), bench.development_files), bench.start, folder, recipe)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # optimiser states of a run that is over
-    said = sides(score_folder(folder, part.held, options.threads), bench, part.held)
+    development = [example for examples in bench.development.values() for example in examples]
+    scores = score_folder(folder, [*part.held, *development], options.threads)
+    held, after = scores.take(np.arange(len(part.held))), scores.take(np.arange(len(part.held), len(scores.overall)))
+    compared = None
+    if development:
+        compared = compare({"before": bench.before, "after": after}, bench.development, bench.checkpoint.taxonomy)
     settings = {"epochs": options.epochs, "learning_rate": options.learning_rate, "max_tokens": options.max_tokens}
-    return two_class_figures(gold_classes(part.held), said) | {
+    return two_class_figures(gold_classes(part.held), sides(held, bench, part.held)) | {
         "fitted": run.metrics["texts"]["fitted"],
         "settings": settings,
-        "development": development_scores(bench, folder),
+        "development": compared,
     }
 
 
@@ -273,19 +284,6 @@ def mix_lines(files: Sequence[Path], most: int, seed: int) -> list[str]:
     lines = [line for path in files for line in path.read_text("utf-8").splitlines() if line.strip()]
     chosen = np.random.default_rng(seed).permutation(len(lines))[:most]
     return [lines[i] for i in sorted(chosen)]
-
-
-def development_scores(bench: Bench, folder: Path) -> dict[str, Any] | None:
-    """Development figures of the packaged checkpoint and of a run started from it, with paired differences."""
-    if not bench.development:
-        return None
-    examples = [example for part in bench.development.values() for example in part]
-    threads = bench.options.threads
-    scores = {
-        "before": score_folder(bench.checkpoint.folder, examples, threads),
-        "after": score_folder(folder, examples, threads),
-    }
-    return dict(compare(scores, bench.development, bench.checkpoint.taxonomy))
 
 
 def public_tfidf(bench: Bench, part: PublicSet) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import random
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from training.public_sets import SILENT, fit_cuts, read_public_set, sampled, two
 
 @pytest.fixture
 def corpora(tmp_path: Path) -> Path:
-    rows = [
-        {"text": f"第{n}次来，{'味道不错' if n % 2 else '送得太慢'}，{n * 7919}", "label": n % 2} for n in range(80)
-    ]
+    rng = random.Random(3)
+    marks = "一二三四五六七八九十甲乙丙丁天地人东南西北"
+    rows = [{"text": f"{'差好'[n % 2]}{''.join(rng.choices(marks, k=12))}", "label": n % 2} for n in range(80)]
     held = next(row for row in rows if in_held_out_rows(str(row["text"])))
     # Nearly the text of a held-out row, and not held out itself.
     copies = ({"text": f"{held['text']}{end}", "label": held["label"]} for end in ("！", "。", "～", "…", "?", "!"))
