@@ -2,7 +2,8 @@
 
 `python benchmarks/memory.py` writes benchmarks/results/memory.json. Every measurement is a process of its own. Reading
 is measured with all rows; scoring with `--scored` rows, since a checkpoint's speed and not its memory limits those.
-Linux only.
+`--mixed 100000` measures how the resident memory of one process grows, after a warm-up of a tenth, over that many texts
+of a few to some thousand characters; `--rows 0 --scored --mixed 100000` only that. Linux only.
 """
 
 from __future__ import annotations
@@ -34,6 +35,27 @@ SCORE = """
 import sys
 from sentiment.cli import main
 main(["score", sys.argv[1], "-o", sys.argv[2], "--overwrite"])
+"""
+MIXED = """
+import json, random, sys
+from sentiment import Analyzer
+from benchmarks.memory import rows
+
+def resident():
+    with open("/proc/self/status") as status:
+        return int(next(line.split()[1] for line in status if line.startswith("VmRSS")))
+
+count, rng = int(sys.argv[1]), random.Random(3)
+def texts(count):
+    found = (text for _, _, text in rows(40 * count))
+    for _ in range(count):
+        yield "\\n".join(next(found) for _ in range(rng.choices((1, 2, 5, 40), (80, 15, 4, 1))[0]))
+analyzer, seen = Analyzer.load(), []
+for turn in range(10):
+    for _ in analyzer.analyze_many(texts(count // 10)):
+        pass
+    seen.append(round(resident() / 1024, 1))
+print(json.dumps(seen))
 """
 # Not ru_maxrss: a process begins with that of the process that started it.
 PEAK = """
@@ -95,15 +117,27 @@ def measure(code: str, *arguments: str) -> dict[str, float]:
     return {"seconds": round(time.monotonic() - started, 1), "peak_mb": round(peak / 1024, 1)}
 
 
+def growth(count: int) -> dict[str, object]:
+    """Resident MB of one process after every tenth of `count` texts of mixed length, and the growth since the first."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", MIXED, str(count)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    seen = [float(value) for value in json.loads(done.stdout)]
+    percent = round(100 * (seen[-1] / seen[0] - 1), 2)
+    return {"seconds": round(time.monotonic() - started, 1), "resident_mb": seen, "growth_percent": percent}
+
+
 def main() -> None:
     """Runs all measurements and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=600_000)
     parser.add_argument("--scored", type=int, nargs="*", default=(5_000, 15_000), help="rows to score; none: only read")
+    parser.add_argument("--mixed", type=int, default=0, metavar="N", help="texts of mixed length in one process")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "memory.json")
     options = parser.parse_args()
     results: dict[str, object] = {"rows": options.rows}
-    if options.rows == 0:  # only scoring: what was read before stays
+    if options.rows == 0:  # what was read before stays
         results = json.loads(options.output.read_text("utf-8"))
     with tempfile.TemporaryDirectory() as scratch:
         for suffix in (".csv", ".jsonl", ".parquet", ".xlsx"):
@@ -116,6 +150,8 @@ def main() -> None:
             path = Path(scratch) / f"{count}.csv"
             write(path, count)
             results[f"score csv {count}"] = measure(SCORE, str(path), str(Path(scratch) / "out.csv"))
+    if options.mixed:
+        results[f"mixed texts {options.mixed}"] = growth(options.mixed)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
     print(json.dumps(results, indent=2))

@@ -2,7 +2,8 @@
 
 Quality comes from benchmarks/results/quality.json and baselines.json, memory from memory.json, the capability tests
 from checklist.json, pairs of wordings and talk of the film from robustness.json; tutorial.json is what the tutorial's
-own `cinesent evaluate` wrote. With `--check`, exit code 1 says that
+own `cinesent evaluate` wrote. The comparison with other programs (comparison.json) goes into the card once it is
+measured, and into every README that has its markers. With `--check`, exit code 1 says that
 a table is stale, or that the results are of another checkpoint than the packaged one.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.taxonomy import Taxonomy, load_taxonomy
+from training.comparison_table import comparison_block
 from training.quality_tables import (
     Language,
     Results,
@@ -33,7 +35,7 @@ from training.quality_tables import (
 ROOT = Path(__file__).parent.parent
 FILES = ("quality.json", "baselines.json")
 CARD = Path("sentiment") / "model" / "README.md"
-SECTIONS = {"robustness": "Robustness", "checklist": "Capabilities"}
+SECTIONS = {"comparison": "Beside other programs", "robustness": "Robustness", "checklist": "Capabilities"}
 OTHERS = ("checklist.json", "memory.json", "robustness.json", "tutorial.json")
 TUTORIAL = Path("docs") / "tutorial.md"
 TARGETS: tuple[tuple[Path, Language], ...] = (
@@ -58,6 +60,11 @@ def renewed(text: str, path: Path, lang: Language, results: Results, folder: Pat
         space = load_taxonomy(ROOT / "data" / "tutorial" / "escape.yaml")
         return insert(text, "tutorial", tutorial_block(read_one(folder, "tutorial.json"), space))
     card = path == CARD
+    compared = read_one(folder, "comparison.json")
+    if card and compared is not None:
+        text = with_section(text, "comparison")
+    if "<!-- comparison:begin -->" in text:
+        text = insert(text, "comparison", comparison_block(compared, lang))
     text = insert(text, "quality", quality_block(results, lang, detailed=card))
     if not card:
         return insert(text, "memory", memory_block(read_one(folder, "memory.json"), lang))
@@ -80,7 +87,7 @@ def other_checkpoint(results: Results, folder: Path, model: Path) -> str | None:
         packaged = load_checkpoint(model)
     except CheckpointError as error:
         return str(error)
-    for name in ("checklist", "robustness"):
+    for name in ("checklist", "robustness", "comparison"):
         found = read_one(folder, f"{name}.json")
         if found is not None and found["model"] != packaged.name:
             return f"{name}.json: expected results of {packaged.name}, found those of {found['model']}"

@@ -6,36 +6,49 @@ A block is read, deduplicated and scored on its own, so the output does not depe
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
-import pyarrow as pa
-
-from sentiment.parts import PartStore, Summary, check_output, partial_folder, rejects_file, stopping, sync
-from sentiment.records import SCHEMA, Analysis
-from sentiment.tables.base import Reject, Row, Table, TableError
+from sentiment.blocks import BLOCK_ROWS, Block, BlockRules, Labels, Scorer, Shard, analyze_rows, blocks_of, rules_of
+from sentiment.parts import (
+    PartStore,
+    Summary,
+    check_output,
+    packed_part,
+    partial_folder,
+    rejects_file,
+    stopping,
+    sync,
+)
+from sentiment.records import SCHEMA
+from sentiment.tables.base import Reject, Table, TableError
 from sentiment.tables.flat import FlatTable, Lang, Layout, flat_table
 from sentiment.tables.jsonl_writer import JsonlWriter
-from sentiment.tables.parquet_writer import ColumnTypes, block_table, input_cells, valid
+from sentiment.tables.parquet_writer import ColumnTypes, input_cells
 from sentiment.tables.writers import FLAT, Plan, open_writer, output_format
 from sentiment.tables.xlsx_writer import MAX_ROWS
 from sentiment.taxonomy import Taxonomy
 
-BLOCK_ROWS = 4096
+
+class Runner(Labels, Protocol):
+    """Scores blocks, here or elsewhere; they come back in any order, each with the bytes of its part."""
+
+    def run(self, blocks: Iterator[Block], rules: BlockRules) -> Generator[tuple[Block, bytes]]: ...
 
 
-class Scorer(Protocol):
-    """What the job needs of an `Analyzer`."""
+class LocalRunner:
+    """Scores blocks in this process, one after the other."""
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def hash(self) -> str: ...
-    @property
-    def taxonomy(self) -> Taxonomy: ...
-    def analyze_block(self, texts: Sequence[str], ids: Sequence[str | None] | None = None) -> list[Analysis]: ...
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self.name, self.hash, self.taxonomy = scorer.name, scorer.hash, scorer.taxonomy
+
+    def run(self, blocks: Iterator[Block], rules: BlockRules) -> Generator[tuple[Block, bytes]]:
+        for block in blocks:
+            yield block, packed_part(*analyze_rows(block.rows, rules, self._scorer))
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,7 @@ class ScoreOptions:
     """How to score and write.
 
     `settings` is whatever else decides the result (how the input is read, thresholds); to resume, it must be the same.
+    With `shard` only that shard's blocks are scored, and the output is left to a later job with `resume`.
     """
 
     layout: Layout = "wide"
@@ -52,6 +66,7 @@ class ScoreOptions:
     resume: bool = False
     overwrite: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
+    shard: Shard | None = None
     block_rows: int = BLOCK_ROWS
     xlsx_rows: int = MAX_ROWS
 
@@ -65,53 +80,6 @@ class Tick:
     scored: int
     position: int
     size: int
-
-
-@dataclass
-class _Block:
-    number: int
-    rows: list[Row]
-    rejects: list[Reject]
-
-
-def _blocks(table: Table, size: int) -> Iterator[_Block]:
-    """The input in blocks of `size` data rows; a rejected row belongs to the block that was being filled."""
-    block = _Block(0, [], [])
-    for item in table:
-        if isinstance(item, Reject):
-            block.rejects.append(item)
-            continue
-        block.rows.append(item)
-        if len(block.rows) == size:
-            yield block
-            block = _Block(block.number + 1, [], [])
-    if block.rows or block.rejects:
-        yield block
-
-
-def row_text(row: Row, table: Table) -> str:
-    """The row's text; a cell that is no string is read as its `str`, an empty one as no text."""
-    value = row.cells.get(table.text_column)
-    if value is None:
-        return ""
-    return valid(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
-
-
-def _row_id(row: Row, table: Table) -> str:
-    value = None if table.id_column is None else row.cells.get(table.id_column)
-    if value is not None and value != "":
-        return str(value)
-    return f"{row.source}:{row.number}" if len(table.readers) > 1 else str(row.number)
-
-
-def _analyze(block: _Block, table: Table, scorer: Scorer, dimensions: Sequence[str]) -> tuple[pa.Table, int]:
-    """The block scored, equal texts once, and how many different texts it has."""
-    texts = [row_text(row, table) for row in block.rows]
-    distinct = list(dict.fromkeys(texts))
-    found = scorer.analyze_block(distinct) if distinct else []
-    analyses = dict(zip(distinct, found, strict=True))
-    ids = [_row_id(row, table) for row in block.rows]
-    return block_table(block.rows, [analyses[text] for text in texts], ids, dimensions, table.schema), len(distinct)
 
 
 def plan_flat(table: Table, columns: Sequence[str], taxonomy: Taxonomy, options: ScoreOptions) -> FlatTable:
@@ -132,12 +100,12 @@ def plan_flat(table: Table, columns: Sequence[str], taxonomy: Taxonomy, options:
     )
 
 
-def _manifest(table: Table, scorer: Scorer, output: Path, options: ScoreOptions) -> dict[str, Any]:
+def _manifest(table: Table, labels: Labels, output: Path, options: ScoreOptions) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "input": table.fingerprint(),
-        "checkpoint": {"name": scorer.name, "hash": scorer.hash},
-        "taxonomy": scorer.taxonomy.to_dict(),
+        "checkpoint": {"name": labels.name, "hash": labels.hash},
+        "taxonomy": labels.taxonomy.to_dict(),
         "options": {
             "output": output.name,
             "layout": options.layout,
@@ -160,10 +128,21 @@ def score(
     options: ScoreOptions | None = None,
     progress: Callable[[Tick], None] | None = None,
 ) -> Summary:
-    """Scores every row of the table into `output`, whose suffix names the format.
+    """Scores every row of the table into `output`, whose suffix names the format; as `score_with`, in this process."""
+    return score_with(table, LocalRunner(scorer), output, options, progress)
+
+
+def score_with(
+    table: Table,
+    runner: Runner,
+    output: Path,
+    options: ScoreOptions | None = None,
+    progress: Callable[[Tick], None] | None = None,
+) -> Summary:
+    """Scores every row of the table into `output`, whose suffix names the format, wherever the runner scores.
 
     Finished blocks are kept under OUT.partial until the output is there, so an interrupted job can go on with `resume`.
-    Rejected rows go to OUT.rejects.jsonl.
+    Rejected rows go to OUT.rejects.jsonl. A shard only adds its blocks to OUT.partial, which all shards of a job share.
 
     Raises:
         TableError: the input cannot be read or the output not be written; found before anything is scored, except where
@@ -171,27 +150,33 @@ def score(
     """
     options = options or ScoreOptions()
     output = output.resolve() if output.is_symlink() else output
-    check_output(output, resume=options.resume, overwrite=options.overwrite)
+    check_output(output, resume=options.resume or options.shard is not None, overwrite=options.overwrite)
     if output_format(output)[0] in FLAT:
-        plan_flat(table, table.columns, scorer.taxonomy, options)
+        plan_flat(table, table.columns, runner.taxonomy, options)
     store = PartStore(partial_folder(output))
-    manifest = _manifest(table, scorer, output, options)
+    manifest = _manifest(table, runner, output, options)
     try:
-        if options.resume and store.folder.exists():
+        if options.shard is not None:
+            store.join(manifest)
+        elif options.resume and store.folder.exists():
             store.check(manifest)
         else:
             store.begin(manifest)
     except OSError as error:
         raise TableError(f"cannot write {store.folder}: {error.strerror or type(error).__name__}") from None
-    job = _Job(table, scorer, output, options, store, progress or (lambda tick: None))
-    with stopping(f"finished blocks are kept in {store.folder}, the same command with --resume goes on"):
+    job = _Job(table, runner, output, options, store, progress or (lambda tick: None))
+    with stopping(f"finished blocks are kept in {store.folder}, {_again(options)} goes on"):
         return job.run()
+
+
+def _again(options: ScoreOptions) -> str:
+    return "the same command with --resume" if options.shard is None else "the same command"
 
 
 @dataclass
 class _Job:
     table: Table
-    scorer: Scorer
+    runner: Runner
     output: Path
     options: ScoreOptions
     store: PartStore
@@ -199,34 +184,58 @@ class _Job:
 
     def run(self) -> Summary:
         started = time.monotonic()
-        summary = Summary(self.scorer.name, self.scorer.hash, str(self.output))
-        parts, columns = self._score(summary)
-        self._assemble(parts, columns, summary)
-        self.store.remove()
+        summary = Summary(self.runner.name, self.runner.hash, str(self.output))
+        if self.options.shard is None:
+            self._assemble(*self._score(summary), summary)
+            self.store.remove()
+        else:
+            parts, _ = self._score(summary)
+            self._count(range(self.options.shard.number - 1, parts, self.options.shard.count), summary)
         summary.elapsed = time.monotonic() - started
         return summary
 
     @property
     def _dimensions(self) -> tuple[str, ...]:
-        return self.scorer.taxonomy.keys if self.options.dimensions is None else self.options.dimensions
+        return self.runner.taxonomy.keys if self.options.dimensions is None else self.options.dimensions
 
     def _score(self, summary: Summary) -> tuple[int, list[str]]:
         """Writes every part that is not there yet; returns how many there are, and all columns of the input."""
         columns = dict.fromkeys(self.table.columns)
-        parts = rows = 0
-        sources = len(self.table.readers) > 1
-        for block in _blocks(self.table, self.options.block_rows):
-            parts = block.number + 1
-            rows += len(block.rows)
-            for row in block.rows:
-                if row.cells.keys() - columns.keys():
-                    columns |= dict.fromkeys(row.cells)  # keys of JSON objects that the reader's sample did not show
-            if self.store.rows(block.number) != len(block.rows):
-                part, distinct = _analyze(block, self.table, self.scorer, self._dimensions)
-                self.store.write(block.number, part, block.rejects, distinct=distinct, sources=sources)
+        rules = rules_of(self.table, self._dimensions)
+        parts = done = 0
+
+        def tell() -> None:
+            self.progress(Tick("score", done, summary.scored, self.table.position(), self.table.bytes_total))
+
+        def missing() -> Iterator[Block]:
+            nonlocal parts, done
+            for block in blocks_of(self.table, self.options.block_rows):
+                parts = block.number + 1
+                for row in block.rows:
+                    if row.cells.keys() - columns.keys():
+                        columns.update(dict.fromkeys(row.cells))  # keys that the reader's sample did not show
+                mine = self.options.shard is None or self.options.shard.has(block.number)
+                if mine and self.store.rows(block.number) != len(block.rows):
+                    yield block
+                else:
+                    done += len(block.rows)
+                    tell()
+
+        with closing(self.runner.run(missing(), rules)) as finished:  # closed before what it runs on is
+            for block, part in finished:
+                self.store.write(block.number, part, block.rejects, sources=rules.sources)
                 summary.scored += len(block.rows)
-            self.progress(Tick("score", rows, summary.scored, self.table.position(), self.table.bytes_total))
+                done += len(block.rows)
+                tell()
         return parts, list(columns)
+
+    def _count(self, parts: Iterable[int], summary: Summary) -> None:
+        """Takes finished parts into account without writing an output."""
+        for number in parts:
+            block, distinct = self.store.read(number)
+            summary.count(block)
+            summary.texts += distinct
+            summary.rejected += self.store.rejects(number).count(b"\n")
 
     def _assemble(self, parts: int, columns: list[str], summary: Summary) -> None:
         plan = self._plan(parts, columns)
@@ -262,7 +271,7 @@ class _Job:
         kind, packed = output_format(self.output)
         flat = types = None
         if kind in FLAT:
-            flat = plan_flat(self.table, columns, self.scorer.taxonomy, self.options)
+            flat = plan_flat(self.table, columns, self.runner.taxonomy, self.options)
         elif kind == "parquet" and self.table.schema is None:
             types = ColumnTypes(self.table.columns)
             for number in range(parts):
@@ -288,13 +297,13 @@ def stream(
         TableError: the input cannot be read. StoppedError: writing failed, or an internal error.
     """
     options = options or ScoreOptions()
-    dimensions = scorer.taxonomy.keys if options.dimensions is None else options.dimensions
+    rules = rules_of(table, scorer.taxonomy.keys if options.dimensions is None else options.dimensions)
     started = time.monotonic()
     summary = Summary(scorer.name, scorer.hash, "-")
     with stopping("what was written so far is not the whole"):
         writer = JsonlWriter(output, probabilities=options.probabilities)
-        for block in _blocks(table, options.block_rows):
-            part, distinct = _analyze(block, table, scorer, dimensions)
+        for block in blocks_of(table, options.block_rows):
+            part, distinct = analyze_rows(block.rows, rules, scorer)
             writer.write(part)
             output.flush()
             for reject in block.rejects:

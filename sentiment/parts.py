@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
 import tempfile
 import traceback
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +42,8 @@ def stopping(hint: str) -> Iterator[None]:
         yield
     except TableError:
         raise
+    except StoppedError as error:  # of a worker, which has said where
+        raise StoppedError(f"stopped: {error}; {hint}") from error
     except OSError as error:
         what = "the disk is full" if error.errno in _DISK_FULL else error.strerror or type(error).__name__
         reason = f"{what} ({error.filename})" if error.filename else what
@@ -49,9 +53,13 @@ def stopping(hint: str) -> Iterator[None]:
             f"stopped: out of memory; {hint}; a smaller --batch-size or --max-memory needs less"
         ) from error
     except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"internal error, {type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
-        raise StoppedError(f"stopped: {reason}; {hint}") from error
+        raise StoppedError(f"stopped: internal error, {where(error)}; {hint}") from error
+
+
+def where(error: BaseException) -> str:
+    """The error's type and place, without its message, which may hold a text."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
 
 
 def partial_folder(output: Path) -> Path:
@@ -105,8 +113,18 @@ def reject_line(reject: Reject, *, sources: bool) -> bytes:
     return dump_line({**source, "row": reject.number, "reason": reject.reason, "raw": reject.raw})
 
 
+def packed_part(block: pa.Table, distinct: int) -> bytes:
+    """A scored block as the bytes of its part; `distinct` is how many different texts it has."""
+    stream = io.BytesIO()
+    pq.write_table(block.replace_schema_metadata({_DISTINCT: str(distinct).encode()}), stream, compression="zstd")
+    return stream.getvalue()
+
+
 class PartStore:
-    """The folder OUT.partial. A part is there whole or not at all; its rejects are there before it."""
+    """The folder OUT.partial. A part is there whole or not at all; its rejects are there before it.
+
+    Several processes may write into one folder, as the shards of a job do: each part is one's own.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -122,15 +140,33 @@ class PartStore:
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.folder.mkdir()
-        self._write(self.folder / MANIFEST, json.dumps(manifest, ensure_ascii=True, indent=1, sort_keys=True).encode())
+        self._write(self.folder / MANIFEST, _manifest_bytes(manifest))
 
-    def check(self, manifest: dict[str, Any]) -> None:
+    def join(self, manifest: dict[str, Any]) -> None:
+        """Makes the folder if it is not there, else makes sure that it belongs to the same job: the shards' way in.
+
+        Raises:
+            TableError: it belongs to another job.
+        """
+        if not self.folder.exists():
+            mine = self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex}")
+            mine.mkdir()
+            try:
+                PartStore(mine)._write(mine / MANIFEST, _manifest_bytes(manifest))
+                mine.rename(self.folder)  # fails where another shard was first
+            except OSError:
+                if not self.folder.exists():
+                    raise
+            finally:
+                shutil.rmtree(mine, ignore_errors=True)
+        self.check(manifest, again=f"remove {self.folder}")
+
+    def check(self, manifest: dict[str, Any], again: str = "start again with --overwrite") -> None:
         """Makes sure that the folder belongs to the same job.
 
         Raises:
             TableError: it does not; the message says what differs.
         """
-        again = "start again with --overwrite"
         try:
             kept = json.loads((self.folder / MANIFEST).read_bytes())
         except (FileNotFoundError, ValueError):
@@ -151,19 +187,14 @@ class PartStore:
         except (OSError, pa.ArrowInvalid):
             return None
 
-    def write(self, number: int, block: pa.Table, rejects: Sequence[Reject], *, distinct: int, sources: bool) -> None:
-        """Keeps a finished block; `distinct` is how many different texts it has."""
+    def write(self, number: int, part: bytes, rejects: Sequence[Reject], *, sources: bool) -> None:
+        """Keeps a finished block, which `packed_part` made."""
         path = self.rejects_path(number)
         if rejects:
             self._write(path, b"".join(reject_line(reject, sources=sources) for reject in rejects))
         else:
             path.unlink(missing_ok=True)
-        block = block.replace_schema_metadata({_DISTINCT: str(distinct).encode()})
-        temporary = self.folder / "writing.tmp"
-        with temporary.open("wb") as handle:
-            pq.write_table(block, handle, compression="zstd")
-            sync(handle)
-        temporary.replace(self.path(number))
+        self._write(self.path(number), part)
 
     def read(self, number: int) -> tuple[pa.Table, int]:
         """The block, and how many different texts it has."""
@@ -183,11 +214,18 @@ class PartStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self, path: Path, data: bytes) -> None:
-        temporary = self.folder / "writing.tmp"
-        with temporary.open("wb") as handle:
-            handle.write(data)
-            sync(handle)
-        temporary.replace(path)
+        temporary = self.folder / f"writing-{uuid.uuid4().hex}.tmp"
+        try:
+            with temporary.open("wb") as handle:
+                handle.write(data)
+                sync(handle)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _manifest_bytes(manifest: dict[str, Any]) -> bytes:
+    return json.dumps(manifest, ensure_ascii=True, indent=1, sort_keys=True).encode()
 
 
 def _differences(kept: Any, now: Any, name: str = "") -> Iterator[str]:

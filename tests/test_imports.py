@@ -16,6 +16,8 @@ import sentiment
 ROOT = Path(__file__).parent.parent
 # What `sentiment` may never import: what it must run without.
 HEAVY = ("torch", "transformers", "datasets", "sklearn", "fastapi", "uvicorn", "accelerate", "onnx", "jieba", "snownlp")
+# Only this module may import ray, an extra; it is loaded where `--engine ray` asks for it.
+RAY = Path("sentiment") / "distributed.py"
 # The one exception to "sentiment imports neither serve nor training": inside the functions of a verb.
 ABOVE = ("serve", "training")
 VERBS = ROOT / "sentiment" / "cli"
@@ -85,6 +87,11 @@ def test_the_report_is_imported_by_its_verb_alone() -> None:
     assert report == set()
 
 
+def test_ray_is_imported_in_one_module_only() -> None:
+    found = _breaches("sentiment", ("ray",)) + _breaches("serve", ("ray",)) + _breaches("training", ("ray",))
+    assert {line.partition(":")[0] for line in found} == {str(RAY)}
+
+
 def test_serve_and_training_do_not_import_each_other() -> None:
     assert _breaches("serve", ("training", *(name for name in HEAVY if name not in ("fastapi", "uvicorn")))) == []
     assert _breaches("training", ("serve", "fastapi", "uvicorn")) == []
@@ -113,7 +120,7 @@ def test_what_is_imported_is_declared(package: str) -> None:
         name = requirement.replace("[", ">").split(">")[0].strip().lower().replace("-", "_")
         declared |= set(names.get(name, (name,)))
     if package == "sentiment":
-        declared |= {"uvicorn"}  # inside a verb; the test above says where
+        declared |= {"uvicorn", "ray"}  # the tests above say where
     # In sentiment/report alone; jinja2 brings markupsafe.
     reporting = {name.split(">")[0].lower() for name in extras["report"]} | {"markupsafe"}
     missing = {
@@ -134,7 +141,7 @@ def _run(code: str) -> str:
 
 
 def test_importing_sentiment_is_cheap_and_silent() -> None:
-    heavy = (*HEAVY, "onnxruntime", "pyarrow", "tokenizers", "opencc", "rich", "openpyxl")
+    heavy = (*HEAVY, "ray", "onnxruntime", "pyarrow", "tokenizers", "opencc", "rich", "openpyxl")
     loaded = _run(
         f"""
         {textwrap.indent(textwrap.dedent(OFFLINE), " " * 8).strip()}
@@ -154,7 +161,7 @@ def test_help_loads_nothing_heavy() -> None:
         from sentiment.cli import main
         for arguments in (["--help"], ["score", "--help"], ["serve", "--help"]):
             main(arguments, standalone_mode=False)
-        print("loaded:", *(name for name in {(*HEAVY, "onnxruntime", "pyarrow")!r} if name in sys.modules))
+        print("loaded:", *(name for name in {(*HEAVY, "ray", "onnxruntime", "pyarrow")!r} if name in sys.modules))
         """
     )
     assert loaded.splitlines()[-1].removeprefix("loaded:").split() == []

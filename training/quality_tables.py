@@ -191,7 +191,7 @@ def memory_block(found: Mapping[str, Any] | None, lang: Language = "en") -> str:
         )
     kinds: dict[str, dict[int, float]] = {}
     for name, entry in found.items():
-        if isinstance(entry, Mapping):
+        if isinstance(entry, Mapping) and "peak_mb" in entry:
             kind, rows = name.rsplit(" ", 1)
             kinds.setdefault(kind, {})[int(rows)] = entry["peak_mb"]
     lines = table(

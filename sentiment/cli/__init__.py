@@ -33,6 +33,7 @@ EXTRAS = {
         *("accelerate", "cleanlab", "datasets", "jieba", "onnx", "onnxscript"),
         *("safetensors", "sklearn", "snownlp", "torch", "transformers"),
     ),
+    "ray": ("ray",),
     "serve": ("fastapi", "pydantic", "starlette", "uvicorn", "anyio"),
 }
 

@@ -17,6 +17,8 @@ from sentiment.cli.score_messages import show_progress, tell_dry_run, tell_summa
 if TYPE_CHECKING:
     from sentiment.analyzer import Analyzer
     from sentiment.batch import ScoreOptions, Tick
+    from sentiment.blocks import Labels, Shard
+    from sentiment.distributed import RayRunner
     from sentiment.parts import Summary
     from sentiment.tables import Reject, Table
     from sentiment.taxonomy import Taxonomy
@@ -54,6 +56,18 @@ def _thresholds(ctx: click.Context, param: click.Parameter, value: str | None) -
             return probability
         found[key.strip()] = probability
     return found
+
+
+def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> Shard | None:
+    if value is None:
+        return None
+    from sentiment.blocks import parse_shard
+    from sentiment.tables import TableError
+
+    try:
+        return parse_shard(value)
+    except TableError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command("score", short_help="Score a dump of reviews: CSV, TSV, XLSX, JSONL or Parquet.")
@@ -124,12 +138,44 @@ def _thresholds(ctx: click.Context, param: click.Parameter, value: str | None) -
     help="Names, owners and lenses of the dimensions (YAML); the keys must be the checkpoint's. Default: its own.",
 )
 @click.option("--batch-size", metavar="N", type=click.IntRange(min=1), help="Texts at once. Default: by their length.")
-@click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Threads. Default: one for each core.")
+@click.option(
+    "--threads",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Threads. Default: one for each core; with --engine ray 1 a worker.",
+)
 @click.option(
     "--max-memory",
     metavar="MB",
     type=click.IntRange(min=1),
     help="Bounds the texts at once by the memory that they need, in megabytes. Default: the library's own bound.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where to score. local: in this process. ray: in workers, here or on a Ray cluster; the same result.",
+)
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="--engine ray: workers, one model each. Default: as many as there are CPUs for.",
+)
+@click.option(
+    "--ray-address",
+    metavar="ADDRESS",
+    envvar="RAY_ADDRESS",
+    help="--engine ray: the running cluster, auto or HOST:PORT. Default: $RAY_ADDRESS, else Ray is started here and "
+    "stopped at the end.",
+)
+@click.option(
+    "--shard",
+    metavar="I/N",
+    callback=_shard,
+    help="Score only the I-th of N parts, into OUT.partial, which all shards share. When all are done, the same "
+    "command with --resume in place of --shard writes OUT.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the interrupted job in OUT.partial. Default: start a new one.")
 @click.option(
@@ -162,6 +208,10 @@ def command(
     batch_size: int | None,
     threads: int | None,
     max_memory: int | None,
+    engine: str,
+    workers: int | None,
+    ray_address: str | None,
+    shard: Shard | None,
     resume: bool,
     overwrite: bool,
     limit: int | None,
@@ -170,8 +220,9 @@ def command(
     """Scores every row of a dump of reviews and writes it back with what it says: overall sentiment, intent,
     escalation, and for each service dimension that it mentions the sentiment and the words that say so.
 
-    IN: files, folders, or `-` for standard input; CSV, TSV, XLSX, JSONL or Parquet, also as .gz, .xz or .zip of one
-    file. Of several files the columns are matched by name, and cs_source names the file.
+    IN: files, folders, addresses such as s3://bucket/folder, or `-` for standard input; CSV, TSV, XLSX, JSONL or
+    Parquet, also as .gz, .xz or .zip of one file. Of several files the columns are matched by name, and cs_source
+    names the file.
 
     \b
     Examples:
@@ -181,13 +232,16 @@ def command(
       cinesent score reviews.csv --dry-run
       cat reviews.jsonl | cinesent score - -o - --probabilities > scored.jsonl
       cinesent score big.parquet -o scored.parquet --resume
+      cinesent score s3://bucket/dump/ -o scored.parquet --engine ray
+      cinesent score big.csv -o scored.csv --shard 3/8
 
     CSV, TSV and XLSX get columns that begin with cs_ (Chinese headers with --lang zh) after the input's own. JSONL and
     Parquet hold the record, and the input's own columns under `input`. No row disappears: blank texts have the status
     empty, texts in another language not_chinese. Rows that the file itself breaks go to OUT.rejects.jsonl.
 
     A job writes finished blocks of 4,096 rows to OUT.partial, and OUT at the end. Interrupted, by a full disk too, it
-    goes on where it was with the same command and --resume. --threads, --batch-size and --max-memory may then change.
+    goes on where it was with the same command and --resume. --threads, --batch-size, --max-memory and --engine may then
+    change. A shard goes on with the same command as it is.
 
     \b
     Exit codes:
@@ -197,8 +251,7 @@ def command(
       4        stopped midway (disk full, internal error); --resume goes on
       130/143  interrupted; --resume goes on
     """
-    from sentiment.batch import ScoreOptions, plan_flat
-    from sentiment.batch import score as run
+    from sentiment.batch import LocalRunner, ScoreOptions, plan_flat, score_with
     from sentiment.parts import StoppedError, check_output, partial_folder
     from sentiment.tables import ReadOptions, open_tables
     from sentiment.tables.writers import FLAT, output_format
@@ -208,6 +261,10 @@ def command(
         raise click.UsageError("expected -o OUT, found none; --dry-run needs none")
     if output == "-" and resume:
         raise click.UsageError("expected a file as output with --resume, found `-`; a stream cannot be resumed")
+    if output == "-" and (shard is not None or engine == "ray"):
+        raise click.UsageError("expected a file as output with --shard or --engine ray, found `-`; name one with -o")
+    if engine != "ray" and workers is not None:
+        raise click.UsageError("expected --workers with --engine ray, found it without")
     path = None if output in (None, "-") else Path(str(output))
     options = ScoreOptions(
         layout=layout,
@@ -216,6 +273,7 @@ def command(
         probabilities=probabilities,
         resume=resume,
         overwrite=overwrite,
+        shard=shard,
         settings={
             "sheet": sheet,
             "no_header": no_header,
@@ -228,7 +286,7 @@ def command(
     try:
         with _terminable():
             if path is not None:
-                check_output(path, resume=resume, overwrite=overwrite, probe=not dry_run)
+                check_output(path, resume=resume or shard is not None, overwrite=overwrite, probe=not dry_run)
             reading = ReadOptions(text_col, id_col, sheet, no_header, encoding, input_format, limit)
             table = open_tables(inputs, reading)
             for note in table.notes:
@@ -236,53 +294,72 @@ def command(
             if path is not None and path.exists() and any(reader.path.samefile(path) for reader in table.readers):
                 raise Failure(f"expected another file as output, found the input {path}")
             names = None if taxonomy is None else load_taxonomy(taxonomy)
-            analyzer = _load(model, names, threads, batch_size, dimensions, threshold, max_memory)
-            _check_keys(analyzer.taxonomy, dimensions, threshold)
+            load = {
+                "batch_size": batch_size,
+                "dimensions": dimensions,
+                "thresholds": threshold,
+                "max_memory": max_memory,
+            }
+            labels: Labels
+            if engine == "ray":
+                labels = runner = _ray_runner(model, names, threads, workers, ray_address, load)
+            else:
+                labels = analyzer = _load(model, names, threads, load)
+            _check_keys(labels.taxonomy, dimensions, threshold)
             if path is not None and output_format(path)[0] in FLAT:
-                plan_flat(table, table.columns, analyzer.taxonomy, options)
+                plan_flat(table, table.columns, labels.taxonomy, options)
             if dry_run:
-                tell_dry_run(table, analyzer.name, output)
+                tell_dry_run(table, labels.name, output)
                 return 0
+            again = "the same command" if shard is not None else "the same command with --resume"
+            if path is not None:
+                kept = f"; finished blocks are kept in {partial_folder(path)}, {again} goes on"
             with show_progress(table) as progress:
                 if path is None:
                     summary = _to_stdout(table, analyzer, options, progress)
+                elif engine == "ray":
+                    from sentiment.distributed import connected
+
+                    with connected(runner.options):
+                        summary = score_with(table, runner, path, options, progress)
                 else:
-                    kept = (
-                        f"; finished blocks are kept in {partial_folder(path)}, the same command with --resume goes on"
-                    )
-                    summary = run(table, analyzer, path, options, progress)
+                    summary = score_with(table, LocalRunner(analyzer), path, options, progress)
     except StoppedError as error:
         raise Failure(str(error), 4) from error
     except KeyboardInterrupt:
         raise Failure(f"interrupted{kept}", 130) from None
     except Terminated:
         raise Failure(f"terminated{kept}", 143) from None
-    tell_summary(summary, analyzer.taxonomy, lang)
+    tell_summary(summary, labels.taxonomy, lang)
+    if shard is not None:
+        say(f"shard {shard} is done; when all are, the same command with --resume in place of --shard writes {output}")
     return 1 if summary.rejected else 0
 
 
-def _load(
-    model: Path | None,
-    taxonomy: Taxonomy | None,
-    threads: int | None,
-    batch_size: int | None,
-    dimensions: tuple[str, ...] | None,
-    thresholds: float | dict[str, float] | None,
-    max_memory: int | None,
-) -> Analyzer:
+def _load(model: Path | None, taxonomy: Taxonomy | None, threads: int | None, load: dict[str, Any]) -> Analyzer:
     from sentiment.analyzer import Analyzer
 
     try:
-        return Analyzer.load(
-            model,
-            taxonomy=taxonomy,
-            threads=threads,
-            batch_size=batch_size,
-            dimensions=dimensions,
-            thresholds=thresholds,
-            max_memory=max_memory,
-        )
+        return Analyzer.load(model, taxonomy=taxonomy, threads=threads, **load)
     except ValueError as error:  # a checkpoint, a key or a number that cannot be used; no text was read by it
+        raise Failure(one_line(error)) from error
+
+
+def _ray_runner(
+    model: Path | None,
+    taxonomy: Taxonomy | None,
+    threads: int | None,
+    workers: int | None,
+    address: str | None,
+    load: dict[str, Any],
+) -> RayRunner:
+    from sentiment.checkpoint import load_checkpoint
+    from sentiment.distributed import RayOptions, RayRunner
+
+    try:
+        options = RayOptions(address or None, workers, threads or 1)
+        return RayRunner(load_checkpoint(model), options, taxonomy=taxonomy, load=load)
+    except ValueError as error:
         raise Failure(one_line(error)) from error
 
 

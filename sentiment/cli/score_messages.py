@@ -21,7 +21,7 @@ DRY_ROWS = 1000
 
 
 def tell_dry_run(table: Table, model: str, output: str | None) -> None:
-    from sentiment.batch import row_text
+    from sentiment.blocks import row_text
     from sentiment.tables import Row
 
     rows = blank = rejected = 0
@@ -31,7 +31,7 @@ def tell_dry_run(table: Table, model: str, output: str | None) -> None:
             rejected += 1
             continue
         rows += 1
-        text = row_text(item, table)
+        text = row_text(item, table.text_column)
         if not text.strip():
             blank += 1
         elif len(samples) < 3:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import pyarrow
 
+    from sentiment.tables.remote import RemotePath
+
 SOURCE_COLUMN = "cs_source"
 FORMATS = ("csv", "tsv", "xlsx", "jsonl", "parquet")
 
@@ -60,7 +62,7 @@ class FileReader(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path | RemotePath: ...
     @property
     def columns(self) -> Sequence[str]: ...
     def rows(self) -> Iterator[Row | Reject]: ...

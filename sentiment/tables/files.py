@@ -1,15 +1,16 @@
-"""Which files to read: paths as given, folders searched, standard input kept in a temporary file."""
+"""Which files to read: paths and addresses as given, folders searched, standard input kept in a temporary file."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from sentiment.tables.base import TableError
+from sentiment.tables.remote import RemotePath, find_remote, is_address, shown
 from sentiment.tables.temporary import TemporaryCopy
 
 SUFFIXES = {
@@ -31,7 +32,7 @@ PACKED = (".gz", ".xz", ".zip")
 class InputFile:
     """A file to read: `name` is what messages and `cs_source` call it; `copy` keeps a temporary one alive."""
 
-    path: Path
+    path: Path | RemotePath
     name: str
     copy: TemporaryCopy | None = None
 
@@ -53,7 +54,7 @@ def find_files(paths: Sequence[str | Path], notes: list[str]) -> list[InputFile]
     if not paths:
         raise TableError("expected at least one input file, folder or -, found none; name what to read")
     found: list[InputFile] = []
-    taken: dict[Path, str] = {}
+    taken: dict[Path | RemotePath, str] = {}
     names: set[str] = set()
     for given in paths:
         for file in _expand(given, notes):
@@ -74,6 +75,9 @@ def _expand(given: str | Path, notes: list[str]) -> Iterator[InputFile]:
         if sys.stdin is None:
             raise TableError("expected a table on standard input, found it closed; name a file")
         yield _copied(sys.stdin.buffer, "-")
+        return
+    if is_address(given):
+        yield from _search_remote(str(given), notes)
         return
     path = Path(given)
     try:
@@ -109,15 +113,40 @@ def _search(folder: Path, notes: list[str]) -> Iterator[InputFile]:
                 continue
             relative = (Path(root) / name).relative_to(folder).as_posix()
             (chosen if _is_table(name) else skipped).append(relative)
+    _tell_skipped(str(folder), chosen, skipped, notes)
+    for relative in sorted(chosen):
+        yield InputFile(folder / relative, relative)
+
+
+def _search_remote(address: str, notes: list[str]) -> Iterator[InputFile]:
+    chosen: dict[str, RemotePath] = {}
+    skipped: list[str] = []
+    for path, relative in find_remote(address):
+        if relative is None:
+            yield InputFile(path, path.address)
+            return
+        *folders, name = relative.split("/")
+        if any(part.startswith((".", "__MACOSX")) or part.endswith(".partial") for part in folders):
+            continue
+        if name.startswith((".", "~$")):
+            continue
+        if _is_table(name):
+            chosen[relative] = path
+        else:
+            skipped.append(relative)
+    _tell_skipped(shown(address), chosen, skipped, notes)
+    for relative in sorted(chosen):
+        yield InputFile(chosen[relative], relative)
+
+
+def _tell_skipped(folder: str, chosen: Collection[str], skipped: Sequence[str], notes: list[str]) -> None:
     if skipped:
-        shown = ", ".join(sorted(skipped)[:5]) + (", …" if len(skipped) > 5 else "")
-        notes.append(f"{folder}: {len(skipped)} files without a table's suffix skipped: {shown}")
+        some = ", ".join(sorted(skipped)[:5]) + (", …" if len(skipped) > 5 else "")
+        notes.append(f"{folder}: {len(skipped)} files without a table's suffix skipped: {some}")
     if not chosen:
         raise TableError(
             f"expected files ending in {' '.join(SUFFIXES)} under {folder}, found none; name the files themselves"
         )
-    for relative in sorted(chosen):
-        yield InputFile(folder / relative, relative)
 
 
 def _is_table(name: str) -> bool:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import gzip
-import io
 import lzma
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from sentiment.tables.base import TableError
 from sentiment.tables.files import InputFile
+from sentiment.tables.remote import RemotePath
 from sentiment.tables.temporary import TemporaryCopy, too_large
 
 BLOCK = 1 << 18
@@ -36,7 +36,7 @@ class Packed:
     file: InputFile
     packing: str = ""
     member: str = ""
-    _raw: io.BufferedReader | None = field(default=None, repr=False)
+    _raw: BinaryIO | None = field(default=None, repr=False)
     _copy: TemporaryCopy | None = field(default=None, repr=False)
 
     @property
@@ -100,9 +100,10 @@ class Packed:
         return bytes(got[:length])
 
     def seekable_path(self) -> Path:
-        """A plain file with the unpacked bytes: the file itself, or a temporary copy."""
-        if not self.packing:
-            return self.file.path
+        """A plain local file with the unpacked bytes: the file itself, or a temporary copy."""
+        path = self.file.path
+        if not self.packing and isinstance(path, Path):
+            return path
         if self._copy is None:
             try:
                 with self.open() as stream:
@@ -140,8 +141,20 @@ def unpack(file: InputFile) -> Packed:
     if head.startswith(_XZ):
         return Packed(file, "xz")
     if head.startswith((_ZIP, b"PK\x05\x06")):
-        return _look_into_zip(file)
+        return _look_into_zip(_local(file))
     return Packed(file)
+
+
+def _local(file: InputFile) -> InputFile:
+    """The file, or a temporary copy of it where it is at an address: an archive is read from its end."""
+    if isinstance(file.path, Path):
+        return file
+    try:
+        with file.path.open() as stream:
+            copy = TemporaryCopy(stream, file.name)
+    except OSError as error:
+        raise TableError(f"expected to read {file.name}, found: {error.strerror or error}; check the file") from None
+    return replace(file, path=copy.path, copy=copy)
 
 
 def check_zip(path: Path, name: str, what: str = "zip") -> list[zipfile.ZipInfo]:
@@ -167,7 +180,10 @@ def check_zip(path: Path, name: str, what: str = "zip") -> list[zipfile.ZipInfo]
 
 def _look_into_zip(file: InputFile) -> Packed:
     what = "xlsx" if file.name.lower().endswith((".xlsx", ".xlsm")) else "zip"
-    members = check_zip(file.path, file.name, what)
+    path = file.path
+    if isinstance(path, RemotePath):
+        raise TypeError("expected a local file")
+    members = check_zip(path, file.name, what)
     names = {member.filename for member in members}
     if "xl/workbook.xml" in names:
         return Packed(file)

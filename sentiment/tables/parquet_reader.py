@@ -14,6 +14,7 @@ from sentiment.tables.base import Reject, Row, TableError
 from sentiment.tables.header import name_columns
 from sentiment.tables.packing import Packed
 from sentiment.tables.reader import SAMPLE_ROWS, Reader
+from sentiment.tables.remote import RemotePath
 
 BATCH_ROWS = 4096
 
@@ -23,7 +24,8 @@ class ParquetReader(Reader):
 
     def __init__(self, packed: Packed, notes: list[str]) -> None:
         super().__init__(packed, notes)
-        self._file = packed.seekable_path()
+        path = packed.file.path
+        self._file = path if isinstance(path, RemotePath) and not packed.packing else packed.seekable_path()
         self._done = 0
         with self._open() as file:
             found = file.schema_arrow
@@ -54,7 +56,7 @@ class ParquetReader(Reader):
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:
         try:
-            file = pq.ParquetFile(self._file)
+            file = pq.ParquetFile(self._file.open_seekable() if isinstance(self._file, RemotePath) else self._file)
             _ = file.schema_arrow.names
         except Exception as error:  # a damaged footer shows as an Arrow error, or as whatever reading it runs into
             raise self._broken(error) from None

@@ -14,6 +14,8 @@ from sentiment.tables.packing import Packed
 if TYPE_CHECKING:
     import pyarrow
 
+    from sentiment.tables.remote import RemotePath
+
 SAMPLE_ROWS = 200
 
 
@@ -45,7 +47,7 @@ class Reader(ABC):
         return self.packed.file.name
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Path | RemotePath:
         return self.packed.file.path
 
     def samples(self) -> list[Sample]:

@@ -325,6 +325,34 @@ def test_score_several_files(fake: Any, dump: Path, tmp_path: Path) -> None:
     assert lines[-1]["cs_id"] == f"{other}:1"
 
 
+def test_score_shards_join(fake: Any, dump: Path, tmp_path: Path) -> None:
+    output, whole = tmp_path / "out.csv", tmp_path / "whole" / "out.csv"
+    whole.parent.mkdir()
+    assert run("score", dump, "-o", whole).exit_code == 0
+    for number in (2, 1):
+        result = run("score", dump, "-o", output, "--shard", f"{number}/2")
+        assert result.exit_code == 0, result.stderr
+        assert f"shard {number}/2 is done; when all are, the same command with --resume" in result.stderr
+    assert not output.exists()
+    one_line(run("score", dump, "-o", output), 2, "--resume goes on with it")
+    assert run("score", dump, "-o", output, "--resume").exit_code == 0
+    assert output.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--shard", "3/2"), "expected --shard i/n with i from 1 to n"),
+        (("--shard", "1/2", "-o", "-"), "expected a file as output with --shard"),
+        (("--engine", "ray", "-o", "-"), "expected a file as output with --shard or --engine ray"),
+        (("--workers", "2", "-o", "x.csv"), "expected --workers with --engine ray"),
+        (("--engine", "spark", "-o", "x.csv"), "is not one of"),
+    ],
+)
+def test_score_wrong_shards_and_engines(fake: Any, dump: Path, arguments: tuple[str, ...], told: str) -> None:
+    one_line(run("score", dump, *arguments), 2, told)
+
+
 def test_score_limit(fake: Any, dump: Path, tmp_path: Path) -> None:
     assert run("score", dump, "-o", tmp_path / "out.jsonl", "--limit", 2).exit_code == 0
     assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 2
@@ -358,7 +386,7 @@ def test_cli_help_of_score_explains_every_option() -> None:
     assert result.exit_code == 0
     names = (
         "text-col id-col sheet no-header encoding input-format layout lang dimensions threshold probabilities model "
-        "taxonomy batch-size threads max-memory resume overwrite limit dry-run output"
+        "taxonomy batch-size threads max-memory engine workers ray-address shard resume overwrite limit dry-run output"
     )
     for name in names.split():
         assert f"--{name}" in result.stdout
@@ -376,6 +404,7 @@ def test_cli_unknown_verb_and_no_verb() -> None:
     [
         ("torch.nn", 2, 'this needs an extra: pip install "cinesent[train]"'),
         ("fastapi", 2, 'this needs an extra: pip install "cinesent[serve]"'),
+        ("ray", 2, 'this needs an extra: pip install "cinesent[ray]"'),
         ("pyarrow", 2, "the module pyarrow is missing or broken"),
         ("sentiment.tables", 4, "internal error"),
     ],

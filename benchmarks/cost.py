@@ -1,0 +1,121 @@
+"""What a million rows cost, and how many nodes a billion rows a day take: a model with stated assumptions.
+
+`python -m benchmarks.cost` reads benchmarks/results/distributed.json, writes benchmarks/results/cost.json and prints a
+table. The rates are measured there; everything else is an assumption, an option here, and in the output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "results"
+DAY = 86_400.0
+BILLION = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What was not measured.
+
+    `price` of one CPU an hour, in any currency; `used`: the share of the time that nodes really score (the rest is
+    waiting, failures, and neighbours); `distinct`: the share of texts that do not repeat another of their block;
+    `efficiency`: a worker's rate among many on a node, over its rate alone; by default what two workers lost against
+    one where the rates were measured, and no more than 1.
+    """
+
+    cpus_a_node: int = 16
+    price: float = 0.04
+    used: float = 0.8
+    distinct: float = 1.0
+    efficiency: float | None = None
+
+
+def cost(measured: dict[str, Any], assumed: Assumptions) -> dict[str, Any]:
+    """The model.
+
+    A worker is one CPU. One driver reads and keeps parts for all: beyond the rate at which it reads, a job has to be
+    divided by `--shard`.
+    """
+    one, two = (float(measured[f"workers_{n}"]["rows_per_second"]) for n in (1, 2))
+    efficiency = assumed.efficiency if assumed.efficiency is not None else min(1.0, two / (2 * one))
+    worker = one * efficiency * assumed.used / assumed.distinct
+    node = worker * assumed.cpus_a_node
+    needed = BILLION / DAY
+    hours = 1_000_000 / worker / 3600
+    return {
+        "kind": "cost",
+        "model": measured["model"],
+        "measured": {
+            "machine": measured["machine"],
+            "rows_per_second_one_worker": one,
+            "rows_per_second_two_workers": two,
+            "driver_reads_rows_per_second": measured["reading_rows_per_second"],
+        },
+        "assumed": {**asdict(assumed), "efficiency": round(efficiency, 3)},
+        "per_million_rows": {"cpu_hours": round(hours, 3), "price": round(hours * assumed.price, 4)},
+        "billion_rows_a_day": {
+            "rows_per_second": round(needed),
+            "cpus": math.ceil(needed / worker),
+            "nodes": math.ceil(needed / node),
+            "price_a_day": round(BILLION / 1_000_000 * hours * assumed.price, 2),
+            "drivers": math.ceil(needed / float(measured["reading_rows_per_second"])),
+        },
+    }
+
+
+def table(found: dict[str, Any]) -> str:
+    """The result as Markdown."""
+    assumed, million, day = found["assumed"], found["per_million_rows"], found["billion_rows_a_day"]
+    lines = [
+        ("measured: rows a second, one worker on one CPU", f"{found['measured']['rows_per_second_one_worker']:,.0f}"),
+        ("measured: rows a second, two workers", f"{found['measured']['rows_per_second_two_workers']:,.0f}"),
+        ("measured: rows a second that one driver reads", f"{found['measured']['driver_reads_rows_per_second']:,.0f}"),
+        ("assumed: CPUs a node", f"{assumed['cpus_a_node']}"),
+        ("assumed: share of the time in use", f"{assumed['used']:.0%}"),
+        ("assumed: share of texts that repeat no other of their block", f"{assumed['distinct']:.0%}"),
+        ("assumed: rate of a worker among others over its rate alone", f"{assumed['efficiency']:.2f}"),
+        ("assumed: price of a CPU hour", f"{assumed['price']:.3f}"),
+        ("**a million rows**: CPU hours", f"{million['cpu_hours']:.2f}"),
+        ("**a million rows**: price", f"{million['price']:.3f}"),
+        ("**a billion rows a day**: CPUs", f"{day['cpus']:,}"),
+        ("**a billion rows a day**: nodes", f"{day['nodes']:,}"),
+        ("**a billion rows a day**: drivers, that is shards", f"{day['drivers']:,}"),
+        ("**a billion rows a day**: price a day", f"{day['price_a_day']:,.0f}"),
+    ]
+    return "\n".join(["| | |", "| --- | ---: |", *(f"| {name} | {value} |" for name, value in lines)])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Reads, computes, writes."""
+    default = Assumptions()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__)
+    parser.add_argument("--measured", type=Path, default=FOLDER / "distributed.json", metavar="FILE", help="the rates")
+    parser.add_argument("--cpus-a-node", type=int, default=default.cpus_a_node, metavar="N")
+    parser.add_argument("--price", type=float, default=default.price, metavar="P", help="of one CPU an hour")
+    parser.add_argument("--used", type=float, default=default.used, metavar="SHARE")
+    parser.add_argument("--distinct", type=float, default=default.distinct, metavar="SHARE")
+    parser.add_argument("--efficiency", type=float, metavar="SHARE", help="default: two workers over twice one")
+    parser.add_argument("--json", type=Path, default=FOLDER / "cost.json", metavar="OUT", help="where the results go")
+    options = parser.parse_args(arguments)
+    for name in ("used", "distinct", "efficiency"):
+        value = getattr(options, name)
+        if value is not None and not 0 < value <= 1:
+            parser.error(f"expected --{name} above 0 and at most 1, found {value}")
+    if not options.measured.is_file():
+        parser.error(f"expected rates in {options.measured}, found none; run python -m benchmarks.distributed")
+    assumed = Assumptions(options.cpus_a_node, options.price, options.used, options.distinct, options.efficiency)
+    found = cost(json.loads(options.measured.read_text("utf-8")), assumed)
+    options.json.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    print(table(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,290 @@
+"""The job on Ray: its bytes are those of the local engine, whoever is killed on the way.
+
+Small: two workers, a random checkpoint, blocks of 40 rows. benchmarks/distributed.py has the large versions.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentiment.analyzer import Analyzer
+from sentiment.batch import LocalRunner, Runner, ScoreOptions, Tick, score_with
+from sentiment.blocks import BlockRules, Shard
+from sentiment.checkpoint import load_checkpoint
+from sentiment.parts import PartStore, StoppedError, Summary, partial_folder, rejects_file
+from sentiment.tables import ReadOptions, open_tables
+from sentiment.tables.base import Row
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason='Ray is not installed: pip install "cinesent[ray]"'),
+    pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the worker processes in /proc"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of ray's own sockets
+]
+
+ROOT = Path(__file__).parent.parent
+BLOCK = 40
+CLI = f"""
+import sentiment.blocks
+sentiment.blocks.BLOCK_ROWS = {BLOCK}
+from sentiment.cli import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def dump(tmp_path_factory: pytest.TempPathFactory, sample_texts: list[str]) -> Path:
+    """A folder of 600 rows: CSV with broken lines, JSONL, blank and foreign texts, texts that come again."""
+    folder = tmp_path_factory.mktemp("dump")
+    texts = [*sample_texts[:250], "", "Great seats!", *sample_texts[:48]]
+    with (folder / "a.csv").open("w", encoding="gb18030", newline="", errors="replace") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(("编号", "评论"))
+        for number, text in enumerate(texts):
+            writer.writerow((number, text) if number not in (7, 130) else (number, text, "more", "than", "fits"))
+    with (folder / "b.jsonl").open("w", encoding="utf-8") as handle:
+        for number, text in enumerate(sample_texts[300:600]):
+            handle.write(
+                json.dumps({"编号": number, "评论": text, "late": number} if number > 5 else {"评论": text}) + "\n"
+            )
+            if number == 99:
+                handle.write("{broken\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    from sentiment.distributed import RayOptions, connected
+
+    with connected(RayOptions(workers=2)):
+        yield
+
+
+def runner(checkpoint: Path) -> Any:
+    from sentiment.distributed import RayOptions, RayRunner
+
+    return RayRunner(load_checkpoint(checkpoint), RayOptions(workers=2))
+
+
+def job(dump: Path, run: Runner, output: Path, progress: Any = None, **options: Any) -> Summary:
+    table = open_tables([dump], ReadOptions())
+    return score_with(table, run, output, ScoreOptions(block_rows=BLOCK, probabilities=True, **options), progress)
+
+
+@pytest.fixture(scope="module")
+def local(dump: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what the local engine writes."""
+    folder = tmp_path_factory.mktemp("local")
+    run = LocalRunner(Analyzer.load(tiny_checkpoint, threads=1))
+    for suffix in ("csv", "jsonl", "parquet"):
+        summary = job(dump, run, folder / f"out.{suffix}")
+        assert (summary.rows, summary.rejected) == (598, 3)
+    return folder
+
+
+def processes(words: str) -> dict[int, str]:
+    """The processes of this machine whose command line has the words in it."""
+    found = {}
+    for path in Path("/proc").iterdir():
+        if path.name.isdecimal():
+            try:
+                line = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if words in line:
+                found[int(path.name)] = line
+    return found
+
+
+def workers_of(parent: int) -> list[int]:
+    """The workers that are below this process."""
+    return [pid for pid in processes("ray::Worker") if parent in _ancestors(pid)]
+
+
+def _ancestors(pid: int) -> list[int]:
+    found = []
+    while pid > 1:
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            break
+        pid = int(status.split("PPid:", 1)[1].split()[0])
+        found.append(pid)
+    return found
+
+
+def same(output: Path, local: Path) -> None:
+    assert output.read_bytes() == (local / output.name).read_bytes()
+    assert rejects_file(output).read_bytes() == rejects_file(local / output.name).read_bytes()
+    assert not partial_folder(output).exists()
+
+
+def test_distributed_listens_on_this_machine_only(cluster: None) -> None:
+    import ray
+
+    (node,) = ray.nodes()
+    assert node["NodeManagerAddress"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_distributed_writes_the_bytes_of_the_local_engine(
+    cluster: None, dump: Path, tiny_checkpoint: Path, local: Path, tmp_path: Path, suffix: str
+) -> None:
+    ticks: list[Tick] = []
+    summary = job(dump, runner(tiny_checkpoint), tmp_path / f"out.{suffix}", ticks.append)
+    same(tmp_path / f"out.{suffix}", local)
+    assert (summary.rows, summary.scored, summary.rejected) == (598, 598, 3)
+    assert [tick.rows for tick in ticks if tick.phase == "score"][-1] == 598
+
+
+def test_distributed_a_killed_worker_loses_and_doubles_nothing(
+    cluster: None, dump: Path, tiny_checkpoint: Path, local: Path, tmp_path: Path
+) -> None:
+    killed: list[int] = []
+
+    def kill(tick: Tick) -> None:
+        if tick.phase == "score" and len(killed) < 2 and tick.scored < 400:
+            for pid in workers_of(os.getpid())[:1]:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+    summary = job(dump, runner(tiny_checkpoint), tmp_path / "out.parquet", kill)
+    same(tmp_path / "out.parquet", local)
+    assert len(set(killed)) == 2
+    assert summary.scored == 598
+
+
+def test_distributed_a_block_that_ends_every_worker_ends_the_job(
+    cluster: None, dump: Path, tiny_checkpoint: Path, local: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentiment import distributed
+
+    class Deadly(distributed.Worker):
+        def score(self, rows: Sequence[Row], rules: BlockRules) -> Any:
+            if any(row.source == "b.jsonl" and row.number == 20 for row in rows):
+                os._exit(1)
+            return super().score(rows, rules)
+
+    monkeypatch.setattr(distributed, "ATTEMPTS", 2)
+    output = tmp_path / "out.parquet"
+    with monkeypatch.context() as patch:
+        patch.setattr(distributed, "Worker", Deadly)
+        with pytest.raises(StoppedError, match=r"stopped: block 7 ended its worker 2 times .*--resume goes on"):
+            job(dump, runner(tiny_checkpoint), output)
+    kept = sum(1 for number in range(15) if PartStore(partial_folder(output)).rows(number))
+    assert 0 < kept < 15
+    assert job(dump, runner(tiny_checkpoint), output, resume=True).scored < 598
+    same(output, local)
+
+
+def test_distributed_an_error_in_a_worker_names_the_place_but_no_text(
+    cluster: None, dump: Path, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentiment import distributed
+
+    class Broken(distributed.Worker):
+        def __init__(self, files: dict[str, bytes], options: dict[str, Any]) -> None:
+            super().__init__(files, options)
+            self._analyzer = None  # type: ignore[assignment]
+
+    monkeypatch.setattr(distributed, "Worker", Broken)
+    with pytest.raises(
+        StoppedError, match=r"stopped: internal error, AttributeError in blocks\.py, line \d+; "
+    ) as caught:
+        job(dump, runner(tiny_checkpoint), tmp_path / "out.csv")
+    assert "座椅" not in str(caught.value)
+
+
+def test_distributed_shards_of_both_engines_join(
+    cluster: None, dump: Path, tiny_checkpoint: Path, local: Path, tmp_path: Path
+) -> None:
+    job(dump, runner(tiny_checkpoint), tmp_path / "out.csv", shard=Shard(1, 2))
+    here = LocalRunner(Analyzer.load(tiny_checkpoint, threads=1))
+    job(dump, here, tmp_path / "out.csv", shard=Shard(2, 2))
+    assert job(dump, here, tmp_path / "out.csv", resume=True).scored == 0
+    same(tmp_path / "out.csv", local)
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "NO_COLOR": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", CLI, *map(str, arguments)],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8",
+    )  # fmt: skip
+
+
+def test_distributed_killed_driver_resumes_and_leaves_no_process(
+    dump: Path, tiny_checkpoint: Path, local: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.parquet"
+    arguments = (
+        "score",
+        dump,
+        "-o",
+        output,
+        "--model",
+        tiny_checkpoint,
+        "--engine",
+        "ray",
+        "--workers",
+        2,
+        "--probabilities",
+    )
+    driver = start(*arguments)
+    parts = partial_folder(output)
+    deadline = time.monotonic() + 120
+    while not list(parts.glob("part-*.parquet")) and driver.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    below = [pid for pid in processes("ray") if driver.pid in _ancestors(pid)]
+    driver.kill()
+    driver.communicate()
+    assert not output.exists()
+    assert below
+    _gone(below)
+    resumed = start(*arguments, "--resume")
+    _, told = resumed.communicate(timeout=300)
+    assert resumed.returncode == 1, told  # some rows are rejected
+    assert "rejected" in told
+    assert "Traceback" not in told
+    same(output, local)
+    assert not [line for line in told.splitlines() if "座椅" in line or "ray" in line.lower()]
+
+
+def _gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 30
+    while (left := [pid for pid in pids if _alive(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_distributed_terminated_driver_says_how_to_go_on(dump: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    driver = start("score", dump, "-o", output, "--model", tiny_checkpoint, "--engine", "ray", "--workers", 1)
+    deadline = time.monotonic() + 120
+    while not partial_folder(output).is_dir() and driver.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    below = [pid for pid in processes("ray") if driver.pid in _ancestors(pid)]
+    driver.terminate()
+    _, told = driver.communicate(timeout=120)
+    assert driver.returncode == 143, told
+    assert told.splitlines()[-1].endswith("--resume goes on")
+    _gone(below)
