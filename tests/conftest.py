@@ -80,6 +80,23 @@ def _is_loopback(host: str) -> bool:
 
 
 @pytest.fixture(scope="session")
+def require_tool() -> Callable[[str, str | None], None]:
+    """(tool, what is missing of it or None) → nothing, if nothing is missing.
+
+    Otherwise the test is skipped for that reason; it fails where CINESENT_REQUIRE (`browser,postgres`) lists the tool.
+    """
+
+    def check(tool: str, missing: str | None) -> None:
+        if missing is None:
+            return
+        if tool in os.environ.get("CINESENT_REQUIRE", "").replace(" ", "").split(","):
+            pytest.fail(f"CINESENT_REQUIRE lists {tool}, but {missing}", pytrace=False)
+        pytest.skip(missing)
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def phrases() -> tuple[str, ...]:
     return PHRASES
 
