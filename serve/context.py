@@ -1,0 +1,36 @@
+"""What the routes of one worker process share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from serve.queue import AnalyzerLike, Worker
+from serve.settings import Settings
+
+
+@dataclass
+class Service:
+    """Kept as `app.state.service`; a route asks for it with a parameter `service: Context`."""
+
+    settings: Settings
+    worker: Worker
+
+    @property
+    def analyzer(self) -> AnalyzerLike:
+        """The one in use now; a reload puts another in its place, so ask again for every request.
+
+        Raises:
+            UnavailableError: it is not loaded and warm, or the service is stopping. Answered with 503.
+        """
+        return self.worker.analyzer
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+Context = Annotated[Service, Depends(_service)]
