@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from fastapi import APIRouter, FastAPI
-from starlette.staticfiles import StaticFiles
 
 from sentiment import __version__
 from serve import errors, pages, routes
 from serve.context import Service
 from serve.guard import Guard
 from serve.openapi import openapi
-from serve.pages import PAGE
+from serve.pages import Assets
 from serve.queue import AnalyzerLike, Worker
 from serve.settings import Settings
 
@@ -69,7 +68,8 @@ def create_app(
     app.state.service = service
     for part in ROUTERS:
         app.include_router(part)
-    app.mount("/docs/assets", StaticFiles(directory=PAGE))
+    for folder in ("/page", "/docs/assets"):
+        app.mount(folder, Assets())
     app.add_middleware(Guard, max_body=settings.max_body)
     errors.install(app)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]

@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+import mimetypes
+from os import PathLike, stat_result
 from pathlib import Path
 
 from fastapi import APIRouter
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 PAGE = Path(__file__).parent / "page"
 
-# Nothing but this service's own files; the styles of Swagger UI are set by its script.
+# What Windows has in its registry may make of a module something that no browser runs.
+mimetypes.add_type("text/javascript", ".js")
+mimetypes.add_type("image/svg+xml", ".svg")
+
+# Nothing but this service's own files. On the page nothing may be made of text but text either: no inline style or
+# script, and no way from a string to markup (trusted types).
+_FRAME = "base-uri 'none'; frame-ancestors 'none'"
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    f"connect-src 'self'; form-action 'none'; {_FRAME}; require-trusted-types-for 'script'; trusted-types 'none'",
+    "Cache-Control": "no-cache",
+}
+# The styles of Swagger UI are set by its script.
 _DOCS_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; font-src data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+    f"img-src 'self' data:; font-src data:; connect-src 'self'; {_FRAME}"
 }
 
 router = APIRouter(include_in_schema=False)
+
+
+class Assets(StaticFiles):
+    """The files of the page, to be asked for again each time (304 if they are the same): an upgrade shows at once."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=PAGE)
+
+    def file_response(
+        self, full_path: str | PathLike[str], stat_result: stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
 
 
 @router.get("/docs")
@@ -25,4 +55,4 @@ async def docs() -> Response:
 
 @router.get("/")
 async def root() -> Response:
-    return RedirectResponse("docs")
+    return FileResponse(PAGE / "index.html", headers=_PAGE_HEADERS)

@@ -10,7 +10,8 @@ import pytest
 
 from sentiment.taxonomy import load_taxonomy
 from serve import schemas
-from serve.app import PAGE, create_app
+from serve.app import create_app
+from serve.pages import PAGE
 from serve.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -241,8 +242,7 @@ async def test_app_publishes_taxonomy_and_info(connect: Any, fake: Any) -> None:
 
 async def test_app_docs_need_nothing_from_elsewhere(connect: Any, fake: Any) -> None:
     async with connect(fake, ready=False) as client:
-        root = await client.get("/", follow_redirects=True)
-        assert root.url.path == "/docs"
+        root = await client.get("/docs")
         assert "default-src 'none'" in root.headers["content-security-policy"]
         links = re.findall(r'(?:src|href)="([^"]+)"', root.text)
         assert len(links) == 5
