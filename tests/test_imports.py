@@ -70,6 +70,8 @@ def test_sentiment_imports_neither_serve_nor_training_outside_the_verbs() -> Non
 def test_sentiment_imports_nothing_heavy() -> None:
     assert _breaches("sentiment", tuple(name for name in HEAVY if name != "uvicorn")) == []
     assert _breaches("sentiment", ("uvicorn",), verbs_may=True) == []
+    client = [breach.split(":")[0] for breach in _breaches("sentiment", ("httpx",))]
+    assert client == ["sentiment/client_calls.py"]
 
 
 def test_serve_and_training_do_not_import_each_other() -> None:
@@ -87,7 +89,7 @@ def test_what_is_imported_is_declared(package: str) -> None:
     tomllib = pytest.importorskip("tomllib")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    own = {"sentiment": [], "serve": extras["serve"], "training": extras["train"]}[package]
+    own = {"sentiment": extras["client"], "serve": extras["serve"], "training": extras["train"]}[package]
     # Distributions whose import names differ, and what a declared one always brings.
     names = {
         "pyyaml": ("yaml",),
