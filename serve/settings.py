@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 # More items than that are refused before they are looked at, whatever the settings say.
 MOST_ITEMS = 10_000
@@ -39,12 +42,24 @@ class Settings:
     deadline: float = 10.0
     queue_size: int = 1024
     block_characters: int = 16_384
+    data_dir: Path | None = None
+    database: str | None = field(default=None, repr=False)
+    store_texts: bool = False
+    retention: int | None = None
+    file_retention: int = 7
+    max_rows: int = 1_000_000
+    max_jobs: int = 20
+    job_memory: int = 2048
+    webhook_url: str | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
+    webhook_texts: bool = False
     log_level: str = "info"
 
     def __post_init__(self) -> None:
         for name in (
             *("workers", "threads", "rate_limit", "max_batch_items", "max_body", "max_upload", "max_characters"),
             *("deadline", "queue_size", "block_characters"),
+            *("retention", "file_retention", "max_rows", "max_jobs", "job_memory"),
         ):
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -61,6 +76,43 @@ class Settings:
                 f"expected API keys for an address that others reach, found host {self.host} without any; make one "
                 "with `cinesent serve keys add --keys FILE NAME` and start with --keys FILE, or listen on 127.0.0.1"
             )
+
+        self._check_webhook()
+
+    def _check_webhook(self) -> None:
+        if self.webhook_url is None:
+            if self.webhook_secret is not None or self.webhook_texts:
+                raise SettingsError("expected webhook_url with the other settings of the webhook, found none")
+            return
+        address = urlsplit(self.webhook_url)
+        if address.scheme not in ("http", "https") or not address.hostname or address.username is not None:
+            raise SettingsError(
+                "expected webhook_url to be http://HOST/PATH or https://HOST/PATH, found another address"
+            )
+        if len(self.signing_key) < 24:
+            raise SettingsError(
+                "expected webhook_secret to be whsec_ and the base64 of 24 bytes or more, found "
+                f"{'none' if self.webhook_secret is None else 'another'}; make one with: "
+                "echo whsec_$(openssl rand -base64 32)"
+            )
+
+    @property
+    def signing_key(self) -> bytes:
+        """The webhook's secret as bytes; empty if it is none."""
+        prefix, _, encoded = (self.webhook_secret or "").strip().partition("_")
+        try:
+            return base64.b64decode(encoded, validate=True) if prefix == "whsec" else b""
+        except binascii.Error:
+            return b""
+
+    @property
+    def data_folder(self) -> Path:
+        """Where the database and uploaded files are, unless `database` is elsewhere."""
+        if self.data_dir is not None:
+            return self.data_dir
+        from platformdirs import user_data_path
+
+        return user_data_path("cinesent", appauthor=False)
 
     @property
     def loopback(self) -> bool:

@@ -31,7 +31,10 @@ EXTRAS = {
         *("accelerate", "cleanlab", "datasets", "jieba", "onnx", "onnxscript"),
         *("safetensors", "sklearn", "snownlp", "torch", "transformers"),
     ),
-    "serve": ("fastapi", "pydantic", "starlette", "uvicorn", "anyio"),
+    "serve": (
+        *("alembic", "anyio", "fastapi", "platformdirs", "psycopg", "pydantic", "sqlalchemy"),
+        *("starlette", "uvicorn"),
+    ),
 }
 
 # Errors whose message is written for the user; looked up where they are loaded, so that --help need not load them.
@@ -40,6 +43,7 @@ _USER_ERRORS = (
     ("sentiment.tables.base", "TableError"),
     ("sentiment.checkpoint", "CheckpointError"),
     ("sentiment.analyzer", "CheckpointError"),
+    ("serve.store", "StoreError"),
     ("training.dataset", "DatasetError"),
     ("training.bases", "BaseError"),
 )
