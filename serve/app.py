@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from sentiment import __version__
-from serve import errors, pages, routes
+from serve import admin, errors, pages, routes
 from serve.context import Service
 from serve.guard import Guard
+from serve.metrics import Metrics
 from serve.openapi import openapi
 from serve.pages import Assets
 from serve.queue import AnalyzerLike, Worker
+from serve.reload import Reloader
+from serve.security import Gate
 from serve.settings import Settings
 
 _DESCRIPTION = """Reads Chinese cinema reviews and complaints (影院评论与投诉): overall sentiment, intent, whether
@@ -21,33 +26,48 @@ somebody should act, and for each service dimension that a text mentions its sen
 
 Every error is an RFC 9457 problem; its `code` is for programs. Texts are neither stored nor logged."""
 
+# Paths whose bodies are as large as `max_upload` and reach their route as a stream, never as a whole in memory.
+STREAMED = ("/v1/files",)
 # What else the service is made of. A part's routers; and what it opens before the first request and closes after the
 # last one (a database, a background task): a function from the `Service` to an asynchronous context manager. The
 # worker already runs then, and still does.
-ROUTERS: tuple[APIRouter, ...] = (routes.state, routes.router, pages.router)
+ROUTERS: tuple[APIRouter, ...] = (routes.state, routes.router, admin.router, pages.router)
 PARTS: tuple[Callable[[Service], AbstractAsyncContextManager[None]], ...] = ()
 
 
 def create_app(
-    settings: Settings, analyzer: AnalyzerLike | None = None, *, on_failure: Callable[[], None] | None = None
+    settings: Settings,
+    analyzer: AnalyzerLike | None = None,
+    *,
+    folder: Path | None = None,
+    load: Callable[[Settings], AnalyzerLike] | None = None,
+    on_failure: Callable[[], None] | None = None,
 ) -> FastAPI:
     """The service as an ASGI application, to be started once.
 
     While the lifespan lasts, a thread loads the checkpoint, unless `analyzer` is given, warms it up and scores. If that
-    fails it calls `on_failure`, and `app.state.worker.error` says why.
+    fails it calls `on_failure`, and `app.state.worker.error` says why. `folder` is what several workers of one service
+    share; `load` takes the place of the checkpoint's loading, also when it is reloaded.
+
+    Raises:
+        KeysError: the file of keys cannot be used.
     """
+    metrics = Metrics()
+    loading = load or _load
     worker = Worker(
-        lambda: _load(settings) if analyzer is None else analyzer,
+        lambda: loading(settings) if analyzer is None else analyzer,
         queue_size=settings.queue_size,
         block_characters=settings.block_characters,
         on_failure=on_failure,
+        listener=metrics,
     )
-
-    service = Service(settings, worker)
+    reloader = Reloader(worker, lambda: loading(settings), folder, metrics.reloaded)
+    service = Service(settings, worker, metrics, Gate(settings), reloader)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(reloader.watching())
             worker.start()
             stack.callback(worker.stop)
             for part in PARTS:
@@ -66,11 +86,26 @@ def create_app(
     app.state.settings = settings
     app.state.worker = worker
     app.state.service = service
-    for part in ROUTERS:
-        app.include_router(part)
-    for folder in ("/page", "/docs/assets"):
-        app.mount(folder, Assets())
-    app.add_middleware(Guard, max_body=settings.max_body)
+    for router in ROUTERS:
+        app.include_router(router)
+    for path in ("/page", "/docs/assets"):
+        app.mount(path, Assets())
+    app.add_middleware(
+        Guard,
+        max_body=settings.max_body,
+        gate=service.gate,
+        streamed=dict.fromkeys(STREAMED, settings.max_upload),
+        paths=[path for path in openapi(app)["paths"] if "{" not in path],
+        listener=metrics.answered,
+    )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+            expose_headers=["Retry-After", "X-Request-ID"],
+        )
     errors.install(app)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app

@@ -7,7 +7,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from serve.metrics import Metrics
 from serve.queue import AnalyzerLike, Worker
+from serve.reload import Reloader
+from serve.security import Gate
 from serve.settings import Settings
 
 
@@ -17,6 +20,9 @@ class Service:
 
     settings: Settings
     worker: Worker
+    metrics: Metrics
+    gate: Gate
+    reloader: Reloader
 
     @property
     def analyzer(self) -> AnalyzerLike:
@@ -28,7 +34,7 @@ class Service:
         return self.worker.analyzer
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 

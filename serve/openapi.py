@@ -11,9 +11,15 @@ from serve import schemas
 from serve.errors import MEDIA_TYPE, ProblemError
 
 _PROBLEMS = {
+    401: ("unauthorized", "There are keys, and the request has none that is valid."),
+    403: ("forbidden", "The key lacks the role of this route; without keys, a page of another origin asks."),
+    409: ("reload_failed", "The checkpoint cannot be loaded, or is being reloaded already; the old one stays."),
     413: ("body_too_large", "The body, the text or the number of items is too large."),
     422: ("invalid_request", "The request is invalid; `errors` names the members."),
-    429: ("queue_full", "Too much is waiting; `Retry-After` says for how many seconds."),
+    429: (
+        "queue_full",
+        "Too much is waiting, or the key has used up its share; `Retry-After` says how many seconds to wait.",
+    ),
     500: ("internal", "The service failed."),
     503: ("loading", "The checkpoint is being loaded, or the service is stopping."),
     504: ("deadline", "The text was not scored in time."),

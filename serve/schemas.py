@@ -213,6 +213,13 @@ class InfoResponse(BaseModel):
     limits: Limits
 
 
+class ReloadResponse(BaseModel):
+    model: str
+    hash: str
+    changed: bool = Field(description="Whether it is another checkpoint than before.")
+    workers: int = Field(description="Workers that have it now.")
+
+
 class StateResponse(BaseModel):
     status: str
 

@@ -1,79 +1,151 @@
-"""`cinesent serve`: its options; the service is in `serve`."""
+"""`cinesent serve`: how it is started, and its keys; the service is in `serve`."""
 
 from __future__ import annotations
 
-import logging
-import math
-import sys
+import json
+from pathlib import Path
 from typing import Any
 
 import click
 
-from sentiment.cli import Failure
+from sentiment.cli import Failure, say
 from sentiment.cli.serve_options import options
 
+_CONTEXT = {"auto_envvar_prefix": "CINESENT", "show_default": True}
 
-@click.command(
-    "serve",
-    short_help="Score over HTTP.",
-    context_settings={"auto_envvar_prefix": "CINESENT", "show_default": True},
-)
+
+@click.group("serve", short_help="Score over HTTP.", context_settings=_CONTEXT, invoke_without_command=True)
 @options
-def command(**values: Any) -> None:
-    """Answers HTTP requests with records: POST /v1/analyze and /v1/analyze/batch. /docs describes it all.
+@click.pass_context
+def command(context: click.Context, /, **values: Any) -> None:
+    """Answers HTTP requests with records: POST /v1/analyze and /v1/analyze/batch. /docs describes it all, / is a page
+    for people.
 
-    Nothing is fetched from elsewhere, and texts are neither stored nor logged. There is no access control: listen on
-    127.0.0.1, or behind something that has it.
+    Nothing is fetched from elsewhere, and no text is logged. Without keys it listens on this machine only; for others,
+    make keys first: cinesent serve keys add --help.
 
     \b
     Examples:
       cinesent serve
-      cinesent serve --host 0.0.0.0 --port 8080 --threads 4
+      cinesent serve --host 0.0.0.0 --port 8080 --keys keys.json --workers 2 --threads 2
       CINESENT_DEADLINE=5 cinesent serve
       curl -H 'Content-Type: application/json' -d '{"text": "座椅太硬，坐得腰疼"}' localhost:8000/v1/analyze
 
-    SIGTERM and Ctrl-C stop it once what it accepted is answered.
+    SIGTERM and Ctrl-C stop it once what it accepted is answered. An option that may be given several times has its
+    values in the variable separated by spaces.
 
     \b
     Exit codes:
+      0        stopped by SIGTERM
       2        wrong usage, or a checkpoint that cannot be used
       4        internal error
-      130/143  stopped by Ctrl-C or SIGTERM
+      130      stopped by Ctrl-C
     """
-    import uvicorn
-
-    from serve.app import create_app
+    if context.invoked_subcommand is not None:
+        return
+    from serve.run import NotListeningError, WorkerError, run
     from serve.settings import Settings, SettingsError
 
     try:
         settings = Settings(**values)
+        run(settings)
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
-    logging.basicConfig(
-        stream=sys.stderr, level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    except NotListeningError:
+        raise Failure(f"cannot listen on {values['host']}, port {values['port']}") from None
+    except WorkerError as error:
+        raise Failure(str(error)) from None
 
-    def give_up() -> None:
-        server.should_exit = True
 
-    app = create_app(settings, on_failure=give_up)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            log_level=settings.log_level,
-            access_log=False,
-            server_header=False,
-            lifespan="on",
-            ws="none",
-            timeout_graceful_shutdown=math.ceil(settings.deadline) + 5,
-        )
-    )
+@command.group("keys", short_help="Add, list and revoke API keys.")
+def keys() -> None:
+    """API keys, kept hashed in a file. A running service sees a change within a second."""
+
+
+_FILE = click.option(
+    "--keys",
+    "path",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    envvar="CINESENT_KEYS",
+    show_envvar=True,
+    help="The file of keys.",
+)
+
+
+@keys.command("add")
+@_FILE
+@click.argument("name")
+@click.option(
+    "--role",
+    "roles",
+    type=click.Choice(["score", "feedback", "admin"]),
+    multiple=True,
+    default=("score",),
+    help="What it may do; several times for several. admin may do everything.",
+)
+@click.option(
+    "--rate-limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Texts a minute, for each worker. Default: what the service's --rate-limit says.",
+)
+def add(path: Path, name: str, roles: tuple[Any, ...], rate_limit: int | None) -> None:
+    """Makes a key called NAME and prints it, once: only its hash is kept. The file is made if there is none.
+
+    \b
+    Examples:
+      cinesent serve keys add --keys keys.json call-centre --role score --role feedback
+      cinesent serve keys add --keys keys.json nightly-import --rate-limit 600
+    """
+    from serve.keys import KeysError, new_key, read_keys, write_keys
+
     try:
-        server.run()
-    except SystemExit:  # uvicorn has said why
-        raise Failure(f"cannot listen on {settings.host}, port {settings.port}") from None
-    if app.state.worker.error is not None:
-        raise app.state.worker.error
+        kept = read_keys(path) if path.exists() else ()
+        if any(key.name == name for key in kept):
+            raise KeysError(f"expected a new name, found that {path} has a key {name}; revoke that one first")
+        plain, key = new_key(name, roles, rate_limit)
+        write_keys(path, [*kept, key])
+    except KeysError as error:
+        raise Failure(str(error)) from None
+    click.echo(plain)
+    say(f"key {name} ({', '.join(key.roles)}) is in {path}; it is shown only now")
+
+
+@keys.command("list")
+@_FILE
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def list_keys(path: Path, as_json: bool) -> None:
+    """Names, roles and dates. The keys themselves are kept nowhere."""
+    from serve.keys import KeysError, read_keys
+
+    try:
+        kept = read_keys(path)
+    except KeysError as error:
+        raise Failure(str(error)) from None
+    shown = [{name: value for name, value in key.to_dict().items() if name != "sha256"} for key in kept]
+    if as_json:
+        click.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    for entry in shown:
+        limit = f", {entry['rate_limit']} texts a minute" if "rate_limit" in entry else ""
+        click.echo(f"{entry['name']}: {', '.join(entry['roles'])}{limit}, made {entry['created']}")
+
+
+@keys.command("revoke")
+@_FILE
+@click.argument("name")
+def revoke(path: Path, name: str) -> None:
+    """The key called NAME stops working, in a running service within a second."""
+    from serve.keys import KeysError, read_keys, write_keys
+
+    try:
+        kept = read_keys(path)
+        rest = [key for key in kept if key.name != name]
+        if len(rest) == len(kept):
+            raise KeysError(f"expected the name of a key in {path}, found another; `cinesent serve keys list` has them")
+        write_keys(path, rest)
+    except KeysError as error:
+        raise Failure(str(error)) from None
+    say(f"key {name} is revoked")

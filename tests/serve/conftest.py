@@ -83,7 +83,7 @@ def connect() -> Connect:
         app = create_app(Settings(**settings), analyzer)
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 if ready:
                     assert analyzer.warm.wait(10)
                     while (await client.get("/ready")).status_code != 200:
