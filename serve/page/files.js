@@ -1,7 +1,7 @@
 // The view of files: drop a table, watch it being scored, take the result.
 
 import { download, hasKey, job as ask, removeJob, upload } from "./api.js";
-import { announce, byId, el } from "./dom.js";
+import { announce, byId, el, fill } from "./dom.js";
 import { recall, remember } from "./memory.js";
 import { knownModel } from "./model.js";
 import { Notice } from "./notice.js";
@@ -95,7 +95,7 @@ class Job {
     else if (status === "done") bar.value = 1;
     else if (rows.total) bar.value = Math.min(rows.done / rows.total, 1);
     const many = rows.total ? t("job_rows_of", { n: number(rows.done), all: number(rows.total) }) : t("job_rows", { n: number(rows.done ?? 0) });
-    this.body.replaceChildren(
+    fill(this.body,
       el("div", { class: "head" },
         el("span", { class: "name", title: this.name }, this.name),
         el("span", { class: `state ${status}` }, word)),

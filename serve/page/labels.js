@@ -1,5 +1,8 @@
 // A record's labels while a person corrects them, and what of them goes into the feedback.
 
+/** What is said of the text as a whole; every other field is a dimension. */
+export const WHOLE = ["overall", "intent", "escalation"];
+
 /**
  * The labels of a record: {overall, intent, escalation, mentions}. A mention keeps what the record says of it; its
  * `sentiment` becomes "none" when it is taken away, so that it can be given back.
@@ -16,13 +19,13 @@ export function labelsOf(record) {
 
 /** The value of a field: "overall", "intent", "escalation" or a dimension's key. "none": not mentioned. */
 export function valueOf(labels, field) {
-  if (field in labels && field !== "mentions") return labels[field];
+  if (WHOLE.includes(field)) return labels[field];
   return labels.mentions.find(({ dimension }) => dimension === field)?.sentiment ?? "none";
 }
 
 /** New labels in which `field` has `value`. A dimension not yet there is added, with `more` {start, end, evidence}. */
 export function withValue(labels, field, value, more = {}) {
-  if (field in labels && field !== "mentions") return { ...labels, [field]: value };
+  if (WHOLE.includes(field)) return { ...labels, [field]: value };
   const known = labels.mentions.some(({ dimension }) => dimension === field);
   const mentions = known
     ? labels.mentions.map((mention) => (mention.dimension === field ? { ...mention, sentiment: value } : mention))
@@ -36,15 +39,20 @@ export function corrected(record, labels, field) {
   return valueOf(labels, field) !== valueOf(labelsOf(record), field);
 }
 
-/** The labels as a labelled record has them: only what is mentioned, offsets in code points. */
-export function asLabels(labels, text) {
+/**
+ * The labels as a labelled record has them: offsets in code points. `judged` is the set of fields that a person has looked
+ * at; what is not in it stays unknown. null: all of them.
+ */
+export function asLabels(labels, text, judged = null) {
   const points = (offset) => Array.from(text.slice(0, offset)).length;
+  const whole = Object.fromEntries(WHOLE.map((field) => [field, labels[field]]).filter(([field]) => !judged || judged.has(field)));
+  const keys = judged && [...judged].filter((field) => !WHOLE.includes(field));
+  if (keys && !keys.length) return whole;
   return {
-    overall: labels.overall,
-    intent: labels.intent,
-    escalation: labels.escalation,
+    ...whole,
+    ...(keys ? { annotated: keys } : {}),
     labels: labels.mentions
-      .filter(({ sentiment }) => sentiment !== "none")
+      .filter(({ dimension, sentiment }) => sentiment !== "none" && (!keys || keys.includes(dimension)))
       .map(({ dimension, sentiment, start, end }) =>
         start === undefined ? { dimension, sentiment } : { dimension, sentiment, start: points(start), end: points(end) },
       ),

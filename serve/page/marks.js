@@ -2,9 +2,18 @@
 
 import { el } from "./dom.js";
 
-/** The hue of the dimension at `index` of the taxonomy: neighbours are far apart (the golden angle). */
-export function hue(index) {
-  return Math.round((index * 137.508 + 214) % 360);
+// Equal steps of what the eye sees (hues of OKLCH, every 30°) as hues of HSL, where greens take far more room than reds.
+const SEEN = [345, 368, 388, 406, 435, 505, 525, 547, 564, 586, 622, 670, 705];
+
+/** `count` hues, all as far apart as can be seen, and neighbours far from each other (ordered by the golden angle). */
+export function hues(count) {
+  const turns = Array.from({ length: count }, (_, i) => (i * 0.381966 + 0.69) % 1);
+  const ranks = [...turns].sort((a, b) => a - b);
+  return turns.map((turn) => {
+    const at = (12 * ranks.indexOf(turn)) / count;
+    const below = Math.floor(at);
+    return Math.round(SEEN[below] + (at - below) * (SEEN[below + 1] - SEEN[below])) % 360;
+  });
 }
 
 /**
@@ -49,14 +58,25 @@ export function drawMarks(place, text, mentions, tag) {
       place.append(el("span", { "data-start": piece.start }, words));
       continue;
     }
-    const mark = el("mark", { "data-start": piece.start, "data-keys": piece.mentions.map((m) => m.dimension).join(" ") }, words);
-    const inner = piece.mentions.reduce((a, b) => (b.end - b.start < a.end - a.start ? b : a));
-    mark.style.setProperty("--hue", inner.hue);
-    mark.style.backgroundImage = piece.mentions.map((m) => `linear-gradient(${colour(m)}, ${colour(m)})`).join(",");
-    mark.style.backgroundPosition = piece.mentions.map((m) => `0 calc(100% - ${3 * lane.get(m)}px)`).join(",");
-    place.append(mark);
-    for (const mention of piece.mentions.filter(({ end }) => end === piece.end)) place.append(tag(mention));
+    const tags = piece.mentions.filter(({ end }) => end === piece.end).map(tag);
+    // A tag stays on the line of the last character before it (never half an emoji), and a comma on the line of the tag.
+    const last = tags.length ? (/[\p{L}\p{N}\p{P}]$/u.exec(words)?.[0] ?? "") : "";
+    const most = words.slice(0, words.length - last.length);
+    if (most) place.append(mark(piece, piece.start, most, lane));
+    if (!tags.length) continue;
+    const end = last ? mark(piece, piece.end - last.length, last, lane) : null;
+    place.append(el("span", { class: "end" }, end, ...tags, el("span", { class: "joint", "aria-hidden": "true" }, "\u2060")));
   }
+}
+
+function mark(piece, start, words, lane) {
+  const { mentions } = piece;
+  const node = el("mark", { "data-start": start, "data-keys": mentions.map(({ dimension }) => dimension).join(" ") }, words);
+  const inner = mentions.reduce((a, b) => (b.end - b.start < a.end - a.start ? b : a));
+  node.style.setProperty("--hue", inner.hue);
+  node.style.backgroundImage = mentions.map((mention) => `linear-gradient(${colour(mention)}, ${colour(mention)})`).join(",");
+  node.style.backgroundPosition = mentions.map((mention) => `0 calc(100% - ${3 * lane.get(mention)}px)`).join(",");
+  return node;
 }
 
 /** The part of `place` that is selected, {start, end} in the text's UTF-16 units; null if nothing in it is. */

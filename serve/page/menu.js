@@ -24,7 +24,7 @@ export function openMenu(button, title, choices, current, chosen) {
   if (again) return;
   const items = choices.map(({ value, text, tone }) =>
     el("button", {
-      type: "button", role: "menuitemradio", tabindex: "-1", "aria-checked": String(value === current), "data-value": value,
+      type: "button", role: "menuitemradio", tabindex: "-1", "aria-checked": String(value === current), "data-value": String(value),
       class: tone ? `choice ${tone}` : "choice",
       onclick: () => {
         closeMenu(true);

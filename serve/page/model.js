@@ -1,7 +1,7 @@
 // The label space and the limits of the service, asked for once they are needed.
 
 import { info, taxonomy } from "./api.js";
-import { hue } from "./marks.js";
+import { hues } from "./marks.js";
 
 let asked = null;
 let loaded = null;
@@ -32,7 +32,8 @@ export function knownModel() {
 class Model {
   constructor(space, limits, about) {
     Object.assign(this, { space, limits, about });
-    this.dimensions = new Map(space.dimensions.map((dimension, i) => [dimension.key, { ...dimension, hue: hue(i) }]));
+    const colours = hues(space.dimensions.length);
+    this.dimensions = new Map(space.dimensions.map((dimension, i) => [dimension.key, { ...dimension, hue: colours[i] }]));
   }
 
   dimension(key) {

@@ -2,7 +2,7 @@
 
 import { feedback } from "./api.js";
 import { byId, el } from "./dom.js";
-import { asLabels, corrected, labelsOf, owners, valueOf, withValue } from "./labels.js";
+import { WHOLE, asLabels, corrected, labelsOf, owners, valueOf, withValue } from "./labels.js";
 import { drawMarks, selected } from "./marks.js";
 import { openMenu } from "./menu.js";
 import { askMissing } from "./missing.js";
@@ -35,7 +35,9 @@ export class Result {
 
   /** `record` is the answer about `text`, with UTF-16 offsets. */
   show(text, record, model) {
-    this.#now = { text, record, model, labels: record.status === "ok" ? labelsOf(record) : null, confirmed: false };
+    this.#now = { text, record, model, labels: record.status === "ok" ? labelsOf(record) : null };
+    // Fields that the person has judged, which is all of them (null) after "all correct".
+    this.#now.judged = new Set();
     this.#notice.clear();
     this.#draw();
   }
@@ -53,7 +55,7 @@ export class Result {
       return;
     }
     if (record.truncated) this.#place.append(this.#banner("quiet", t("truncated")));
-    if (record.uncertain && !this.#now.confirmed) this.#place.append(this.#banner("doubt", t("uncertain"), t("uncertain_why")));
+    if (record.uncertain && this.#now.judged) this.#place.append(this.#banner("doubt", t("uncertain"), t("uncertain_why")));
     this.#place.append(this.#verdict(), this.#marked(), this.#mentions(), this.#foot());
     if (at) this.#place.querySelector(`[data-at="${CSS.escape(at)}"]`)?.focus();
   }
@@ -112,7 +114,7 @@ export class Result {
       : el("p", { class: "muted" }, t("mentions_none"));
     const add = el("button", { type: "button", class: "quiet", id: "add", "data-at": "add", onclick: () => this.#add() }, t("add"));
     const confirm = el("button", {
-      type: "button", class: "quiet", id: "confirm", "data-at": "confirm", disabled: this.#now.confirmed, onclick: () => this.#confirm(),
+      type: "button", class: "quiet", id: "confirm", "data-at": "confirm", disabled: this.#now.judged === null, onclick: () => this.#confirm(),
     }, t("confirm"));
     return el("section", { class: "card" },
       el("h2", {}, t("mentions"), " ", el("span", { class: "muted" }, String(found))), list,
@@ -138,7 +140,7 @@ export class Result {
   }
 
   #name(field) {
-    return ["overall", "intent", "escalation"].includes(field) ? t(field) : dimensionName(this.#now.model.dimension(field));
+    return WHOLE.includes(field) ? t(field) : dimensionName(this.#now.model.dimension(field));
   }
 
   #valueName(value) {
@@ -196,20 +198,26 @@ export class Result {
     const before = mine.labels;
     const old = valueOf(before, field);
     mine.labels = withValue(before, field, value, more);
+    const judged = mine.judged;
+    mine.judged = judged && new Set([...judged, field]);
     const values = { what: this.#name(field), now: this.#valueName(value) };
     this.#store(mine, before, mine.labels, {
       saved: () => toast(t("saved", values), { text: t("undo"), act: () => mine === this.#now && this.#correct(mine, field, old) }),
-      failed: () => (mine.labels = withValue(mine.labels, field, old)),
+      failed: () => {
+        mine.labels = withValue(mine.labels, field, old);
+        if (!judged?.has(field)) mine.judged?.delete(field);
+      },
       retry: () => this.#correct(mine, field, value, more),
     });
   }
 
   #confirm() {
     const mine = this.#now;
-    mine.confirmed = true;
+    const judged = mine.judged;
+    mine.judged = null;
     this.#store(mine, mine.labels, mine.labels, {
       saved: () => toast(t("confirmed")),
-      failed: () => (mine.confirmed = false),
+      failed: () => (mine.judged = judged),
       retry: () => this.#confirm(),
     });
   }
@@ -219,7 +227,11 @@ export class Result {
     this.#notice.clear();
     this.#draw();
     const sent = {
-      sha256: sha256(mine.text), text: mine.text, before: asLabels(before, mine.text), after: asLabels(after, mine.text),
+      sha256: sha256(mine.text),
+      text: mine.text,
+      model: mine.record.model,
+      before: asLabels(before, mine.text),
+      after: asLabels(after, mine.text, mine.judged),
     };
     this.#queue = this.#queue.then(async () => {
       try {
