@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -12,6 +12,7 @@ from serve.queue import AnalyzerLike, Worker
 from serve.reload import Reloader
 from serve.security import Gate
 from serve.settings import Settings
+from serve.store import Store
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Service:
     metrics: Metrics
     gate: Gate
     reloader: Reloader
+    store: Store = field(init=False)  # opened before the first request
 
     @property
     def analyzer(self) -> AnalyzerLike:

@@ -115,6 +115,10 @@ class Settings:
         return user_data_path("cinesent", appauthor=False)
 
     @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.data_folder / 'cinesent.sqlite'}"
+
+    @property
     def loopback(self) -> bool:
         """Whether only this machine reaches `host`."""
         try:

@@ -18,12 +18,13 @@ SQLite in the data directory, or PostgreSQL by URL. Texts are in it only where t
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -49,8 +50,13 @@ from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SQLITE_FILE = "cinesent.sqlite"
+if TYPE_CHECKING:
+    from serve.context import Service
+
+VERSION = "001"  # the newest file in serve/migrations/versions
+_SQLITE = "sqlite:///"
 _BUSY_SECONDS = 30
+_PAGE = 500
 _MIGRATION_LOCK = 0x63696E65  # any number; the same in every process that migrates
 
 
@@ -196,11 +202,16 @@ class Store:
         return removed
 
     def feedback(self) -> Iterator[dict[str, Any]]:
-        """Every correction, oldest first, in constant memory."""
-        with self.read() as session:
-            for row in session.scalars(select(Feedback).order_by(Feedback.id).execution_options(yield_per=500)):
-                yield row.to_dict()
-                session.expunge(row)
+        """Every correction, oldest first, in constant memory and in transactions that are over soon."""
+        last = 0
+        while True:
+            with self.read() as session:
+                query = select(Feedback).where(Feedback.id > last).order_by(Feedback.id).limit(_PAGE)
+                rows = list(session.scalars(query))
+            yield from (row.to_dict() for row in rows)
+            if len(rows) < _PAGE:
+                return
+            last = rows[-1].id
 
     def _forget_pages(self) -> None:
         """What SQLite removed is overwritten with zeros, but the log still has it until it is worked in."""
@@ -214,8 +225,20 @@ def changed(session: Session, statement: Executable) -> int:
     return cast("CursorResult[Any]", session.execute(statement)).rowcount
 
 
-def default_url(data_dir: Path) -> str:
-    return URL.create("sqlite", database=str(data_dir / SQLITE_FILE)).render_as_string(hide_password=False)
+@asynccontextmanager
+async def opened(service: Service) -> AsyncIterator[None]:
+    """Brings the database to this version and opens it as `service.store`.
+
+    Raises:
+        StoreError: see `migrate`.
+    """
+    url = service.settings.database_url
+    await asyncio.to_thread(migrate, url)
+    service.store = Store(url)
+    try:
+        yield
+    finally:
+        service.store.close()
 
 
 def read_feedback(url: str) -> Iterator[dict[str, Any]]:
@@ -228,16 +251,17 @@ def read_feedback(url: str) -> Iterator[dict[str, Any]]:
         StoreError: there is no such database, or its tables are of another version.
     """
     if "://" not in url:
-        url = URL.create("sqlite", database=url).render_as_string(hide_password=False)
-    place = _parsed(url).database
-    if url.startswith("sqlite") and not (place and Path(place).is_file()):
+        url = _SQLITE + url
+    if url.startswith(_SQLITE) and not Path(url.removeprefix(_SQLITE)).is_file():
+        place = url.removeprefix(_SQLITE)
         raise StoreError(f"expected a database of the service, found no file {place}; see `cinesent serve --data-dir`")
     store = Store(url)
     try:
-        with _translated():
-            names = inspect(store._engine).get_table_names()
-        if Feedback.__tablename__ not in names:
-            raise StoreError("expected a database of the service, found one without its tables; see --database")
+        if (found := _version(store._engine)) != VERSION:
+            raise StoreError(
+                f"expected a database of version {VERSION}, found {found or 'none of the service'}; "
+                "`cinesent serve migrate` brings an older one to this version"
+            )
         yield from store.feedback()
     finally:
         store.close()
@@ -249,6 +273,23 @@ def migrate(url: str) -> None:
     Raises:
         StoreError: the database cannot be reached or written, or a newer version made it.
     """
+    engine = _engine(url)
+    try:
+        if _version(engine) != VERSION:
+            _upgrade(engine)
+    finally:
+        engine.dispose()
+
+
+def _version(engine: Engine) -> str | None:
+    """Of the tables; None if there are none."""
+    with _translated(), engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def _upgrade(engine: Engine) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -256,7 +297,6 @@ def migrate(url: str) -> None:
     config = Config()
     config.set_main_option("script_location", "serve:migrations")
     config.set_main_option("path_separator", "os")
-    engine = _engine(url)
     try:
         with _translated(), engine.execution_options(writes=True).begin() as connection:
             if engine.dialect.name == "postgresql":
@@ -267,22 +307,22 @@ def migrate(url: str) -> None:
         raise StoreError(
             "expected a database of this version or an older one, found a newer one; upgrade cinesent"
         ) from None
-    finally:
-        engine.dispose()
 
 
 def _parsed(url: str) -> URL:
+    if url.startswith(_SQLITE) and url != _SQLITE:  # a path may hold what means something else in a URL
+        return URL.create("sqlite", database=url.removeprefix(_SQLITE))
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         parsed = None
     kind = "" if parsed is None else parsed.get_backend_name()
-    if parsed is None or kind not in ("sqlite", "postgresql", "postgres") or not parsed.database:
+    if parsed is None or kind not in ("postgresql", "postgres") or not parsed.database:
         raise StoreError(
             "expected a database such as sqlite:////var/lib/cinesent/cinesent.sqlite or "
             "postgresql://user:password@host/name, found another URL"
         )
-    return parsed.set(drivername="sqlite" if kind == "sqlite" else "postgresql+psycopg")
+    return parsed.set(drivername="postgresql+psycopg")
 
 
 def _engine(url: str) -> Engine:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +15,7 @@ from sentiment.records import Analysis, Mention
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from serve.app import create_app
 from serve.settings import Settings
+from serve.store import migrate
 
 BAD = "炸弹"
 
@@ -62,6 +65,22 @@ class FakeAnalyzer:
 
 
 Connect = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory as a service leaves it that was started once."""
+    folder = tmp_path_factory.mktemp("empty")
+    migrate(Settings(data_dir=folder).database_url)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data directory of every service that a test starts without naming another, in a process of its own too."""
+    shutil.copytree(empty_database, tmp_path / "data" / "cinesent")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path / "data" / "cinesent"
 
 
 @pytest.fixture
