@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import mimetypes
-from os import PathLike, stat_result
 from pathlib import Path
 
 from fastapi import APIRouter
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 PAGE = Path(__file__).parent / "page"
 
@@ -22,8 +20,7 @@ mimetypes.add_type("image/svg+xml", ".svg")
 _FRAME = "base-uri 'none'; frame-ancestors 'none'"
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    f"connect-src 'self'; form-action 'none'; {_FRAME}; require-trusted-types-for 'script'; trusted-types 'none'",
-    "Cache-Control": "no-cache",
+    f"connect-src 'self'; form-action 'none'; {_FRAME}; require-trusted-types-for 'script'; trusted-types 'none'"
 }
 # The styles of Swagger UI are set by its script.
 _DOCS_HEADERS = {
@@ -35,17 +32,10 @@ router = APIRouter(include_in_schema=False)
 
 
 class Assets(StaticFiles):
-    """The files of the page, to be asked for again each time (304 if they are the same): an upgrade shows at once."""
+    """The files that the two pages load."""
 
     def __init__(self) -> None:
         super().__init__(directory=PAGE)
-
-    def file_response(
-        self, full_path: str | PathLike[str], stat_result: stat_result, scope: Scope, status_code: int = 200
-    ) -> Response:
-        response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
 
 
 @router.get("/docs")

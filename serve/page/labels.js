@@ -40,11 +40,10 @@ export function corrected(record, labels, field) {
 }
 
 /**
- * The labels as a labelled record has them: offsets in code points. `judged` is the set of fields that a person has looked
+ * The labels as a labelled record has them, offsets in UTF-16 units. `judged` is the set of fields that a person has looked
  * at; what is not in it stays unknown. null: all of them.
  */
-export function asLabels(labels, text, judged = null) {
-  const points = (offset) => Array.from(text.slice(0, offset)).length;
+export function asLabels(labels, judged = null) {
   const whole = Object.fromEntries(WHOLE.map((field) => [field, labels[field]]).filter(([field]) => !judged || judged.has(field)));
   const keys = judged && [...judged].filter((field) => !WHOLE.includes(field));
   if (keys && !keys.length) return whole;
@@ -54,7 +53,7 @@ export function asLabels(labels, text, judged = null) {
     labels: labels.mentions
       .filter(({ dimension, sentiment }) => sentiment !== "none" && (!keys || keys.includes(dimension)))
       .map(({ dimension, sentiment, start, end }) =>
-        start === undefined ? { dimension, sentiment } : { dimension, sentiment, start: points(start), end: points(end) },
+        start === undefined ? { dimension, sentiment } : { dimension, sentiment, start, end },
       ),
   };
 }

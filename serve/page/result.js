@@ -229,9 +229,9 @@ export class Result {
     const sent = {
       sha256: sha256(mine.text),
       text: mine.text,
-      model: mine.record.model,
-      before: asLabels(before, mine.text),
-      after: asLabels(after, mine.text, mine.judged),
+      offsets: "utf16",
+      before: { ...asLabels(before), model: mine.record.model },
+      after: asLabels(after, mine.judged),
     };
     this.#queue = this.#queue.then(async () => {
       try {

@@ -21,7 +21,7 @@ from serve.app import create_app
 from serve.settings import Settings
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Browser, Page, Request, Route
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -40,6 +40,11 @@ class Visit:
     console: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     feedback: list[dict[str, Any]] = field(default_factory=list)
+
+    def saw(self, request: Request) -> None:
+        self.requests.append(request.url)
+        if (request.method, urlsplit(request.url).path) == ("POST", "/v1/feedback"):
+            self.feedback.append(request.post_data_json)
 
     def score(self, text: str) -> None:
         self.page.fill("#text", text)
@@ -64,21 +69,25 @@ class Visit:
         self.page.route(lambda url: urlsplit(url).path == path, handle)
         return count
 
-    def catch_feedback(self, status: int = 201) -> None:
-        def handle(route: Route) -> None:
-            self.feedback.append(route.request.post_data_json)
-            route.fulfill(status=status, json={})
-
-        self.page.route("**/v1/feedback", handle)
-
-    def wait(self, condition: str, **argument: Any) -> None:
-        self.page.wait_for_function(condition, **argument)
+    def wait(self, condition: str, argument: Any = None) -> None:
+        """Until a JavaScript condition holds. The page's headers forbid Playwright's own `wait_for_function`."""
+        for _ in range(1500):
+            if self.page.evaluate(condition, argument):
+                return
+            self.page.wait_for_timeout(20)
+        raise AssertionError(f"expected {condition}, found that it does not come true")
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the service keeps what it keeps."""
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="session")
+def service(data_dir: Path) -> Iterator[str]:
     """The URL of a service in a thread."""
-    app = create_app(Settings(port=0, threads=1))
+    app = create_app(Settings(port=0, threads=1, data_dir=data_dir, store_texts=True))
     config = uvicorn.Config(app, port=0, log_config=None, access_log=False, server_header=False, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -127,7 +136,7 @@ def visit(browser: Browser, service: str) -> Iterator[Callable[..., Visit]]:
         found = Visit(context.new_page(), service)
         visits.append(found)
         page = found.page
-        page.on("request", lambda request: found.requests.append(request.url))
+        page.on("request", found.saw)
         page.on("pageerror", lambda error: found.console.append(str(error)))
         page.on("console", lambda message: message.type in ("warning", "error") and found.console.append(message.text))
         if load:

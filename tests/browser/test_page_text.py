@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from serve.store import read_feedback
 
 pytestmark = pytest.mark.browser
 
@@ -81,11 +84,10 @@ def test_text_evidence_may_overlap(visit: Any, record: Any) -> None:
     assert page.locator(".tag").count() == 3
 
 
-def test_text_two_clicks_correct_a_label(visit: Any, record: Any) -> None:
+def test_text_two_clicks_correct_a_label(visit: Any, record: Any, data_dir: Path) -> None:
     found = visit()
     page = found.page
     found.answer("/v1/analyze", (200, record(SEATS, FOUND), {}))
-    found.catch_feedback()
     found.score(SEATS)
     page.click('[data-at="list seating"]')
     page.click('.menu [data-value="neutral"]')
@@ -95,16 +97,16 @@ def test_text_two_clicks_correct_a_label(visit: Any, record: Any) -> None:
         "intent": "complaint",
         "escalation": False,
         "labels": [
-            {"dimension": "seating", "sentiment": "negative", "start": 1, "end": 5},
-            {"dimension": "price", "sentiment": "negative", "start": 7, "end": 10},
+            {"dimension": "seating", "sentiment": "negative", "start": 2, "end": 6},
+            {"dimension": "price", "sentiment": "negative", "start": 8, "end": 11},
         ],
     }
     assert found.feedback == [
         {
             "sha256": hashlib.sha256(SEATS.encode()).hexdigest(),
             "text": SEATS,
-            "model": "cinesent-zh@1a2b3c4d",
-            "before": before,
+            "offsets": "utf16",
+            "before": before | {"model": "cinesent-zh@1a2b3c4d"},
             "after": {"annotated": ["seating"], "labels": [before["labels"][0] | {"sentiment": "neutral"}]},
         }
     ]
@@ -119,7 +121,7 @@ def test_text_two_clicks_correct_a_label(visit: Any, record: Any) -> None:
     page.click('[data-at="verdict escalation"]')
     page.click('.menu [data-value="true"]')
     page.wait_for_selector(".verdict.escalated")
-    page.wait_for_function("document.querySelector('.toast').textContent.includes('升级')")
+    found.wait("document.querySelector('.toast')?.textContent.includes('升级')")
     assert found.feedback[-1]["after"] == {
         "escalation": True,
         "annotated": ["seating", "price"],
@@ -127,7 +129,7 @@ def test_text_two_clicks_correct_a_label(visit: Any, record: Any) -> None:
     }
 
     page.click("#confirm")
-    page.wait_for_function("document.querySelector('.toast').textContent.includes('已确认')")
+    found.wait("document.querySelector('.toast')?.textContent.includes('已确认')")
     assert found.feedback[-1]["after"] == {
         "overall": "negative",
         "intent": "complaint",
@@ -135,6 +137,11 @@ def test_text_two_clicks_correct_a_label(visit: Any, record: Any) -> None:
         "labels": [before["labels"][0] | {"sentiment": "neutral"}],
     }
     assert page.locator("#confirm").is_disabled()
+    kept = [entry for entry in read_feedback(str(data_dir / "cinesent.sqlite")) if entry["text"] == SEATS]
+    judged = [entry["after"].get("annotated") for entry in kept[-4:]]
+    assert judged == [["seating"], ["seating", "price"], ["seating", "price"], None]
+    assert kept[-1]["after"]["labels"] == [{"dimension": "seating", "sentiment": "neutral", "start": 1, "end": 5}]
+    assert kept[-1]["model"] == "cinesent-zh@1a2b3c4d"
     assert found.console == []
 
 
@@ -142,13 +149,12 @@ def test_text_a_correction_is_undone(visit: Any, record: Any) -> None:
     found = visit()
     page = found.page
     found.answer("/v1/analyze", (200, record(SEATS, FOUND), {}))
-    found.catch_feedback()
     found.score(SEATS)
     page.click('[data-at="verdict overall"]')
     page.click('.menu [data-value="positive"]')
     page.click(".toast button")
     page.wait_for_selector('.verdict [data-field="overall"] .chip.negative')
-    page.wait_for_function("document.querySelector('.toast')?.textContent.includes('负面')")
+    found.wait("document.querySelector('.toast')?.textContent.includes('负面')")
     assert [sent["after"] for sent in found.feedback] == [{"overall": "positive"}, {"overall": "negative"}]
     assert [sent["before"]["overall"] for sent in found.feedback] == ["negative", "positive"]
 
@@ -157,7 +163,6 @@ def test_text_what_was_missed_is_added_with_the_selected_words(visit: Any, recor
     found = visit()
     page = found.page
     found.answer("/v1/analyze", (200, record(SEATS, {"price": FOUND["price"]}), {}))
-    found.catch_feedback()
     found.score(SEATS)
     page.evaluate(
         """() => {
@@ -172,7 +177,7 @@ def test_text_what_was_missed_is_added_with_the_selected_words(visit: Any, recor
     page.wait_for_selector(".toast")
     assert found.feedback[0]["after"] == {
         "annotated": ["seating"],
-        "labels": [{"dimension": "seating", "sentiment": "negative", "start": 1, "end": 5}],
+        "labels": [{"dimension": "seating", "sentiment": "negative", "start": 2, "end": 6}],
     }
     assert _marked(page, "seating") == "座椅太硬"
     assert page.locator('.mention[data-key="seating"] .owner').text_content() == "工程"
@@ -202,7 +207,6 @@ def test_text_doubt_is_flagged_until_it_is_settled(visit: Any, record: Any) -> N
     found = visit()
     page = found.page
     found.answer("/v1/analyze", (200, record(SEATS, FOUND, uncertain=True, truncated=True), {}))
-    found.catch_feedback()
     found.score(SEATS)
     assert "请人工复核" in page.locator(".banner.doubt").text_content()
     assert "没有读" in page.locator(".banner.quiet").text_content()
@@ -265,7 +269,6 @@ def test_text_page_works_by_keyboard_alone(visit: Any, record: Any) -> None:
     found = visit()
     page = found.page
     found.answer("/v1/analyze", (200, record(SEATS, FOUND), {}))
-    found.catch_feedback()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     for _ in range(20):
@@ -311,7 +314,7 @@ def test_text_samples_are_scored_in_one_click(visit: Any) -> None:
     found = visit()
     for index in range(3):
         found.page.click(f"#samples button >> nth={index}")
-        found.wait("(text) => document.querySelector('#marked')?.textContent.includes(text)", arg=_start(found.page))
+        found.wait("(text) => document.querySelector('#marked')?.textContent.includes(text)", _start(found.page))
     assert found.page.locator("#marked").get_attribute("lang") == "zh-Hant"
     found.page.click("#clear")
     assert found.page.locator("#welcome").is_visible()
