@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
 
 import orjson
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Request
 from starlette.responses import Response
 
 from sentiment import __version__
@@ -18,12 +20,32 @@ from serve.queue import Failure
 from serve.security import require
 from serve.settings import Settings
 
+_T = TypeVar("_T")
+# Nobody reads it; the log has its status, which nginx made usual.
+_GONE = Response(status_code=499)
+
 state = APIRouter(tags=["state"])
 router = APIRouter(dependencies=[require("score")])
 
 
 def json_response(content: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
+
+
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T | None:
+    """The result of `work`; None if the client goes away before, and then `work` is cancelled."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, leaving):
+            task.cancel()
 
 
 def _check(options: schemas.Options, service: Service) -> None:
@@ -44,9 +66,10 @@ def _check(options: schemas.Options, service: Service) -> None:
     tags=["analyze"],
     summary="Analyse one text",
     response_model=schemas.Record,
-    responses=responses(413, 422, 429, 500, 503, 504, examples=schemas.RECORD_EXAMPLES),
+    responses=responses(401, 403, 413, 422, 429, 500, 503, 504, examples=schemas.RECORD_EXAMPLES),
 )
 async def analyze(
+    request: Request,
     service: Context,
     body: Annotated[schemas.AnalyzeRequest, Body(openapi_examples=schemas.REQUEST_EXAMPLES)],
 ) -> Response:
@@ -56,7 +79,10 @@ async def analyze(
     if (error := schemas.text_error(body.text, settings.max_characters)) is not None:
         code, message = error
         raise ProblemError(413 if code == "text_too_large" else 422, code, message)
-    (outcome,) = await service.worker.analyze([body.text], settings.deadline)
+    outcomes = await _unless_gone(request, service.worker.analyze([body.text], settings.deadline))
+    if outcomes is None:
+        return _GONE
+    (outcome,) = outcomes
     if isinstance(outcome, Failure):
         raise errors.internal() if outcome is Failure.INTERNAL else errors.too_late(settings.deadline)
     return json_response(schemas.record(outcome, body.text, body.id, body))
@@ -67,9 +93,10 @@ async def analyze(
     tags=["analyze"],
     summary="Analyse several texts",
     response_model=schemas.BatchResponse,
-    responses=responses(413, 422, 429, 500, 503, examples=schemas.BATCH_EXAMPLES),
+    responses=responses(401, 403, 413, 422, 429, 500, 503, examples=schemas.BATCH_EXAMPLES),
 )
 async def analyze_batch(
+    request: Request,
     service: Context,
     body: Annotated[schemas.BatchRequest, Body(openapi_examples=schemas.BATCH_REQUEST_EXAMPLES)],
 ) -> Response:
@@ -81,7 +108,11 @@ async def analyze_batch(
         raise errors.too_many_items(settings.max_batch_items)
     found = [schemas.text_error(item.text, settings.max_characters) for item in body.items]
     texts = [item.text for item, error in zip(body.items, found, strict=True) if error is None]
-    outcomes = iter(await service.worker.analyze(texts, settings.deadline))
+    service.gate.charge(request.state.key, len(texts) - 1)
+    found_outcomes = await _unless_gone(request, service.worker.analyze(texts, settings.deadline))
+    if found_outcomes is None:
+        return _GONE
+    outcomes = iter(found_outcomes)
     results: list[dict[str, Any] | None] = []
     failed: list[dict[str, Any]] = []
     for index, (item, error) in enumerate(zip(body.items, found, strict=True)):
@@ -107,7 +138,7 @@ def _failure(outcome: Analysis | Failure, settings: Settings) -> Analysis | tupl
     tags=["model"],
     summary="The label space with every lens",
     response_model=schemas.TaxonomyResponse,
-    responses=responses(503),
+    responses=responses(401, 403, 429, 503),
 )
 async def taxonomy(service: Context) -> Response:
     return json_response(service.analyzer.taxonomy.to_dict() | {"escalation": [False, True]})
@@ -118,7 +149,7 @@ async def taxonomy(service: Context) -> Response:
     tags=["model"],
     summary="Version, checkpoint and limits",
     response_model=schemas.InfoResponse,
-    responses=responses(503),
+    responses=responses(401, 403, 429, 503),
 )
 async def info(service: Context) -> Response:
     analyzer, settings = service.analyzer, service.settings

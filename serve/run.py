@@ -130,7 +130,6 @@ def _worker_app(settings: Settings, folder: Path, load: Load | None) -> FastAPI:
     from serve.queue import where
 
     logs.configure(settings.log_level)
-    signal.signal(signal.SIGTERM, lambda *_: None)
 
     def give_up() -> None:
         error = app.state.worker.error

@@ -78,12 +78,7 @@ class Gate:
     def _check_host(self, headers: Mapping[bytes, bytes], path: str) -> None:
         if not self._hosts or path in _PROBES:
             return
-        name = urlsplit(f"//{headers.get(b'host', b'').decode('latin-1')}")
-        try:
-            found = name.hostname
-        except ValueError:
-            found = None
-        if found not in self._hosts:
+        if _host(f"//{headers.get(b'host', b'').decode('latin-1')}")[0] not in self._hosts:
             raise ProblemError(
                 421, "wrong_host", "expected a Host among --allowed-hosts (or, without keys, of this machine)"
             )
@@ -92,8 +87,17 @@ class Gate:
         origin = headers.get(b"origin", b"").decode("latin-1")
         if not origin or origin in self._origins:
             return
-        if urlsplit(origin).netloc != headers.get(b"host", b"").decode("latin-1"):
+        if _host(origin)[1] != headers.get(b"host", b"").decode("latin-1").lower():
             raise ProblemError(403, "cross_origin", "expected a page of this service or of --cors-origins")
+
+
+def _host(address: str) -> tuple[str | None, str | None]:
+    """Name, and name with port as it stands there, in lower case; None if that is no address."""
+    try:
+        found = urlsplit(address)
+        return found.hostname, found.netloc.lower()
+    except ValueError:
+        return None, None
 
 
 def _presented(headers: Mapping[bytes, bytes]) -> bytes:
