@@ -23,7 +23,8 @@ VERBS = {
     "evaluate": "Measure a checkpoint on labelled files.",
     "export": "Turn a trained model into a checkpoint that scores.",
     "taxonomy": "Print the label space with its lenses.",
-    "data": "Check labelled files.",
+    "data": "Check labelled files, and import what people labelled.",
+    "queue": "Choose what to label next, as Label Studio tasks.",
 }
 
 EXTRAS = {
