@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from sentiment import __version__
-from serve import admin, errors, feedback, pages, routes, store
+from serve import admin, errors, feedback, files, jobs, pages, routes, store
 from serve.context import Service
 from serve.guard import Guard
 from serve.metrics import Metrics
@@ -31,8 +31,19 @@ STREAMED = ("/v1/files",)
 # What else the service is made of. A part's routers; and what it opens before the first request and closes after the
 # last one (a database, a background task): a function from the `Service` to an asynchronous context manager. The
 # worker already runs then, and still does.
-ROUTERS: tuple[APIRouter, ...] = (routes.state, routes.router, feedback.router, admin.router, pages.router)
-PARTS: tuple[Callable[[Service], AbstractAsyncContextManager[None]], ...] = (store.opened, feedback.forgetting)
+ROUTERS: tuple[APIRouter, ...] = (
+    routes.state,
+    routes.router,
+    files.router,
+    feedback.router,
+    admin.router,
+    pages.router,
+)
+PARTS: tuple[Callable[[Service], AbstractAsyncContextManager[None]], ...] = (
+    store.opened,
+    feedback.forgetting,
+    jobs.running,
+)
 
 
 def create_app(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
@@ -13,6 +13,9 @@ from serve.reload import Reloader
 from serve.security import Gate
 from serve.settings import Settings
 from serve.store import Store
+
+if TYPE_CHECKING:
+    from serve.jobs import Jobs
 
 
 @dataclass
@@ -24,7 +27,9 @@ class Service:
     metrics: Metrics
     gate: Gate
     reloader: Reloader
-    store: Store = field(init=False)  # opened before the first request
+    # Opened before the first request.
+    store: Store = field(init=False)
+    jobs: Jobs = field(init=False)
 
     @property
     def analyzer(self) -> AnalyzerLike:

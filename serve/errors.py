@@ -31,7 +31,6 @@ _EXPECTED = {
     "greater_than_equal": "expected 0 or more",
     "bool_type": "expected true or false",
     "list_type": "expected an array",
-    "literal_error": 'expected "codepoints" or "utf16"',
     "identifier": "expected a string of valid Unicode, or an integer",
     "extra_forbidden": "expected no member of another name than those documented in /docs, found one",
 }
@@ -132,13 +131,16 @@ def _invalid(errors: Sequence[Any]) -> ProblemError:
         return ProblemError(422, "invalid_request", detail)
     if kind == "too_long":
         return too_many_items(errors[0]["ctx"]["max_length"])
-    found = [
-        {"pointer": _pointer(error), "detail": _EXPECTED.get(error["type"], "expected another value")}
-        for error in errors
-    ]
+    found = [{"pointer": _pointer(error), "detail": _expected(error)} for error in errors]
     first = found[0]
     detail = f"{first['detail']}, at {first['pointer']}" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
     return ProblemError(422, "invalid_request", detail, errors=found[:_SHOWN_ERRORS])
+
+
+def _expected(error: Any) -> str:
+    if error["type"] == "literal_error":
+        return f"expected {error['ctx']['expected']}"
+    return _EXPECTED.get(error["type"], "expected another value")
 
 
 def too_many_items(most: int) -> ProblemError:

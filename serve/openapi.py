@@ -1,7 +1,12 @@
-"""What OpenAPI says beyond the types: the answers of every route, the problems among them."""
+"""What OpenAPI says beyond the types: the answers of every route, the problems among them.
+
+`python -m serve.openapi` writes docs/openapi.json.
+"""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,10 +14,12 @@ from fastapi.openapi.utils import get_openapi
 
 from serve import schemas
 from serve.errors import MEDIA_TYPE, ProblemError
+from serve.settings import Settings
 
 _PROBLEMS = {
     401: ("unauthorized", "There are keys, and the request has none that is valid."),
     403: ("forbidden", "The key lacks the role of this route; without keys, a page of another origin asks."),
+    404: ("not_found", "There is no such thing, or not for this key."),
     409: ("reload_failed", "The checkpoint cannot be loaded, or is being reloaded already; the old one stays."),
     413: ("body_too_large", "The body, the text or the number of items is too large."),
     422: ("invalid_request", "The request is invalid; `errors` names the members."),
@@ -48,3 +55,14 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         known["ProblemResponse"] = problem
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def document() -> str:
+    """The committed file as it should be: what a service with the packaged settings answers at /openapi.json."""
+    from serve.app import create_app
+
+    return json.dumps(create_app(Settings()).openapi(), ensure_ascii=False, indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    (Path(__file__).parent.parent / "docs" / "openapi.json").write_text(document(), "utf-8")
