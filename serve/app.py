@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from sentiment import __version__
-from serve import admin, errors, feedback, files, jobs, pages, routes, store
+from serve import admin, errors, feedback, files, jobs, pages, routes, store, webhook
 from serve.context import Service
 from serve.guard import Guard
 from serve.metrics import Metrics
@@ -43,6 +43,7 @@ PARTS: tuple[Callable[[Service], AbstractAsyncContextManager[None]], ...] = (
     store.opened,
     feedback.forgetting,
     jobs.running,
+    webhook.sending,
 )
 
 

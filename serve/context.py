@@ -16,6 +16,7 @@ from serve.store import Store
 
 if TYPE_CHECKING:
     from serve.jobs import Jobs
+    from serve.webhook import Webhook
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Service:
     # Opened before the first request.
     store: Store = field(init=False)
     jobs: Jobs = field(init=False)
+    webhook: Webhook | None = None
 
     @property
     def analyzer(self) -> AnalyzerLike:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from sentiment import __version__
 from sentiment.records import SCHEMA, Analysis
-from serve import errors, schemas
+from serve import errors, schemas, webhook
 from serve.context import Context, Service
 from serve.errors import ProblemError
 from serve.openapi import responses
@@ -85,6 +85,7 @@ async def analyze(
     (outcome,) = outcomes
     if isinstance(outcome, Failure):
         raise errors.internal() if outcome is Failure.INTERNAL else errors.too_late(settings.deadline)
+    await webhook.tell(service, [(body.text, body.id, outcome)])
     return json_response(schemas.record(outcome, body.text, body.id, body))
 
 
@@ -113,15 +114,18 @@ async def analyze_batch(
     if found_outcomes is None:
         return _GONE
     outcomes = iter(found_outcomes)
+    judged: list[webhook.Judged] = []
     results: list[dict[str, Any] | None] = []
     failed: list[dict[str, Any]] = []
     for index, (item, error) in enumerate(zip(body.items, found, strict=True)):
         outcome = _failure(next(outcomes), settings) if error is None else error
         if isinstance(outcome, Analysis):
+            judged.append((item.text, item.id, outcome))
             results.append(schemas.record(outcome, item.text, item.id, body))
         else:
             results.append(None)
             failed.append({"index": index, "id": item.id, "code": outcome[0], "message": outcome[1]})
+    await webhook.tell(service, judged)
     return json_response({"results": results, "errors": failed})
 
 
