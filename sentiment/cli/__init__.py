@@ -34,7 +34,7 @@ EXTRAS = {
     ),
     "serve": (
         *("alembic", "anyio", "fastapi", "platformdirs", "psycopg", "pydantic", "sqlalchemy"),
-        *("starlette", "uvicorn"),
+        *("prometheus_client", "starlette", "uvicorn"),
     ),
 }
 

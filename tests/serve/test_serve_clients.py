@@ -29,7 +29,7 @@ HOME = "http://localhost:8000"
 async def test_client_reads_what_the_service_says(fake: Any, connect: Any) -> None:
     async with (
         connect(fake, max_batch_items=2, max_characters=50) as http,
-        AsyncClient("http://test", transport=http._transport, probabilities=True) as client,
+        AsyncClient(str(http.base_url), transport=http._transport, probabilities=True) as client,
     ):
         info = await client.info()
         assert (info.model, info.limits.max_batch_items) == (fake.name, 2)
