@@ -1,7 +1,7 @@
 """What the service stands: twice the load that it can take, a hundred thousand texts of mixed length, swaps under load.
 
-`python -m benchmarks.soak` writes benchmarks/results/soak.json and exits with 1 if something was lost, answered wrongly,
-or grew. Linux only (resident memory is read from /proc).
+`python -m benchmarks.soak` writes benchmarks/results/soak.json and exits with 1 if something was lost, answered
+wrongly, or grew. Linux only (resident memory is read from /proc).
 """
 
 from __future__ import annotations

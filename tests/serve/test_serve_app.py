@@ -311,3 +311,43 @@ async def test_app_logs_no_word_of_a_review(connect: Any, fake: Any, caplog: pyt
     for secret in ("座", "%E5%BA%A7", "\\u5ea7", "text="):
         assert secret not in text
     assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("route", ["/v1/analyze", "/v1/analyze/batch"])
+async def test_app_frees_the_place_of_a_client_that_goes_away(connect: Any, fake: Any, route: str) -> None:
+    async with connect(fake, queue_size=1, max_batch_items=1) as client:
+        app = client._transport.app
+        fake.gate.clear()
+        first = asyncio.create_task(client.post("/v1/analyze", json={"text": "一"}))
+        await asyncio.to_thread(fake.busy.wait, 10)
+        left = asyncio.Event()
+        body = b'{"text": "gone"}' if route == "/v1/analyze" else b'{"items": [{"text": "gone"}]}'
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop()
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            pass
+
+        headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+        scope = {
+            **{"type": "http", "http_version": "1.1", "method": "POST", "path": route, "raw_path": route.encode()},
+            **{"query_string": b"", "headers": headers, "root_path": "", "scheme": "http"},
+        }
+        second = asyncio.create_task(app(scope, receive, send))
+        while app.state.worker.waiting < 1:
+            await asyncio.sleep(0.001)
+        assert (await client.post("/v1/analyze", json={"text": "三"})).status_code == 429
+        left.set()
+        await second
+        assert app.state.worker.waiting == 0
+        third = asyncio.create_task(client.post("/v1/analyze", json={"text": "四"}))
+        while app.state.worker.waiting < 1:
+            await asyncio.sleep(0.001)
+        fake.gate.set()
+        assert [(await first).status_code, (await third).status_code] == [200, 200]
+    assert fake.blocks == [["一"], ["四"]]
