@@ -80,7 +80,10 @@ export const taxonomy = () => json("GET", "v1/taxonomy");
 export const info = () => json("GET", "v1/info");
 export const analyze = (text, signal) => json("POST", "v1/analyze", { text, offsets: "utf16" }, signal);
 export const feedback = (correction) => json("POST", "v1/feedback", correction);
-export const job = (link) => json("GET", link);
+export const job = (id) => json("GET", `v1/files/${id}`);
+export const removeJob = (id) => send("DELETE", `v1/files/${id}`);
+/** Where a result of a job is: "result", "report", … */
+export const resultOf = (id, link) => `v1/files/${id}/${link}`;
 
 /**
  * Sends a file to be scored; resolves to its job. `options` are those of `cinesent score`; blank ones are left out.
@@ -116,12 +119,12 @@ function transfer(file, options, given, sent, signal) {
   });
 }
 
-export const removeJob = (link) => send("DELETE", link);
-
-/** Saves what `link` answers as `name`: with a key the browser cannot simply follow the link. */
-export async function download(link, name) {
-  const blob = await (await send("GET", link)).blob();
-  const address = URL.createObjectURL(blob);
+/** Saves what `path` answers: with a key the browser cannot simply follow a link. */
+export async function download(path) {
+  const response = await send("GET", path);
+  const [, encoded, plain] = /filename(?:\*=utf-8''([^;]+)|="([^"]+)")/i.exec(response.headers.get("Content-Disposition")) ?? [];
+  const address = URL.createObjectURL(await response.blob());
+  const name = encoded ? decodeURIComponent(encoded) : (plain ?? "");
   const anchor = Object.assign(document.createElement("a"), { href: address, download: name });
   anchor.click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000);

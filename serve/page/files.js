@@ -1,6 +1,6 @@
 // The view of files: drop a table, watch it being scored, take the result.
 
-import { download, hasKey, job as ask, removeJob, upload } from "./api.js";
+import { download, hasKey, job as ask, removeJob, resultOf, upload } from "./api.js";
 import { announce, byId, el, fill } from "./dom.js";
 import { recall, remember } from "./memory.js";
 import { knownModel } from "./model.js";
@@ -51,7 +51,7 @@ class Job {
 
   async poll() {
     try {
-      this.state = await ask(this.state.links.self);
+      this.state = await ask(this.state.id);
     } catch (error) {
       if (this.stop.signal.aborted) return;
       if (error.status === 404) return this.gone();
@@ -73,7 +73,7 @@ class Job {
     this.stop.abort();
     clearTimeout(this.timer);
     try {
-      if (this.state?.links?.self) await removeJob(this.state.links.self);
+      if (this.state && this.state.status !== "gone") await removeJob(this.state.id);
     } catch (error) {
       if (error.status !== 404) {
         this.notice.show(error, { retry: () => this.remove() });
@@ -92,8 +92,7 @@ class Job {
     const word = t(`job_${status}`, { p: percent(this.sent) });
     const bar = el("progress", { "aria-label": t("job_progress", { name: this.name }), max: "1" });
     if (status === "uploading") bar.value = this.sent;
-    else if (status === "done") bar.value = 1;
-    else if (rows.total) bar.value = Math.min(rows.done / rows.total, 1);
+    else if (status === "running") bar.value = this.state.progress;
     const many = rows.total ? t("job_rows_of", { n: number(rows.done), all: number(rows.total) }) : t("job_rows", { n: number(rows.done ?? 0) });
     fill(this.body,
       el("div", { class: "head" },
@@ -102,7 +101,8 @@ class Job {
       ["uploading", "queued", "running"].includes(status) ? bar : null,
       this.state && status !== "gone" ? el("p", { class: "muted numbers" }, many) : null,
       rows.rejected ? el("p", { class: "muted" }, t("job_rejected", { n: number(rows.rejected) })) : null,
-      status === "failed" && this.state?.detail ? el("p", { class: "detail", lang: "en" }, this.state.detail) : null,
+      status === "failed" && this.state ? el("p", {}, t("job_failed_why")) : null,
+      status === "failed" && this.state ? el("p", { class: "detail", lang: "en" }, this.state.detail) : null,
       el("div", { class: "ways" }, ...this.links(status),
         el("button", { type: "button", class: "quiet", onclick: () => this.remove() }, t(OVER.has(status) || status === "gone" ? "job_remove" : "job_cancel"))),
     );
@@ -110,25 +110,28 @@ class Job {
 
   links(status) {
     if (status !== "done") return [];
-    const { result, report, rejects } = this.state.links;
+    const { links } = this.state;
     return [
-      result && this.link(result, t("job_download"), "primary", true),
-      report && this.link(report, t("job_report"), "quiet", false),
-      rejects && this.link(rejects, t("job_rejects"), "quiet", true),
+      links.result && this.link("result", t("job_download"), "primary"),
+      links.report && this.link("report", t(hasKey() ? "job_report_save" : "job_report"), "quiet"),
+      links.rejects && this.link("rejects", t("job_rejects"), "quiet"),
     ];
   }
 
-  /** `save`: keep as a file; otherwise open in a new tab. With a key everything is fetched and saved. */
-  link(href, text, tone, save) {
-    if (!hasKey()) return el("a", { class: `button ${tone}`, href: href.replace(/^\//, ""), download: save, target: save ? null : "_blank", rel: "noopener" }, text);
-    const name = `${this.name.replace(/\.\w+$/, "")}.${href.split("/").pop()}`;
-    const fetchIt = () => download(href, name).catch((error) => this.notice.show(error, { retry: fetchIt }));
-    return el("button", { type: "button", class: tone, onclick: fetchIt }, text);
+  /** A way to a result. With a key, which a link does not carry, it is fetched and saved. */
+  link(name, text, tone) {
+    const path = resultOf(this.state.id, name);
+    if (!hasKey()) {
+      const opened = name === "report";
+      return el("a", { class: tone, href: path, download: !opened, target: opened && "_blank", rel: "noopener", "data-link": name }, text);
+    }
+    const save = () => download(path).catch((error) => this.notice.show(error, { retry: save }));
+    return el("button", { type: "button", class: tone, onclick: save, "data-link": name }, text);
   }
 }
 
 function keep() {
-  const known = jobs.filter(({ state }) => state?.links?.self).map(({ name, state }) => ({ name, state }));
+  const known = jobs.filter(({ state }) => state && state.status !== "gone").map(({ name, state }) => ({ name, state }));
   remember(KEPT, JSON.stringify(known), "sessionStorage");
 }
 

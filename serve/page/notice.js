@@ -5,6 +5,8 @@ import { el } from "./dom.js";
 import { size, t, number } from "./words.js";
 
 const MOST_WAITS = 8;
+// What a 503 is about that waiting does not mend.
+const LASTING = { failed: "error_503_failed", disk_full: "error_503_disk" };
 const KNOWN = new Set([401, 403, 404, 413, 422, 429, 500, 503, 504]);
 
 /** The problem's headline and what to do, in the current language. `limits` are those of /v1/info, if known. */
@@ -19,14 +21,15 @@ export function explain(problem, limits = null) {
     return { title, why: t("error_413_file", { size: size(limits.max_upload) }) };
   }
   if (status === 422 && problem.code === "invalid_unicode") return { title, why: t("error_422_unicode") };
+  if (status === 422 && problem.code === "unreadable_file") return { title, why: t("error_422_file"), detail: problem.detail };
   if (status === 422) return { title, why: t("error_422_why"), detail: problem.detail || `HTTP ${problem.status}` };
-  if (status === 503 && problem.code === "failed") return { title, why: t("error_503_failed") };
+  if (status === 503 && LASTING[problem.code]) return { title, why: t(LASTING[problem.code]) };
   return { title, why: t(`error_${status}_why`) };
 }
 
 /** Whether it passes by itself, so that waiting helps. */
 function passes(problem) {
-  return problem.status === 429 || (problem.status === 503 && problem.code !== "failed");
+  return problem.status === 429 || (problem.status === 503 && !LASTING[problem.code]);
 }
 
 /** Whether the same request may fare better another time. */

@@ -27,6 +27,7 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+PATIENCE = 120  # seconds; a busy machine is no fault
 # The browser's own word for an answer that is an error; the tests of errors cause them.
 REFUSED = "Failed to load resource"
 
@@ -71,7 +72,8 @@ class Visit:
 
     def wait(self, condition: str, argument: Any = None) -> None:
         """Until a JavaScript condition holds. The page's headers forbid Playwright's own `wait_for_function`."""
-        for _ in range(1500):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
             if self.page.evaluate(condition, argument):
                 return
             self.page.wait_for_timeout(20)
@@ -132,7 +134,7 @@ def visit(browser: Browser, service: str) -> Iterator[Callable[..., Visit]]:
 
     def start(locale: str = "zh-CN", width: int = 1280, path: str = "", load: bool = True, **options: Any) -> Visit:
         context = browser.new_context(locale=locale, viewport={"width": width, "height": 844}, **options)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(1000 * PATIENCE)
         found = Visit(context.new_page(), service)
         visits.append(found)
         page = found.page
