@@ -188,7 +188,7 @@ def compare_checkpoints(
     )
     if "joint" not in verdict.rows:
         raise DatasetError(
-            "expected texts with labelled dimensions, found none; without them nobody can say which checkpoint is better"
+            "expected texts with labelled dimensions, found none; without them nobody can say which one is better"
         )
     return verdict
 

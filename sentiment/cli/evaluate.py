@@ -143,15 +143,15 @@ def command(
     --cross-fit; for all other files leave it out.
 
     --compare says whether NEW may replace OLD, by a paired bootstrap over the texts. It may not (exit 3) if the whole
-    95% interval of the difference in joint F1 lies below 0, or that in joint F1, overall accuracy or escalation F1 below
-    −1 point (--margin). What the texts have no labels for does not count; few texts show a large loss only, and the
-    intervals say how large.
+    95% interval of the difference in joint F1 lies below 0, or that in overall accuracy or escalation F1 below -1 point
+    (--margin). What the texts have no labels for does not count; few texts show a large loss only, and the intervals
+    say how large.
 
     \b
     Exit codes:
       0  done
-      3  --compare: the new checkpoint may not replace the old one
       2  wrong usage, unreadable input or unwritable output
+      3  --compare: the new checkpoint may not replace the old one
       4  stopped midway (disk full, internal error)
     """
     files = [*data, *more]
@@ -159,7 +159,8 @@ def command(
     if compare is not None:
         if model is not None or taxonomy is not None or output is not None or show_texts:
             raise Failure(
-                "expected --compare without --model, --taxonomy, -o and --show-texts, found them together; leave those out"
+                "expected --compare without --model, --taxonomy, -o and --show-texts, found them together; "
+                "leave those out"
             )
         reading = {"mapping": parse_mapping(mapping), "blank_none": blank == "none"}
         options = {"cross_fit": cross_fit, "exclude": exclude, "margin": margin / 100, "threads": threads}
