@@ -41,6 +41,7 @@ _LOOK_SECONDS = 1.0
 _SWEEP_SECONDS = 3600.0
 _ATTEMPTS = 3  # times that the service may end or be killed under a job before the file is to blame
 _MB = 1 << 20
+_COMMAND = (sys.executable, "-m", "serve.score_file")
 
 
 class FullError(Exception):
@@ -166,7 +167,7 @@ class Jobs:
             file_size=100 * settings.max_upload + 200 * _MB,
         )
         process = subprocess.Popen(
-            [sys.executable, "-m", "serve.score_file"],
+            _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # what a library says may quote a text
@@ -196,15 +197,16 @@ class Jobs:
                 return
             with suppress(queue.Empty):
                 line = lines.get(timeout=0.2)
-                message: dict[str, Any] = json.loads(line) if line else {"failed": _died(process.wait())}
+                message: dict[str, Any] = _message(line) if line else {"failed": _died(process.wait())}
                 if "done" in message:
                     self._finish(job, mine, summary=message["done"])
                     return
                 if "failed" in message:
                     self._finish(job, mine, reason=message["failed"])
                     return
-                values = {"progress": message["progress"], "rows": message["rows"]}
-                values["summary"] = {"total": message["total"], "rejected": 0}
+                if "progress" in message:
+                    values = {"progress": message["progress"], "rows": message["rows"]}
+                    values["summary"] = {"total": message["total"], "rejected": 0}
             clock = time.monotonic()
             if (values and clock - told > _LOOK_SECONDS) or clock - beat > _BEAT_SECONDS:
                 if not self._update(job, mine, lease=now() + _LEASE, **values):
@@ -233,6 +235,15 @@ def _pump(process: subprocess.Popen[bytes], lines: queue.Queue[bytes]) -> None:
         for line in process.stdout:
             lines.put(line)
     lines.put(b"")
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    """What the process tells; nothing, if a library of it printed the line."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _died(code: int) -> str:

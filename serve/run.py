@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 
 from serve import logs
 from serve.settings import Settings
+from serve.store import migrate
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -49,9 +50,10 @@ def run(settings: Settings, load: Load | None = None) -> None:
     `load` takes the place of the checkpoint's loading; for several workers it has to be a function of a module.
 
     Raises:
-        NotListeningError, WorkerError: it cannot begin. Whatever loading the checkpoint raises.
+        NotListeningError, WorkerError, StoreError: it cannot begin. Whatever loading the checkpoint raises.
     """
     logs.configure(settings.log_level)
+    migrate(settings.database_url)  # once, before the workers, and so that what is wrong with it is said at once
     if settings.workers == 1:
         _run_alone(settings, load)
     else:

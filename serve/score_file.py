@@ -16,7 +16,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def _report(scored: Path) -> None:
         return
     from sentiment.cli import main as cinesent
 
-    with suppress(Exception):
+    with suppress(Exception), redirect_stdout(sys.stderr):
         cinesent(["report", str(scored), "-o", REPORT], standalone_mode=False)
 
 

@@ -57,6 +57,38 @@ def command(context: click.Context, /, **values: Any) -> None:
         raise Failure(str(error)) from None
 
 
+@command.command("migrate")
+@click.option(
+    "--data-dir",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    show_envvar=True,
+    envvar="CINESENT_DATA_DIR",
+    help="Where the database is kept. Default: cinesent in the user's data directory.",
+)
+@click.option(
+    "--database",
+    metavar="URL",
+    envvar="CINESENT_DATABASE",
+    show_envvar=True,
+    help="postgresql://USER:PASSWORD@HOST/NAME, or sqlite:///FILE. Default: SQLite in --data-dir.",
+)
+def migrate(data_dir: Path | None, database: str | None) -> None:
+    """Creates the database, or brings its tables to this version. The service does so itself when it starts.
+
+    \b
+    Examples:
+      cinesent serve migrate
+      cinesent serve migrate --database postgresql://cinesent@db.example/cinesent
+    """
+    from serve.settings import Settings
+    from serve.store import VERSION
+    from serve.store import migrate as run
+
+    run(Settings(data_dir=data_dir, database=database).database_url)
+    say(f"the database has version {VERSION}")
+
+
 @command.group("keys", short_help="Add, list and revoke API keys.")
 def keys() -> None:
     """API keys, kept hashed in a file. A running service sees a change within a second."""
