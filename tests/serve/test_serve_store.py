@@ -175,3 +175,15 @@ def test_store_refuses_other_versions(tmp_path: Path) -> None:
         list(read_feedback(str(path)))
     with pytest.raises(StoreError, match="newer one; upgrade cinesent"):
         migrate(f"sqlite:///{path}")
+
+
+def test_store_is_made_by_the_command_line(tmp_path: Path) -> None:
+    main = [sys.executable, "-c", "from sentiment.cli import main; main()", "serve"]
+    options: dict[str, Any] = {"cwd": Path(module.__file__).parent.parent, "capture_output": True, "text": True}
+    done = subprocess.run([*main, "migrate", "--data-dir", str(tmp_path / "new")], **options, timeout=120)
+    assert (done.returncode, done.stderr) == (0, f"cinesent: the database has version {VERSION}\n")
+    assert list(read_feedback(str(tmp_path / "new" / "cinesent.sqlite"))) == []
+    done = subprocess.run([*main, "--port", "0", "--database", "mysql://u:secret@h/x"], **options, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.startswith("cinesent: expected a database such as")
+    assert "secret" not in done.stderr
