@@ -3,8 +3,8 @@
     python -m benchmarks.crash                      # SQLite in a temporary folder, 20 kills
     python -m benchmarks.crash --database postgresql://user@host/name --kills 5
 
-Two processes write corrections; each says so on its standard output after the commit. At a random moment both are
-killed. Then every confirmed correction has to be there, none twice, none torn, and SQLite's own check has to find
+Two processes write corrections; each says so on its standard output after the commit. After a random number of
+them, and a moment, both are killed. Then every confirmed correction has to be there, none twice, none torn, and SQLite's own check has to find
 nothing. The database is kept from one kill to the next. Writes the result to benchmarks/results/crash.json. With
 PostgreSQL the clients are killed, not the server.
 """
@@ -59,13 +59,16 @@ def _kill_once(url: str, run: int, rng: random.Random) -> dict[str, int]:
     for process in processes.values():
         assert process.stdout is not None
         assert process.stdout.readline() == "begins\n"
-    time.sleep(rng.uniform(0.05, 1.5))
+    confirmed = dict.fromkeys(processes, 0)
+    watched = next(iter(processes))
+    for _ in range(rng.randint(1, 40)):
+        assert processes[watched].stdout.readline().endswith("\n")  # type: ignore[union-attr]
+        confirmed[watched] += 1
+    time.sleep(rng.uniform(0, 0.1))
     for process in processes.values():
         process.kill()
-    confirmed = {}
     for name, process in processes.items():
-        lines = process.communicate()[0].splitlines(keepends=True)
-        confirmed[name] = sum(line.endswith("\n") for line in lines)
+        confirmed[name] += process.communicate()[0].count("\n")
     return confirmed
 
 
