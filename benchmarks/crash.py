@@ -3,10 +3,10 @@
     python -m benchmarks.crash                      # SQLite in a temporary folder, 20 kills
     python -m benchmarks.crash --database postgresql://user@host/name --kills 5
 
-Two processes write corrections; each says so on its standard output after the commit. After a random number of
-them, and a moment, both are killed. Then every confirmed correction has to be there, none twice, none torn, and SQLite's own check has to find
-nothing. The database is kept from one kill to the next. Writes the result to benchmarks/results/crash.json. With
-PostgreSQL the clients are killed, not the server.
+Two processes write corrections; each says so on its standard output after the commit. After a random number of them,
+and a moment, both are killed. Then every confirmed correction has to be there, none twice, none torn, and SQLite's own
+check has to find nothing. The database is kept from one kill to the next. Writes the result to
+benchmarks/results/crash.json. With PostgreSQL the clients are killed, not the server.
 """
 
 from __future__ import annotations
