@@ -24,7 +24,8 @@ from serve.settings import Settings
 _DESCRIPTION = """Reads Chinese cinema reviews and complaints (影院评论与投诉): overall sentiment, intent, whether
 somebody should act, and for each service dimension that a text mentions its sentiment and the words that say so.
 
-Every error is an RFC 9457 problem; its `code` is for programs. Texts are neither stored nor logged."""
+Every error is an RFC 9457 problem; its `code` is for programs. No text is logged, and none kept unless it is
+uploaded or the operator allows it."""
 
 # Paths whose bodies are as large as `max_upload` and reach their route as a stream, never as a whole in memory.
 STREAMED = ("/v1/files",)
