@@ -22,7 +22,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import update
 
-from sentiment.cli.score import command
+from sentiment.cli import main
 from sentiment.parts import StoppedError
 from sentiment.tables import TableError
 from serve import files, jobs
@@ -312,7 +312,7 @@ async def test_files_are_scored_by_the_engine_of_the_command_line(
 ) -> None:
     content = CSV + "坏,行,多\n".encode() + b"=1+1,3\n"
     (tmp_path / "a.csv").write_bytes(content)
-    done = CliRunner().invoke(command, [str(tmp_path / "a.csv"), "-o", str(tmp_path / "b.csv"), "--lang", "zh"])
+    done = CliRunner().invoke(main, ["score", str(tmp_path / "a.csv"), "-o", str(tmp_path / "b.csv"), "--lang", "zh"])
     assert done.exit_code == 1, done.output
     async with connect(fake) as client:
         response = await _upload(client, content, lang="zh")
