@@ -80,7 +80,7 @@ class Client(Calls):
         return cast("dict[str, Any]", self._do(self.feedback_steps(text, before, after, keep_text)))
 
     def reload(self) -> dict[str, Any]:
-        """Has the service load its checkpoint anew; needs a key with the role admin."""
+        """Has every worker of the service load its checkpoint anew, which may take minutes; wants the role admin."""
         return cast("dict[str, Any]", self._do(self.reload_steps()))
 
     def close(self) -> None:

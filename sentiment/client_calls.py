@@ -31,6 +31,7 @@ except ImportError:
     raise ImportError('sentiment.client needs an extra: pip install "cinesent[client]"', name="httpx") from None
 
 FIRST_PAUSE, LONGEST_PAUSE, LONGEST_CONNECT = 0.5, 20.0, 10.0  # seconds
+RELOAD_SECONDS = 330.0  # more than the service gives its slowest worker
 RETRIED = (429, 503)
 RECONNECTS = 4  # a wrong address is found out in a few seconds, a service that restarts is waited for
 _FRAME = 1024  # bytes of a request that are not its items
@@ -135,8 +136,9 @@ class Calls:
                 raise ValueError("expected an API key of ASCII characters, found others")
             self._headers["Authorization"] = f"Bearer {key}"
 
-    def call_steps(self, method: str, path: str, body: Any = None) -> Steps[Any]:
-        """One request, sent again until it is answered or refused for good, or waiting would pass the deadline.
+    def call_steps(self, method: str, path: str, body: Any = None, least: float = 0.0) -> Steps[Any]:
+        """One request, sent again until it is answered or refused for good, or waiting would pass the deadline, which is
+        the timeout, or `least` seconds if that is longer.
 
         Returns:
             The answer's JSON.
@@ -145,14 +147,15 @@ class Calls:
             ServiceError: an error, or nothing within the timeout.
         """
         content = None if body is None else _encoded(body)
-        deadline = time.monotonic() + self.timeout
+        seconds = max(self.timeout, least)
+        deadline = time.monotonic() + seconds
         attempt = 0
         while True:
             answer = yield Send(method, path, content, max(deadline - time.monotonic(), 0.001))
             if isinstance(answer, httpx.Response) and answer.status_code not in RETRIED:
                 return _value(answer)
-            error, least, again = _trouble(answer, attempt, self.timeout)
-            pause = least + random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt))
+            error, wait, again = _trouble(answer, attempt, seconds)
+            pause = wait + random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt))
             if not again or time.monotonic() + pause >= deadline:
                 raise error
             yield Pause(pause)
@@ -198,7 +201,7 @@ class Calls:
         return (yield from self.call_steps("POST", "/v1/feedback", body | ({"text": text} if keep_text else {})))
 
     def reload_steps(self) -> Steps[Any]:
-        return (yield from self.call_steps("POST", "/v1/admin/reload"))
+        return (yield from self.call_steps("POST", "/v1/admin/reload", least=RELOAD_SECONDS))
 
 
 def request(step: Send) -> dict[str, Any]:
