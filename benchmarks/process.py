@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -31,7 +32,9 @@ def service(folder: Path, *options: str, seconds: float = 120) -> Iterator[tuple
     port = free_port()
     command = [sys.executable, "-c", "from sentiment.cli import main; main()", "serve", "--port", str(port)]
     with (folder / "service.log").open("wb") as log:
-        process = subprocess.Popen([*command, "--data-dir", str(folder), *options], stderr=log, stdout=log)
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+        command += ["--data-dir", str(folder), *options]
+        process = subprocess.Popen(command, stderr=log, stdout=log, env=environment)
     try:
         until = time.monotonic() + seconds
         while True:
