@@ -137,8 +137,8 @@ class Calls:
             self._headers["Authorization"] = f"Bearer {key}"
 
     def call_steps(self, method: str, path: str, body: Any = None, least: float = 0.0) -> Steps[Any]:
-        """One request, sent again until it is answered or refused for good, or waiting would pass the deadline, which is
-        the timeout, or `least` seconds if that is longer.
+        """One request, sent again until it is answered or refused for good, or waiting would pass the deadline: the
+        timeout, or `least` seconds if that is longer.
 
         Returns:
             The answer's JSON.
