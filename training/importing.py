@@ -188,9 +188,15 @@ class Importer:
         return self._texts[digest]
 
     def _record(self, source: str, number: int, row: Mapping[str, Any]) -> Judgement | None:
+        """A row in the shape of a labelled record."""
         column = self._options.text_column
-        text = self._text(row if column is None else {**row, "text": row.get(column)})
-        more = {name: value for name, value in row.items() if name not in (*_OWN, column)}
+        if column is not None:
+            row = {name: value for name, value in row.items() if name != column} | {"text": row.get(column)}
+        return self._judged(source, number, row)
+
+    def _judged(self, source: str, number: int, row: Mapping[str, Any]) -> Judgement:
+        text = self._text(row)
+        more = {name: value for name, value in row.items() if name not in _OWN}
         heard = row.get("annotators")
         by = str(row.get("annotator") or Path(source).name)
         labels = {name: row[name] for name in LABELS if row.get(name) is not None}
@@ -202,6 +208,7 @@ class Importer:
         )  # fmt: skip
 
     def _line(self, source: str, number: int, row: Mapping[str, Any]) -> Judgement | None:
+        """A row of a table with a column a dimension."""
         column = self._options.text_column or "text"
         if column not in row:
             raise DatasetError(f"expected a column {column}, found {', '.join(row)}; name the texts' with --text-col")
@@ -209,7 +216,7 @@ class Importer:
             {**row, "text": row[column] or ""}, self._taxonomy, dict(self._options.mapping),
             self._options.blank_none, "",
         )  # fmt: skip
-        return self._record(source, number, record | ({"text": None} if not row[column] else {}) | _named(row))
+        return self._judged(source, number, record | _named(row))
 
     def _scored(self, reader: Reader, file: ScoredFile) -> None:
         options = self._options
