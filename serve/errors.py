@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +14,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from serve.queue import QueueFullError, UnavailableError
+from serve.store import StoreError
+
+_LOG = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -21,9 +25,12 @@ _SHOWN_ERRORS = 20
 _EXPECTED = {
     "missing": "expected a value, found none",
     "string_type": "expected a string",
+    "string_unicode": "expected valid Unicode, found a lone surrogate",
+    "string_pattern_mismatch": "expected a string of another form; /docs shows it",
+    "int_type": "expected a whole number",
+    "greater_than_equal": "expected 0 or more",
     "bool_type": "expected true or false",
     "list_type": "expected an array",
-    "literal_error": 'expected "codepoints" or "utf16"',
     "identifier": "expected a string of valid Unicode, or an integer",
     "extra_forbidden": "expected no member of another name than those documented in /docs, found one",
 }
@@ -64,7 +71,7 @@ def install(app: FastAPI) -> None:
     async def problem(request: Request, error: Exception) -> Response:
         return _problem(error).response()
 
-    for kind in (ProblemError, HTTPException, RequestValidationError, QueueFullError, UnavailableError):
+    for kind in (ProblemError, HTTPException, RequestValidationError, QueueFullError, UnavailableError, StoreError):
         app.add_exception_handler(kind, problem)
 
 
@@ -87,6 +94,11 @@ def _problem(error: Exception) -> ProblemError:
     if isinstance(error, UnavailableError):
         state = str(error)
         return ProblemError(503, state, _STATES[state], {"Retry-After": "5"})
+    if isinstance(error, StoreError):
+        _LOG.error("%s", error)
+        return ProblemError(
+            503, "database", "expected a database that answers, found none; try again in a moment", {"Retry-After": "5"}
+        )
     if isinstance(error, RequestValidationError):
         return _invalid(error.errors())
     if isinstance(error, HTTPException):
@@ -119,13 +131,16 @@ def _invalid(errors: Sequence[Any]) -> ProblemError:
         return ProblemError(422, "invalid_request", detail)
     if kind == "too_long":
         return too_many_items(errors[0]["ctx"]["max_length"])
-    found = [
-        {"pointer": _pointer(error), "detail": _EXPECTED.get(error["type"], "expected another value")}
-        for error in errors
-    ]
+    found = [{"pointer": _pointer(error), "detail": _expected(error)} for error in errors]
     first = found[0]
     detail = f"{first['detail']}, at {first['pointer']}" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
     return ProblemError(422, "invalid_request", detail, errors=found[:_SHOWN_ERRORS])
+
+
+def _expected(error: Any) -> str:
+    if error["type"] == "literal_error":
+        return f"expected {error['ctx']['expected']}"
+    return _EXPECTED.get(error["type"], "expected another value")
 
 
 def too_many_items(most: int) -> ProblemError:

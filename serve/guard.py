@@ -1,63 +1,125 @@
-"""The outermost layer: bounds the body, logs the access without a word of the request, lets no exception out."""
+"""The outermost layer: who may come in, how large a body may be, what every answer carries, what the log says of it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
+import uuid
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import ProblemError, internal
 from serve.queue import where
+from serve.security import Gate
 
 _LOG = logging.getLogger(__name__)
 
 # How much of a body that is too large is read on, and for how long: bodies of the allowed size, and seconds.
 _DRAIN_BODIES = 16
 _DRAIN_SECONDS = 5.0
+# What a request id of the caller may be: it is logged, so it cannot hold a review.
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+# Every answer has these unless its route has set them otherwise. The page works with files of its own only.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+# What hears of every answer: method, route, status, seconds.
+Listener = Callable[[str, str, int, float], None]
 
 
 class Guard:
-    """Reads the body, at most `max_body` bytes of it, before the application sees the request.
+    """Lets a request in, reads its body, at most `max_body` bytes, and only then calls the application.
 
-    The server's own access log and error log would show query strings, paths and the messages of exceptions, any of
-    which may hold a review; this one logs the route, the status and the time.
+    `streamed` has the paths whose bodies are passed on as they come, and the bytes they may have. `paths` are those
+    that a log line may name although the request never reached a route. The server's own access log and error log
+    would show query strings, paths and the messages of exceptions, any of which may hold a review; this one logs the
+    route, the status, the time, the request's id and the name of its key.
     """
 
-    def __init__(self, app: ASGIApp, max_body: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_body: int,
+        *,
+        gate: Gate | None = None,
+        streamed: Mapping[str, int] | None = None,
+        paths: Collection[str] = (),
+        listener: Listener | None = None,
+    ) -> None:
         self._app = app
         self._max_body = max_body
+        self._gate = gate
+        self._streamed = streamed or {}
+        self._paths = frozenset(paths)
+        self._listener = listener
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         status = 0
+        request_id = _request_id(scope)
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store" if scope["path"].startswith("/v1/") else "no-cache")
+                headers["X-Request-ID"] = request_id
             await send(message)
 
         started = time.monotonic()
         try:
             try:
-                body = await self._body(scope, receive)
-                if body is None:
-                    return
-                await self._app(scope, _replay(body, receive), watched)
+                state["key"] = None if self._gate is None else self._gate.admit(scope)
+                if (most := self._streamed.get(scope["path"])) is not None:
+                    await self._stream(most, scope, receive, watched)
+                elif (body := await self._body(scope, receive)) is not None:
+                    await self._app(scope, _replay(body, receive), watched)
             except ProblemError as problem:
-                await self._refuse(problem, scope, receive, watched)
+                if not status:
+                    await self._refuse(problem, scope, receive, watched)
         except Exception as error:
             _LOG.error("internal error: %s", where(error))
             if not status:
                 await internal().response()(scope, receive, watched)
         finally:
-            route = getattr(scope.get("route"), "path", "-")
-            _LOG.info("%s %s %s %.1f ms", scope["method"], route, status or "-", 1000 * (time.monotonic() - started))
+            self._tell(scope, status, time.monotonic() - started)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", None) or (scope["path"] if scope["path"] in self._paths else "-")
+        method, milliseconds = scope["method"], round(1000 * seconds, 1)
+        if self._listener is not None:
+            self._listener(method, route, status, seconds)
+        key = scope["state"].get("key")
+        fields = {
+            "request_id": scope["state"]["request_id"],
+            "method": method,
+            "route": route,
+            "status": status or None,
+            "milliseconds": milliseconds,
+            "key": None if key is None else key.name,
+        }
+        _LOG.info("%s %s %s %.1f ms", method, route, status or "-", milliseconds, extra={"fields": fields})
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body; None if the client went away.
@@ -65,9 +127,7 @@ class Guard:
         Raises:
             ProblemError: it is larger than allowed, by what the client says or by what it sends.
         """
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value[:20]) > self._max_body:
-                raise self._too_large()
+        self._check_length(scope, self._max_body)
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -77,9 +137,37 @@ class Guard:
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             if size > self._max_body:
-                raise self._too_large()
+                raise _too_large(self._max_body)
             if not message.get("more_body", False):
                 return b"".join(chunks)
+
+    async def _stream(self, most: int, scope: Scope, receive: Receive, send: Send) -> None:
+        """Calls the application with the body as it comes; past `most` bytes the answer is 413, whatever it does."""
+        self._check_length(scope, most)
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > most:
+                raise _too_large(most)
+            return message
+
+        async def unless_too_large(message: Message) -> None:
+            if size <= most:
+                await send(message)
+
+        try:
+            await self._app(scope, counted, unless_too_large)
+        finally:
+            if size > most:
+                raise _too_large(most)
+
+    def _check_length(self, scope: Scope, most: int) -> None:
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value[:20]) > most:
+                raise _too_large(most)
 
     async def _refuse(self, problem: ProblemError, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, and only then reads on and throws away: a client that is cut off while it sends sees no answer."""
@@ -101,9 +189,18 @@ class Guard:
             if not message.get("more_body", False):
                 return
 
-    def _too_large(self) -> ProblemError:
-        detail = f"expected a body of at most {self._max_body} bytes, found more; send it in several requests"
-        return ProblemError(413, "body_too_large", detail, {"Connection": "close"})
+
+def _request_id(scope: Scope) -> str:
+    """The caller's, if it is one; otherwise a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return str(value.decode())
+    return uuid.uuid4().hex
+
+
+def _too_large(most: int) -> ProblemError:
+    detail = f"expected a body of at most {most} bytes, found more; send it in several requests"
+    return ProblemError(413, "body_too_large", detail, {"Connection": "close"})
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -36,6 +36,15 @@ class AnalyzerLike(Protocol):
     def warm_up(self) -> None: ...
 
 
+class Listener(Protocol):
+    """What hears of the queue; called from the event loop and from the worker's thread."""
+
+    def queued(self, texts: int) -> None: ...
+    def scored(self, outcomes: Sequence[Analysis | Failure], seconds: float) -> None: ...
+    def expired(self, texts: int) -> None: ...
+    def using(self, model: str) -> None: ...
+
+
 class Failure(Enum):
     """Why a text has no analysis."""
 
@@ -74,7 +83,7 @@ class _Request:
         self.finished = asyncio.Event()
 
     def settle(self, index: int, outcome: Analysis | Failure) -> None:
-        """Called by the worker thread only."""
+        """Called by the worker's thread only."""
         self.outcomes[index] = outcome
         self.missing -= 1
         if not self.missing:
@@ -96,11 +105,13 @@ class Worker:
         queue_size: int,
         block_characters: int,
         on_failure: Callable[[], None] | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self.state: State = "loading"
         self.error: Exception | None = None
         self._load = load
         self._on_failure = on_failure
+        self._listener = listener
         self._size = queue_size
         self._block_characters = block_characters
         self._analyzer: AnalyzerLike | None = None
@@ -127,6 +138,23 @@ class Worker:
     def start(self) -> None:
         self._thread.start()
 
+    def replace(self, analyzer: AnalyzerLike) -> None:
+        """Scores with another one from the next block on; it should be warm. The block at work keeps the old one.
+
+        Raises:
+            UnavailableError: there is none to replace.
+        """
+        with self._changed:
+            if self.state != "ready":
+                raise UnavailableError(self.state)
+            self._analyzer = analyzer
+        self._use(analyzer)
+
+    def _use(self, analyzer: AnalyzerLike) -> None:
+        _LOG.info("ready with %s", analyzer.name)
+        if self._listener is not None:
+            self._listener.using(analyzer.name)
+
     def stop(self) -> None:
         """Takes nothing more, scores what waits, and ends the thread; one that still loads is left to itself."""
         with self._changed:
@@ -150,44 +178,59 @@ class Worker:
             if self._waiting + len(texts) > self._size:
                 raise QueueFullError(min(max(math.ceil(self._waiting * self._seconds_per_text), 1), 60))
             self._requests.append(request)
-            self._waiting += len(texts)
+            self._count(len(texts))
             self._changed.notify()
         try:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(request.finished.wait(), seconds)
         finally:
             with self._changed:
-                self._waiting -= len(request.waiting)
+                self._count(-len(request.waiting))
                 request.waiting.clear()
-        return list(request.outcomes)
+        outcomes = list(request.outcomes)
+        if self._listener is not None and (expired := outcomes.count(Failure.DEADLINE)):
+            self._listener.expired(expired)
+        return outcomes
+
+    def _count(self, more: int) -> None:
+        self._waiting += more
+        if self._listener is not None and more:
+            self._listener.queued(self._waiting)
 
     def _run(self) -> None:
         try:
             analyzer = self._load()
             analyzer.warm_up()
+            with self._changed:
+                if self.state != "loading":
+                    return
+                self._analyzer, self.state = analyzer, "ready"
+            self._use(analyzer)
+            del analyzer
+            self._serve()
         except Exception as error:
-            _LOG.error("the checkpoint cannot be loaded: %s", where(error))
+            _LOG.error("the checkpoint cannot be loaded or used: %s", where(error))
             with self._changed:
                 self.state, self.error = "failed", error
             if self._on_failure is not None:
                 self._on_failure()
-            return
-        with self._changed:
-            if self.state != "loading":
-                return
-            self._analyzer, self.state = analyzer, "ready"
-        _LOG.info("ready with %s", analyzer.name)
+
+    def _serve(self) -> None:
         while True:
             with self._changed:
                 while not self._waiting:
                     if self.state != "ready":
                         return
                     self._changed.wait()
-                block = self._take()
+                block, analyzer = self._take(), self._analyzer
+            assert analyzer is not None
             started = time.monotonic()
-            self._score(analyzer, block)
-            pace = (time.monotonic() - started) / len(block)
-            self._seconds_per_text += 0.2 * (pace - self._seconds_per_text)
+            outcomes = self._score(analyzer, block)
+            seconds = time.monotonic() - started
+            self._seconds_per_text += 0.2 * (seconds / len(block) - self._seconds_per_text)
+            if self._listener is not None:
+                self._listener.scored(outcomes, seconds)
+            del analyzer, outcomes, block  # while it waits, a replaced checkpoint need not stay in memory
 
     def _take(self) -> list[tuple[_Request, int]]:
         """The next block, shortest text first; at least one text waits."""
@@ -200,27 +243,25 @@ class Worker:
                 if room < 0 and block:
                     break
                 block.append((request, request.waiting.popleft()))
-                self._waiting -= 1
             self._requests.popleft()
             if request.waiting:
                 self._requests.append(request)
+        self._count(-len(block))
         block.sort(key=lambda entry: len(entry[0].texts[entry[1]]))
         return block
 
-    def _score(self, analyzer: AnalyzerLike, block: list[tuple[_Request, int]]) -> None:
+    def _score(self, analyzer: AnalyzerLike, block: list[tuple[_Request, int]]) -> list[Analysis | Failure]:
         """Settles every text of the block. One on which the analyzer fails does not take the others with it."""
+        texts = [request.texts[index] for request, index in block]
         try:
-            texts = [request.texts[index] for request, index in block]
-            outcomes: list[tuple[tuple[_Request, int], Analysis]] = list(
-                zip(block, analyzer.analyze_block(texts), strict=True)
-            )
+            outcomes: list[Analysis | Failure] = [*analyzer.analyze_block(texts)]
+            if len(outcomes) != len(block):
+                raise ValueError("expected one analysis a text")
         except Exception as error:
             if len(block) > 1:
-                for entry in block:
-                    self._score(analyzer, [entry])
-                return
+                return [outcome for entry in block for outcome in self._score(analyzer, [entry])]
             _LOG.error("a text could not be scored: %s", where(error))
-            block[0][0].settle(block[0][1], Failure.INTERNAL)
-            return
-        for (request, index), analysis in outcomes:
-            request.settle(index, analysis)
+            outcomes = [Failure.INTERNAL]
+        for (request, index), outcome in zip(block, outcomes, strict=True):
+            request.settle(index, outcome)
+        return outcomes

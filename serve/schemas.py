@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from sentiment.records import SCHEMA, Analysis, Script, Sentiment, Status
+from sentiment.records import Analysis, Script, Sentiment, Status
 from serve.settings import MOST_ITEMS
 
 ItemCode = Literal["text_missing", "text_too_large", "invalid_unicode", "deadline", "internal"]
 
 EXAMPLE_TEXT = "IMAX效果很震撼👍但是座椅太硬，坐得腰疼，找前台反映也没人理，要求退票！"
-EXAMPLE_MODEL = "cinesent-zh@1a2b3c4d"
+# What the packaged checkpoint answers to the requests below: `python -m serve.examples` writes it.
+_ANSWERS: dict[str, Any] = json.loads((Path(__file__).parent / "examples.json").read_text("utf-8"))
+EXAMPLE_MODEL: str = _ANSWERS["complaint"]["model"]
 
 
 def _nothing() -> None:
@@ -199,6 +202,7 @@ class TaxonomyResponse(BaseModel):
 
 class Limits(BaseModel):
     max_body: int = Field(description="Bytes of a request.")
+    max_upload: int = Field(description="Bytes of an uploaded file.")
     max_batch_items: int
     max_characters: int = Field(description="Code points of a text.")
     deadline: float = Field(description="Seconds.")
@@ -211,6 +215,13 @@ class InfoResponse(BaseModel):
     model: str
     hash: str
     limits: Limits
+
+
+class ReloadResponse(BaseModel):
+    model: str
+    hash: str
+    changed: bool = Field(description="Whether it is another checkpoint than before.")
+    workers: int = Field(description="Workers that have it now.")
 
 
 class StateResponse(BaseModel):
@@ -266,61 +277,6 @@ def _utf16(text: str, position: int) -> int:
     return len(text[:position].encode("utf-16-le")) // 2
 
 
-def _example_mention(
-    dimension: str, confidence: float, evidence: str, owner: str, unit: Callable[[str, int], int]
-) -> Any:
-    start = EXAMPLE_TEXT.index(evidence)
-    return {
-        "dimension": dimension,
-        "sentiment": "positive" if dimension == "picture" else "negative",
-        "confidence": confidence,
-        "evidence": evidence,
-        "start": unit(EXAMPLE_TEXT, start),
-        "end": unit(EXAMPLE_TEXT, start + len(evidence)),
-        "owner": owner,
-    }
-
-
-def _example(identifier: str, unit: Callable[[str, int], int]) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "model": EXAMPLE_MODEL,
-        "id": identifier,
-        "overall": {"sentiment": "negative", "confidence": 0.97},
-        "intent": {"label": "complaint", "confidence": 0.91},
-        "escalation": {"label": True, "confidence": 0.84},
-        "dimensions": [
-            _example_mention("seating", 0.96, "座椅太硬，坐得腰疼", "工程", unit),
-            _example_mention("picture", 0.9, "IMAX效果很震撼", "放映", unit),
-            _example_mention("complaint_handling", 0.88, "找前台反映也没人理", "客服", unit),
-            _example_mention("refund", 0.71, "要求退票", "票务", unit),
-        ],
-        "uncertain": False,
-        "script": "hans",
-        "tokens": 31,
-        "windows": 1,
-        "truncated": False,
-        "status": "ok",
-    }
-
-
-_BLANK = {
-    "schema": SCHEMA,
-    "model": EXAMPLE_MODEL,
-    "id": "18",
-    "overall": None,
-    "intent": None,
-    "escalation": None,
-    "dimensions": [],
-    "uncertain": False,
-    "script": "other",
-    "tokens": 0,
-    "windows": 0,
-    "truncated": False,
-    "status": "empty",
-}
-_EXAMPLE = _example("17", lambda _, position: position)
-
 REQUEST_EXAMPLES: dict[str, Any] = {
     "complaint": {"summary": "一条投诉 (a complaint)", "value": {"id": 17, "text": EXAMPLE_TEXT}},
     "utf16": {
@@ -331,11 +287,16 @@ REQUEST_EXAMPLES: dict[str, Any] = {
         "summary": "只看座椅和票价，带概率 (two dimensions, with probabilities)",
         "value": {"text": "票价比隔壁贵一倍，座椅还是坏的", "dimensions": ["seating", "price"], "probabilities": True},
     },
+    "blank": {"summary": "空白文本 (a blank text)", "value": {"text": " "}},
 }
 RECORD_EXAMPLES: dict[str, Any] = {
-    "complaint": {"summary": "一条投诉 (a complaint)", "value": _EXAMPLE},
-    "utf16": {"summary": "Java、JavaScript 的偏移 (UTF-16 offsets)", "value": _example("17", _utf16)},
-    "blank": {"summary": "空白文本 (a blank text)", "value": _BLANK},
+    "complaint": {"summary": "一条投诉 (a complaint)", "value": _ANSWERS["complaint"]},
+    "utf16": {"summary": "Java、JavaScript 的偏移 (UTF-16 offsets)", "value": _ANSWERS["utf16"]},
+    "filtered": {
+        "summary": "只看座椅和票价，带概率 (two dimensions, with probabilities)",
+        "value": _ANSWERS["filtered"],
+    },
+    "blank": {"summary": "空白文本 (a blank text)", "value": _ANSWERS["blank"]},
 }
 BATCH_REQUEST_EXAMPLES: dict[str, Any] = {
     "reviews": {
@@ -347,7 +308,7 @@ BATCH_EXAMPLES: dict[str, Any] = {
     "reviews": {
         "summary": "第三条缺文本 (the third one has no text)",
         "value": {
-            "results": [_EXAMPLE, _BLANK, None],
+            "results": [_ANSWERS["complaint"], {**_ANSWERS["blank"], "id": "18"}, None],
             "errors": [
                 {
                     "index": 2,

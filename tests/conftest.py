@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import ipaddress
 import math
 import os
 import random
-import shutil
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -55,21 +53,6 @@ class TinyRun:
     tokenizer: PreTrainedTokenizerFast
 
 
-def require_tool(name: str) -> None:
-    """Skips where `name` is not installed; fails instead where the environment variable CINESENT_REQUIRE lists it."""
-    commands = {"browser": ("chromium", "chromium-browser", "google-chrome")}.get(name, (name,))
-    packages = {"browser": ("playwright", "axe_playwright_python")}.get(name, ())
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
-    if not any(shutil.which(command) for command in commands):
-        missing.append(commands[0])
-    if not missing:
-        return
-    reason = f"{name} needs {', '.join(missing)}"
-    if name in os.environ.get("CINESENT_REQUIRE", "").replace(",", " ").split():
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def no_network() -> Iterator[None]:
     """Lets a socket reach this machine only."""
@@ -94,6 +77,23 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@pytest.fixture(scope="session")
+def require_tool() -> Callable[[str, str | None], None]:
+    """(tool, what is missing of it or None) → nothing, if nothing is missing.
+
+    Otherwise the test is skipped for that reason; it fails where CINESENT_REQUIRE (`browser,postgres`) lists the tool.
+    """
+
+    def check(tool: str, missing: str | None) -> None:
+        if missing is None:
+            return
+        if tool in os.environ.get("CINESENT_REQUIRE", "").replace(" ", "").split(","):
+            pytest.fail(f"CINESENT_REQUIRE lists {tool}, but {missing}", pytrace=False)
+        pytest.skip(missing)
+
+    return check
 
 
 @pytest.fixture(scope="session")

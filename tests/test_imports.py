@@ -74,6 +74,8 @@ def test_sentiment_imports_nothing_heavy() -> None:
     inside = [path for path in _breaches("sentiment", ("jieba",)) if not path.startswith("sentiment/report/")]
     assert inside == []
     assert _breaches("sentiment", ("uvicorn",), verbs_may=True) == []
+    client = [breach.split(":")[0] for breach in _breaches("sentiment", ("httpx",))]
+    assert client == ["sentiment/client_calls.py"]
 
 
 def test_the_report_is_imported_by_its_verb_alone() -> None:
@@ -107,12 +109,12 @@ def test_what_is_imported_is_declared(package: str) -> None:
     tomllib = pytest.importorskip("tomllib")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
-    own = {"sentiment": [], "serve": extras["serve"], "training": extras["train"]}[package]
+    own = {"sentiment": extras["client"], "serve": extras["serve"], "training": extras["train"]}[package]
     # Distributions whose import names differ, and what a declared one always brings.
     names = {
         "pyyaml": ("yaml",),
         "fastapi": ("fastapi", "starlette", "pydantic", "pydantic_core", "anyio"),
-        "scikit_learn": ("sklearn", "scipy"),
+        "scikit_learn": ("sklearn", "scipy", "threadpoolctl"),
         "transformers": ("transformers", "huggingface_hub"),
     }
     declared = set(sys.stdlib_module_names) | {"sentiment", "serve", "training"}

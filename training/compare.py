@@ -10,28 +10,34 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.checkpoint import CheckpointError
+from sentiment.checkpoint import Checkpoint, CheckpointError
+from sentiment.engine import Engine
 from sentiment.taxonomy import Taxonomy
+from sentiment.text import normalise
 from training.bases import BaseError
-from training.calibrate import cross_fitted
+from training.calibrate import FOLDS, cross_fitted
 from training.dataset import DatasetError, Example, near_duplicate_groups
+from training.evaluate import packaged_rules, silent
 from training.folders import label_space, score_folder
 from training.metrics import Predictions, counts
-from training.rates import rates, ratio, resampled
+from training.rates import rates, ratio, resampled, rounded
 from training.results import named_sets, set_rows
-from training.scores import Scores, gold_labels
+from training.scores import Scores, gold_labels, score_examples
 
 Array = NDArray[Any]
 # Set → model → `figures` or `differences` → figure → value and interval.
 Comparison = dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]
 
 FIGURES = ("mention", "joint", "overall", "intent", "escalation")
+DECIDING = ("joint", "overall", "escalation")
 
 
 def figures(gold: Predictions, said: Predictions, samples: int, seed: int = 0) -> dict[str, Array]:
@@ -72,6 +78,88 @@ def compare(
         for name in list(drawn)[1:]:
             result[part][name]["differences"] = rates(**{key: drawn[name][key] - first[key] for key in FIGURES})
     return result
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a checkpoint may take another one's place. `rows`: figure → `old`, `new`, `difference`, `low`, `high`, as
+    shares; a figure without labels is missing. `reasons` say what speaks against it."""
+
+    texts: int
+    rows: dict[str, dict[str, float]]
+    reasons: list[str]
+
+    @property
+    def may_replace(self) -> bool:
+        return not self.reasons
+
+
+def replacement(
+    gold: Predictions, old: Predictions, new: Predictions, *, margin: float = 0.01, samples: int = 2000
+) -> Verdict:
+    """Judges `new` against `old` on the same texts.
+
+    It may not replace it if the whole 95% interval of a difference (paired percentile bootstrap over texts) lies more
+    than `margin` below nothing, for joint, overall or escalation; nor if that of joint lies below nothing at all.
+    """
+    drawn = [figures(gold, said, samples) for said in (old, new)]
+    changes = rates(**{key: drawn[1][key] - drawn[0][key] for key in DECIDING})
+    rows = {
+        key: {
+            "old": rounded(drawn[0][key][0]), "new": rounded(drawn[1][key][0]), "difference": change["value"],
+            "low": change["low"], "high": change["high"],
+        }
+        for key, change in changes.items()
+    }  # fmt: skip
+    reasons = []
+    for key, row in rows.items():
+        bound = 0.0 if key == "joint" else -margin
+        if row["high"] < bound:
+            worse = f"{100 * row['difference']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}] points"
+            reasons.append(f"{key} is worse: {worse}, all of it below {100 * bound:g}")
+    return Verdict(len(gold.overall), rows, reasons)
+
+
+def compare_checkpoints(
+    old: Checkpoint, new: Checkpoint, examples: Sequence[Example], *, cross_fit: bool = False,
+    exclude: Collection[str] = (), margin: float = 0.01, samples: int = 2000, threads: int | None = None,
+) -> Verdict:  # fmt: skip
+    """Scores the texts with both and judges, over the service dimensions, by each one's own thresholds or, with
+    `cross_fit`, by thresholds fitted across five folds of the texts.
+
+    Raises:
+        DatasetError: other label spaces, too few texts to fit on, or texts without a label that decides.
+    """
+    space = old.taxonomy
+    for name in ("keys", "sentiments", "overall", "intents"):
+        if getattr(space, name) != getattr(new.taxonomy, name):
+            raise DatasetError(
+                f"expected one label space, found other {name} in the new one; compare what has the same"
+            )
+    gold = gold_labels(examples, space)
+    unread = np.array([normalise(example.text).status != "ok" for example in examples], dtype=bool)
+    groups = near_duplicate_groups([example.text for example in examples]) if cross_fit else []
+    if cross_fit and len(set(groups)) < 2 * FOLDS:
+        raise DatasetError(
+            f"expected at least {2 * FOLDS} different texts to fit on, found {len(set(groups))}; leave --cross-fit out"
+        )
+    said = []
+    for checkpoint in (old, new):
+        scores = score_examples(checkpoint, Engine(checkpoint, threads=threads), examples)
+        found = (
+            cross_fitted(scores, gold, space, groups) if cross_fit else packaged_rules(checkpoint).decide(scores, space)
+        )
+        said.append(silent(found, unread))
+    keys = [space.index[key] for key in space.service_keys if key not in exclude]
+    everything = np.arange(len(examples))
+    verdict = replacement(
+        gold.take(everything, keys), *(one.take(everything, keys) for one in said), margin=margin, samples=samples
+    )
+    if "joint" not in verdict.rows:
+        raise DatasetError(
+            "expected texts with labelled dimensions, found none; without them nobody can say which one is better"
+        )
+    return verdict
 
 
 def table(comparison: Comparison) -> str:

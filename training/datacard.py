@@ -82,12 +82,12 @@ def _seconded(folder: Path) -> list[Pair]:
 def _agreement(pairs: list[Pair], taxonomy: Taxonomy) -> list[str]:
     first, second = (gold_labels([_example(pair[side], taxonomy) for pair in pairs], taxonomy) for side in (0, 1))
     rates = summary(first, second)
-    kappas = [_kappa(getattr(first, name), getattr(second, name)) for name in ("overall", "intent", "escalation")]
+    kappas = [kappa(getattr(first, name), getattr(second, name)) for name in ("overall", "intent", "escalation")]
     values = (rates["mention"], rates["joint"], *kappas)
     return [str(len(pairs)), *("–" if np.isnan(value) else f"{value:.3f}" for value in values)]
 
 
-def _kappa(first: Any, second: Any) -> float:
+def kappa(first: Any, second: Any) -> float:
     """Cohen's kappa; NaN where both give one and the same label throughout."""
     return float(cohen_kappa_score(first, second)) if len({*first, *second}) > 1 else float("nan")
 

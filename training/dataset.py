@@ -95,7 +95,7 @@ def read_labelled(
             record = (
                 row
                 if "labels" in row or suffix == ".jsonl"
-                else _from_columns(row, taxonomy, mapping or {}, blank_none, where)
+                else from_columns(row, taxonomy, mapping or {}, blank_none, where)
             )
             examples.append(parse_record(record, taxonomy, where, weight))
     return examples
@@ -211,7 +211,7 @@ def _parquet(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
         raise DatasetError(f"{path.name}: expected a Parquet file, found {str(error).splitlines()[0]}") from None
 
 
-def _from_columns(
+def from_columns(
     row: dict[str, Any], taxonomy: Taxonomy, mapping: dict[str, str], blank_none: bool, where: str
 ) -> dict[str, Any]:
     """A table row with a column a dimension (`seating`, or our own `cs_seating`) as a labelled record."""

@@ -117,7 +117,7 @@ def evaluate(
     gold = replace(gold, mention=mention)
     # A text that the product does not score (empty, not Chinese) gets no label: where it has one, that is a miss.
     unread = np.array([normalise(example.text).status != "ok" for example in examples], dtype=bool)
-    said = _silent(answers.said, unread)
+    said = silent(answers.said, unread)
     overlap, compared = _overlaps(gold, said, evidence, examples, taxonomy)
     doubtful, sized = _least_certain(gold, said, answers.sure["overall"])
     wrong = sized & (gold.overall != said.overall)
@@ -256,7 +256,7 @@ def evaluate_checkpoint(
     return evaluate_sets(scores, sets, space, None if cross_fit else packaged_rules(checkpoint), **options)
 
 
-def _silent(said: Predictions, unread: Array) -> Predictions:
+def silent(said: Predictions, unread: Array) -> Predictions:
     """No mentions, no classes and no escalation for texts that were not read."""
     return Predictions(
         np.where(unread[:, None], 0, said.mention),

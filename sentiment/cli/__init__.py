@@ -24,7 +24,8 @@ VERBS = {
     "evaluate": "Measure a checkpoint on labelled files.",
     "export": "Turn a trained model into a checkpoint that scores.",
     "taxonomy": "Print the label space with its lenses.",
-    "data": "Check labelled files.",
+    "data": "Check labelled files, and import what people labelled.",
+    "queue": "Choose what to label next, as Label Studio tasks.",
 }
 
 EXTRAS = {
@@ -34,7 +35,10 @@ EXTRAS = {
         *("safetensors", "sklearn", "snownlp", "torch", "transformers"),
     ),
     "ray": ("ray",),
-    "serve": ("fastapi", "pydantic", "starlette", "uvicorn", "anyio"),
+    "serve": (
+        *("alembic", "anyio", "fastapi", "platformdirs", "psycopg", "pydantic", "sqlalchemy"),
+        *("prometheus_client", "starlette", "uvicorn"),
+    ),
 }
 
 # Errors whose message is written for the user; looked up where they are loaded, so that --help need not load them.
@@ -43,6 +47,7 @@ _USER_ERRORS = (
     ("sentiment.tables.base", "TableError"),
     ("sentiment.checkpoint", "CheckpointError"),
     ("sentiment.analyzer", "CheckpointError"),
+    ("serve.store", "StoreError"),
     ("training.dataset", "DatasetError"),
     ("training.bases", "BaseError"),
 )

@@ -38,6 +38,21 @@ def _keys(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
     help="A checkpoint folder. Default: the packaged one.",
 )
 @click.option(
+    "--compare",
+    metavar="OLD NEW",
+    nargs=2,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Two checkpoint folders: may the second take the place of the first? `embedded` is the packaged one.",
+)
+@click.option(
+    "--margin",
+    metavar="POINTS",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="--compare: how much worse overall and escalation may certainly be, in points of a hundred.",
+)
+@click.option(
     "--taxonomy",
     metavar="FILE",
     type=_FILE,
@@ -80,6 +95,8 @@ def command(
     more: tuple[Path, ...],
     data: tuple[Path, ...],
     model: Path | None,
+    compare: tuple[Path, Path] | None,
+    margin: float,
     taxonomy: Path | None,
     exclude: tuple[str, ...],
     mapping: str | None,
@@ -100,6 +117,7 @@ def command(
       cinesent evaluate --data a.csv b.csv --map 1=positive,0=neutral,-1=negative
       cinesent evaluate --data test.jsonl --model mine --exclude film -o report.txt
       cinesent evaluate --data test.jsonl --show-texts -o report.html
+      cinesent evaluate --compare old-checkpoint new-checkpoint --data test.jsonl
 
     A JSONL row is {"text", "labels": [{"dimension", "sentiment", "evidence"}], "overall", "intent", "escalation"}. A
     table has a column text and one for each dimension: positive, neutral, negative, none (not mentioned). What a row
@@ -124,12 +142,29 @@ def command(
     Thresholds fitted on the same texts flatter a model. For files that were given to `cinesent export` as --dev use
     --cross-fit; for all other files leave it out.
 
+    --compare says whether NEW may replace OLD, by a paired bootstrap over the texts. It may not (exit 3) if the whole
+    95% interval of the difference in joint F1 lies below 0, or that in overall accuracy or escalation F1 below -1 point
+    (--margin). What the texts have no labels for does not count; few texts show a large loss only, and the intervals
+    say how large.
+
     \b
     Exit codes:
       0  done
       2  wrong usage, unreadable input or unwritable output
+      3  --compare: the new checkpoint may not replace the old one
       4  stopped midway (disk full, internal error)
     """
+    files = [*data, *more]
+    options: dict[str, Any]
+    if compare is not None:
+        if model is not None or taxonomy is not None or output is not None or show_texts:
+            raise Failure(
+                "expected --compare without --model, --taxonomy, -o and --show-texts, found them together; "
+                "leave those out"
+            )
+        reading = {"mapping": parse_mapping(mapping), "blank_none": blank == "none"}
+        options = {"cross_fit": cross_fit, "exclude": exclude, "margin": margin / 100, "threads": threads}
+        return _compare(compare, files, reading, options, as_json)
     from sentiment.checkpoint import load_checkpoint
     from sentiment.taxonomy import load_taxonomy
     from training.dataset import read_labelled
@@ -141,9 +176,8 @@ def command(
     space = checkpoint.taxonomy if taxonomy is None else checkpoint.taxonomy.with_names_of(load_taxonomy(taxonomy))
     for key in exclude:
         space[key]  # raises TaxonomyError, which lists the keys
-    files = [*data, *more]
     examples = read_labelled(files, space, mapping=parse_mapping(mapping), blank_none=blank == "none")
-    options: dict[str, Any] = {"exclude": exclude, "show_texts": show_texts}
+    options = {"exclude": exclude, "show_texts": show_texts}
     try:
         (report,) = evaluate_checkpoint(
             checkpoint, {"data": examples}, cross_fit=cross_fit, taxonomy=space, threads=threads, **options
@@ -168,3 +202,39 @@ def command(
             write_report(report, space, file, heading)
         say(f"{output} written")
     return 0
+
+
+def _compare(
+    folders: tuple[Path, Path], files: list[Path], reading: dict[str, Any], options: dict[str, Any],
+    as_json: Path | None,
+) -> int:  # fmt: skip
+    """Prints the table and the verdict of `--compare`; 3 if the new checkpoint may not replace the old one."""
+    from sentiment.checkpoint import load_checkpoint
+    from training.compare import DECIDING, compare_checkpoints
+    from training.dataset import read_labelled
+
+    old, new = (load_checkpoint(None if str(path) == "embedded" else path) for path in folders)
+    for key in options["exclude"]:
+        old.taxonomy[key]  # raises TaxonomyError, which lists the keys
+    verdict = compare_checkpoints(old, new, read_labelled(files, old.taxonomy, **reading), **options)
+    click.echo(f"old {old.name}, new {new.name}; {verdict.texts} texts of {', '.join(file.name for file in files)}")
+    click.echo(f"{'':<12}{'old':>8}{'new':>8}{'change':>9}  95% interval")
+    for key, row in verdict.rows.items():
+        before, after, change, low, high = (100 * row[name] for name in ("old", "new", "difference", "low", "high"))
+        click.echo(f"{key:<12}{before:8.1f}{after:8.1f}{change:+9.1f}  [{low:+.1f}, {high:+.1f}]")
+    missing = [key for key in DECIDING if key not in verdict.rows]
+    if missing:
+        say(f"not measured, the texts have no such labels: {', '.join(missing)}")
+    if as_json is not None:
+        facts = {"old": old.name, "new": new.name, "texts": verdict.texts, "margin": options["margin"]}
+        report = facts | {"figures": verdict.rows, "reasons": verdict.reasons, "may_replace": verdict.may_replace}
+        as_json.write_text(json.dumps(report, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
+        say(f"{as_json} written")
+    for reason in verdict.reasons:
+        say(reason)
+    if verdict.may_replace:
+        loss = max(0.0, -min(100 * row["low"] for row in verdict.rows.values()))
+        click.echo(f"{new.name} may replace {old.name}; a loss of up to {loss:.1f} points cannot be excluded")
+        return 0
+    click.echo(f"{new.name} may not replace {old.name}")
+    return 3

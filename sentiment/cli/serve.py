@@ -1,154 +1,183 @@
-"""`cinesent serve`: its options; the service is in `serve`."""
+"""`cinesent serve`: how it is started, and its keys; the service is in `serve`."""
 
 from __future__ import annotations
 
-import logging
-import math
-import sys
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sentiment.cli import Failure
+from sentiment.cli import Failure, say
+from sentiment.cli.serve_options import options
+
+_CONTEXT = {"auto_envvar_prefix": "CINESENT", "show_default": True}
 
 
-class _Port(click.IntRange):
-    """A port. In Kubernetes, a service named cinesent sets CINESENT_PORT=tcp://…, which is not meant for us."""
+@click.group("serve", short_help="Score over HTTP.", context_settings=_CONTEXT, invoke_without_command=True)
+@options
+@click.pass_context
+def command(context: click.Context, /, **values: Any) -> None:
+    """Answers HTTP requests with records: POST /v1/analyze and /v1/analyze/batch. /docs describes it all, / is a page
+    for people.
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, str) and value.startswith("tcp://") and param is not None and ctx is not None:
-            return param.get_default(ctx)
-        return super().convert(value, param, ctx)
-
-
-_POSITIVE = click.IntRange(min=1)
-
-
-@click.command(
-    "serve",
-    short_help="Score over HTTP.",
-    context_settings={"auto_envvar_prefix": "CINESENT", "show_default": True},
-)
-@click.option(
-    "--host", metavar="ADDRESS", default="127.0.0.1", show_envvar=True, help="Where to listen; 0.0.0.0 is everywhere."
-)
-@click.option("--port", metavar="N", type=_Port(0, 65535), default=8000, show_envvar=True, help="0 is any free port.")
-@click.option(
-    "--model",
-    metavar="DIR",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    show_envvar=True,
-    help="A checkpoint folder. Default: the packaged one.",
-)
-@click.option(
-    "--taxonomy",
-    metavar="FILE",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    show_envvar=True,
-    help="Names, owners and lenses of the dimensions (YAML); the keys must be the checkpoint's. Default: its own.",
-)
-@click.option("--threads", metavar="N", type=_POSITIVE, show_envvar=True, help="Threads. Default: one for each core.")
-@click.option(
-    "--max-batch-items",
-    metavar="N",
-    type=click.IntRange(1, 10_000),
-    default=256,
-    show_envvar=True,
-    help="Items of a batch.",
-)
-@click.option(
-    "--max-body", metavar="BYTES", type=_POSITIVE, default=1024 * 1024, show_envvar=True, help="Size of a request."
-)
-@click.option(
-    "--max-characters", metavar="N", type=_POSITIVE, default=20_000, show_envvar=True, help="Characters of a text."
-)
-@click.option(
-    "--deadline",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
-    default=10.0,
-    show_envvar=True,
-    help="What is not scored by then is answered with 504, or as a failed item.",
-)
-@click.option(
-    "--queue-size",
-    metavar="N",
-    type=_POSITIVE,
-    default=1024,
-    show_envvar=True,
-    help="Texts that may wait; what does not fit is answered with 429.",
-)
-@click.option(
-    "--block-characters",
-    metavar="N",
-    type=_POSITIVE,
-    default=16_384,
-    show_envvar=True,
-    help="Characters scored at once. More: more texts a second; less: shorter waits.",
-)
-@click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    default="info",
-    show_envvar=True,
-    help="What goes to standard error; warning leaves out the accesses. Texts never do.",
-)
-def command(**options: Any) -> None:
-    """Answers HTTP requests with records: POST /v1/analyze and /v1/analyze/batch. /docs describes it all.
-
-    Nothing is fetched from elsewhere, and texts are neither stored nor logged. There is no access control: listen on
-    127.0.0.1, or behind something that has it.
+    Nothing is fetched from elsewhere, and no text is logged. Without keys it listens on this machine only; for others,
+    make keys first: cinesent serve keys add --help.
 
     \b
     Examples:
       cinesent serve
-      cinesent serve --host 0.0.0.0 --port 8080 --threads 4
+      cinesent serve --host 0.0.0.0 --port 8080 --keys keys.json --workers 2 --threads 2
       CINESENT_DEADLINE=5 cinesent serve
       curl -H 'Content-Type: application/json' -d '{"text": "座椅太硬，坐得腰疼"}' localhost:8000/v1/analyze
 
-    SIGTERM and Ctrl-C stop it once what it accepted is answered.
+    SIGTERM and Ctrl-C stop it once what it accepted is answered. An option that may be given several times has its
+    values in the variable separated by spaces.
 
     \b
     Exit codes:
+      0        stopped by SIGTERM
       2        wrong usage, or a checkpoint that cannot be used
       4        internal error
-      130/143  stopped by Ctrl-C or SIGTERM
+      130      stopped by Ctrl-C
     """
-    import uvicorn
-
-    from serve.app import create_app
+    if context.invoked_subcommand is not None:
+        return
+    from serve.run import NotListeningError, WorkerError, run
     from serve.settings import Settings, SettingsError
 
     try:
-        settings = Settings(**options)
+        settings = Settings(**values)
+        run(settings)
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
-    logging.basicConfig(
-        stream=sys.stderr, level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    except NotListeningError:
+        raise Failure(f"cannot listen on {values['host']}, port {values['port']}") from None
+    except WorkerError as error:
+        raise Failure(str(error)) from None
 
-    def give_up() -> None:
-        server.should_exit = True
 
-    app = create_app(settings, on_failure=give_up)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            log_level=settings.log_level,
-            access_log=False,
-            server_header=False,
-            lifespan="on",
-            ws="none",
-            timeout_graceful_shutdown=math.ceil(settings.deadline) + 5,
-        )
-    )
+@command.command("migrate")
+@click.option(
+    "--data-dir",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    show_envvar=True,
+    envvar="CINESENT_DATA_DIR",
+    help="Where the database is kept. Default: cinesent in the user's data directory.",
+)
+@click.option(
+    "--database",
+    metavar="URL",
+    envvar="CINESENT_DATABASE",
+    show_envvar=True,
+    help="postgresql://USER:PASSWORD@HOST/NAME, or sqlite:///FILE. Default: SQLite in --data-dir.",
+)
+def migrate(data_dir: Path | None, database: str | None) -> None:
+    """Creates the database, or brings its tables to this version. The service does so itself when it starts.
+
+    \b
+    Examples:
+      cinesent serve migrate
+      cinesent serve migrate --database postgresql://cinesent@db.example/cinesent
+    """
+    from serve.settings import Settings
+    from serve.store import VERSION
+    from serve.store import migrate as run
+
+    run(Settings(data_dir=data_dir, database=database).database_url)
+    say(f"the database has version {VERSION}")
+
+
+@command.group("keys", short_help="Add, list and revoke API keys.")
+def keys() -> None:
+    """API keys, kept hashed in a file. A running service sees a change within a second."""
+
+
+_FILE = click.option(
+    "--keys",
+    "path",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    envvar="CINESENT_KEYS",
+    show_envvar=True,
+    help="The file of keys.",
+)
+
+
+@keys.command("add")
+@_FILE
+@click.argument("name")
+@click.option(
+    "--role",
+    "roles",
+    type=click.Choice(["score", "feedback", "admin"]),
+    multiple=True,
+    default=("score",),
+    help="What it may do; several times for several. admin may do everything.",
+)
+@click.option(
+    "--rate-limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Texts a minute, for each worker. Default: what the service's --rate-limit says.",
+)
+def add(path: Path, name: str, roles: tuple[Any, ...], rate_limit: int | None) -> None:
+    """Makes a key called NAME and prints it, once: only its hash is kept. The file is made if there is none.
+
+    \b
+    Examples:
+      cinesent serve keys add --keys keys.json call-centre --role score --role feedback
+      cinesent serve keys add --keys keys.json nightly-import --rate-limit 600
+    """
+    from serve.keys import KeysError, new_key, read_keys, write_keys
+
     try:
-        server.run()
-    except SystemExit:  # uvicorn has said why
-        raise Failure(f"cannot listen on {settings.host}, port {settings.port}") from None
-    if app.state.worker.error is not None:
-        raise app.state.worker.error
+        kept = read_keys(path) if path.exists() else ()
+        if any(key.name == name for key in kept):
+            raise KeysError(f"expected a new name, found that {path} has a key {name}; revoke that one first")
+        plain, key = new_key(name, roles, rate_limit)
+        write_keys(path, [*kept, key])
+    except KeysError as error:
+        raise Failure(str(error)) from None
+    click.echo(plain)
+    say(f"key {name} ({', '.join(key.roles)}) is in {path}; it is shown only now")
+
+
+@keys.command("list")
+@_FILE
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def list_keys(path: Path, as_json: bool) -> None:
+    """Names, roles and dates. The keys themselves are kept nowhere."""
+    from serve.keys import KeysError, read_keys
+
+    try:
+        kept = read_keys(path)
+    except KeysError as error:
+        raise Failure(str(error)) from None
+    shown = [{name: value for name, value in key.to_dict().items() if name != "sha256"} for key in kept]
+    if as_json:
+        click.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    for entry in shown:
+        limit = f", {entry['rate_limit']} texts a minute" if "rate_limit" in entry else ""
+        click.echo(f"{entry['name']}: {', '.join(entry['roles'])}{limit}, made {entry['created']}")
+
+
+@keys.command("revoke")
+@_FILE
+@click.argument("name")
+def revoke(path: Path, name: str) -> None:
+    """The key called NAME stops working, in a running service within a second."""
+    from serve.keys import KeysError, read_keys, write_keys
+
+    try:
+        kept = read_keys(path)
+        rest = [key for key in kept if key.name != name]
+        if len(rest) == len(kept):
+            raise KeysError(f"expected the name of a key in {path}, found another; `cinesent serve keys list` has them")
+        write_keys(path, rest)
+    except KeysError as error:
+        raise Failure(str(error)) from None
+    say(f"key {name} is revoked")

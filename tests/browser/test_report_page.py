@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,6 @@ import pytest
 
 from sentiment.report.model import Label, Lang, Quote, QuoteList, Report
 from sentiment.report.page import write_page
-from tests.conftest import require_tool
 from tests.report.example import example_report
 
 if TYPE_CHECKING:
@@ -20,10 +17,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 HOSTILE = (
     '停车</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 2">&amp;\u2028😀<b>太贵</b>',
     "javascript:window.hacked = 3",
@@ -62,18 +55,6 @@ class Opened:
     page: Page
     said: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    require_tool("browser")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-        browser = playwright.chromium.launch(executable_path=found, args=FLAGS.split(), timeout=180_000)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module", params=["zh", "en"])

@@ -1,18 +1,27 @@
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import delete
 
 from sentiment.records import Analysis, Mention
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from serve.app import create_app
 from serve.settings import Settings
+from serve.store import Event, Feedback, Job, Store, StoreError, migrate
 
 BAD = "炸弹"
 
@@ -64,6 +73,83 @@ class FakeAnalyzer:
 Connect = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory as a service leaves it that was started once."""
+    folder = tmp_path_factory.mktemp("empty")
+    migrate(Settings(data_dir=folder).database_url)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data directory of every service that a test starts without naming another, in a process of its own too."""
+    shutil.copytree(empty_database, tmp_path / "data" / "cinesent")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path / "data" / "cinesent"
+
+
+@pytest.fixture(scope="session")
+def postgres(
+    tmp_path_factory: pytest.TempPathFactory, require_tool: Callable[[str, str | None], None]
+) -> Iterator[str]:
+    """The URL of a PostgreSQL server of the tests' own, which is gone afterwards."""
+    programs = _postgres_programs()
+    require_tool("postgres", None if programs else "expected PostgreSQL's initdb and postgres, found none")
+    assert programs is not None
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pg")))  # sockets want short paths
+        user: dict[str, Any] = {}
+        if hasattr(os, "geteuid") and os.geteuid() == 0:  # the server refuses to run as root
+            user = {"user": "nobody"}
+            shutil.chown(folder, "nobody")
+        options = {**user, "cwd": folder, "stdout": subprocess.DEVNULL, "env": {**os.environ, "LC_ALL": "C.UTF-8"}}
+        cluster = [f"--pgdata={folder / 'data'}", "--username=cinesent", "--auth=trust", "--encoding=UTF8", "--no-sync"]
+        subprocess.run([programs / "initdb", *cluster], check=True, **options)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        server = [programs / "postgres", "-D", folder / "data", "-p", str(port), "-k", folder, "-c", "fsync=off"]
+        process = subprocess.Popen([*server, "-c", "listen_addresses=127.0.0.1"], stderr=subprocess.DEVNULL, **options)
+        stack.callback(process.wait, 20)
+        stack.callback(process.send_signal, signal.SIGINT)
+        url = f"postgresql://cinesent@127.0.0.1:{port}/postgres"
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                migrate(url)
+                break
+            except StoreError:
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.1)
+        yield url
+
+
+def _postgres_programs() -> Path | None:
+    found = shutil.which("initdb")
+    folders = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((folder for folder in folders if (folder / "postgres").exists()), None)
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> str:
+    """As `postgres`, with all its tables empty."""
+    store = Store(postgres)
+    with store.write() as session:
+        for table in (Feedback, Job, Event):
+            session.execute(delete(table))
+    store.close()
+    return postgres
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, data_folder: Path) -> str:
+    """The URL of an empty database of each kind."""
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{data_folder / 'cinesent.sqlite'}"
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -83,7 +169,7 @@ def connect() -> Connect:
         app = create_app(Settings(**settings), analyzer)
         async with app.router.lifespan_context(app):
             transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 if ready:
                     assert analyzer.warm.wait(10)
                     while (await client.get("/ready")).status_code != 200:

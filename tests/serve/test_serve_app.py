@@ -10,7 +10,8 @@ import pytest
 
 from sentiment.taxonomy import load_taxonomy
 from serve import schemas
-from serve.app import PAGE, create_app
+from serve.app import create_app
+from serve.pages import PAGE
 from serve.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -115,11 +116,12 @@ async def test_app_scores_concurrent_requests_together(connect: Any, fake: Any) 
     async with connect(fake) as client:
         fake.gate.clear()
         texts = [f"座椅第{n}排" for n in range(32)]
-        requests = [
-            asyncio.create_task(client.post("/v1/analyze", json={"id": n, "text": t})) for n, t in enumerate(texts)
-        ]
         worker = client._transport.app.state.worker
-        await asyncio.to_thread(fake.busy.wait, 10)
+        requests = []
+        for n, text in enumerate(texts):
+            requests.append(asyncio.create_task(client.post("/v1/analyze", json={"id": n, "text": text})))
+            if n == 0:
+                await asyncio.to_thread(fake.busy.wait, 10)
         while worker.waiting + len(fake.blocks[0]) < 32:
             await asyncio.sleep(0.001)
         fake.gate.set()
@@ -241,8 +243,7 @@ async def test_app_publishes_taxonomy_and_info(connect: Any, fake: Any) -> None:
 
 async def test_app_docs_need_nothing_from_elsewhere(connect: Any, fake: Any) -> None:
     async with connect(fake, ready=False) as client:
-        root = await client.get("/", follow_redirects=True)
-        assert root.url.path == "/docs"
+        root = await client.get("/docs")
         assert "default-src 'none'" in root.headers["content-security-policy"]
         links = re.findall(r'(?:src|href)="([^"]+)"', root.text)
         assert len(links) == 5
@@ -259,7 +260,8 @@ async def test_app_openapi_is_whole(connect: Any, fake: Any) -> None:
         response = await client.get("/openapi.json")
         schema = response.json()
     paths = schema["paths"]
-    assert set(paths) == {"/v1/analyze", "/v1/analyze/batch", "/v1/taxonomy", "/v1/info", "/health", "/ready"}
+    ours = {"/v1/analyze", "/v1/analyze/batch", "/v1/taxonomy", "/v1/info", "/health", "/ready"}
+    assert set(paths) >= ours | {"/v1/admin/reload", "/metrics"}
     known = schema["components"]["schemas"]
     for name in re.findall(r'"#/components/schemas/(\w+)"', response.text):
         assert name in known
@@ -309,3 +311,43 @@ async def test_app_logs_no_word_of_a_review(connect: Any, fake: Any, caplog: pyt
     for secret in ("座", "%E5%BA%A7", "\\u5ea7", "text="):
         assert secret not in text
     assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("route", ["/v1/analyze", "/v1/analyze/batch"])
+async def test_app_frees_the_place_of_a_client_that_goes_away(connect: Any, fake: Any, route: str) -> None:
+    async with connect(fake, queue_size=1, max_batch_items=1) as client:
+        app = client._transport.app
+        fake.gate.clear()
+        first = asyncio.create_task(client.post("/v1/analyze", json={"text": "一"}))
+        await asyncio.to_thread(fake.busy.wait, 10)
+        left = asyncio.Event()
+        body = b'{"text": "gone"}' if route == "/v1/analyze" else b'{"items": [{"text": "gone"}]}'
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> Any:
+            if messages:
+                return messages.pop()
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            pass
+
+        headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+        scope = {
+            **{"type": "http", "http_version": "1.1", "method": "POST", "path": route, "raw_path": route.encode()},
+            **{"query_string": b"", "headers": headers, "root_path": "", "scheme": "http"},
+        }
+        second = asyncio.create_task(app(scope, receive, send))
+        while app.state.worker.waiting < 1:
+            await asyncio.sleep(0.001)
+        assert (await client.post("/v1/analyze", json={"text": "三"})).status_code == 429
+        left.set()
+        await second
+        assert app.state.worker.waiting == 0
+        third = asyncio.create_task(client.post("/v1/analyze", json={"text": "四"}))
+        while app.state.worker.waiting < 1:
+            await asyncio.sleep(0.001)
+        fake.gate.set()
+        assert [(await first).status_code, (await third).status_code] == [200, 200]
+    assert fake.blocks == [["一"], ["四"]]

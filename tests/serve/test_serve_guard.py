@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import re
 from typing import Any
 
 import httpx
 import pytest
 
-from serve.guard import Guard
+from serve.guard import HEADERS, Guard
 
 pytestmark = pytest.mark.anyio
 
@@ -121,3 +123,66 @@ async def test_guard_lets_the_lifespan_through() -> None:
 
     await Guard(app, 10)({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
     assert seen == ["lifespan"]
+
+
+async def test_guard_gives_every_answer_the_headers_of_security() -> None:
+    async with _client(_echo) as client:
+        for response in (await client.post("/", content=b"1"), await client.post("/", content=b"1" * 11)):
+            for name, value in HEADERS.items():
+                assert response.headers[name] == value
+            assert response.headers["cache-control"] == "no-cache"
+        assert (await client.post("/v1/analyze", content=b"1")).headers["cache-control"] == "no-store"
+
+
+async def test_guard_leaves_a_header_that_a_route_has_set() -> None:
+    async def own(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-security-policy", b"sandbox"), (b"cache-control", b"max-age=9")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with _client(own) as client:
+        response = await client.get("/")
+        assert response.headers.get_list("content-security-policy") == ["sandbox"]
+        assert response.headers["cache-control"] == "max-age=9"
+
+
+async def test_guard_passes_request_ids_on(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "serve.guard"):
+        async with _client(_echo) as client:
+            response = await client.post("/", content=b"1", headers={"X-Request-ID": "call-17.b_2"})
+            assert response.headers["x-request-id"] == "call-17.b_2"
+            made = [
+                (await client.post("/", content=b"1", headers={"X-Request-ID": given})).headers["x-request-id"]
+                for given in ("a b", "x" * 65, "", "座椅".encode())
+            ]
+    assert all(re.fullmatch("[0-9a-f]{32}", name) for name in made)
+    assert len(set(made)) == 4
+    logged = [record.fields["request_id"] for record in caplog.records if record.name == "serve.guard"]  # type: ignore[attr-defined]
+    assert logged == ["call-17.b_2", *made]
+
+
+async def test_guard_streams_a_body_and_cuts_it_off() -> None:
+    seen: list[int] = []
+
+    async def counts(scope: Any, receive: Any, send: Any) -> None:
+        while True:
+            message = await receive()
+            seen.append(len(message["body"]))
+            if not message["more_body"]:
+                break
+        await send({"type": "http.response.start", "status": 202, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def swallows(scope: Any, receive: Any, send: Any) -> None:
+        with contextlib.suppress(Exception):
+            await counts(scope, receive, send)
+        await send({"type": "http.response.start", "status": 400, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    for app, chunks, status in ((counts, 4, 202), (counts, 5, 413), (swallows, 5, 413)):
+        seen.clear()
+        transport = httpx.ASGITransport(Guard(app, 10, streamed={"/v1/files": 20}))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            response = await client.post("/v1/files", content=_chunks(chunks))
+        assert response.status_code == status
+        assert sum(seen) <= 20

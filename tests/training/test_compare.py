@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sentiment.cli import main as cinesent
 from sentiment.taxonomy import Taxonomy
-from training.compare import compare, figures, main, score_folder, table
+from training.calibrate import Calibration
+from training.compare import compare, figures, main, replacement, score_folder, table
 from training.dataset import Example
-from training.metrics import Predictions
-from training.scores import Scores
+from training.metrics import UNKNOWN, Predictions
+from training.scores import Scores, gold_labels
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +116,71 @@ def test_compare_command(
     assert main([str(tmp_path), "--dev", f"dev={data}"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "expected a run folder with model.safetensors, found none" in error
+
+
+def predictions(examples: list[Example], taxonomy: Taxonomy, wrong: int) -> tuple[Predictions, Predictions]:
+    """The truth, and what a model says that is wrong about the first `wrong` texts."""
+    scores = oracle(examples, taxonomy, wrong)
+    gold = gold_labels(examples, taxonomy)
+    return gold, packaged_rules_of(taxonomy).decide(scores, taxonomy)
+
+
+def packaged_rules_of(taxonomy: Taxonomy) -> Calibration:
+    return Calibration({}, {**dict.fromkeys(taxonomy.keys, 0.5), "escalation": 0.5}, {})
+
+
+def test_replacement_of_a_clearly_worse_one_is_refused(examples: list[Example], taxonomy: Taxonomy) -> None:
+    gold, good = predictions(examples, taxonomy, 0)
+    _, bad = predictions(examples, taxonomy, 30)
+    refused = replacement(gold, good, bad, samples=300)
+    assert not refused.may_replace and [reason.split()[0] for reason in refused.reasons] == ["joint", "overall"]
+    assert refused.rows["overall"]["difference"] == pytest.approx(-30 / 80, abs=1e-3)
+    assert refused.rows["escalation"]["low"] == refused.rows["escalation"]["high"] == 0.0
+    assert replacement(gold, bad, good, samples=300).may_replace
+    assert replacement(gold, good, good, samples=300).may_replace
+
+
+def test_replacement_forgives_what_is_within_the_margin(examples: list[Example], taxonomy: Taxonomy) -> None:
+    gold, good = predictions(examples, taxonomy, 0)
+    _, slip = predictions(examples, taxonomy, 1)  # one text of eighty: the interval reaches up to no difference
+    assert replacement(gold, good, slip, samples=500).may_replace
+    _, bad = predictions(examples, taxonomy, 30)
+    only_overall = replace(good, overall=bad.overall)
+    assert [r.split()[0] for r in replacement(gold, good, only_overall, samples=300).reasons] == ["overall"]
+    assert replacement(gold, good, only_overall, margin=0.9, samples=300).may_replace
+
+
+def test_replacement_leaves_out_what_has_no_labels(examples: list[Example], taxonomy: Taxonomy) -> None:
+    gold, good = predictions(examples, taxonomy, 0)
+    bare = replace(gold, overall=np.full_like(gold.overall, UNKNOWN), escalation=np.full_like(gold.escalation, UNKNOWN))
+    assert list(replacement(bare, good, good, samples=50).rows) == ["joint"]
+
+
+def test_evaluate_compare_command(
+    tiny_checkpoint: Path, tmp_path: Path, examples: list[Example], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, bare, out = tmp_path / "test.jsonl", tmp_path / "bare.jsonl", tmp_path / "verdict.json"
+    rows = [
+        {"text": e.text, "labels": [{"dimension": key, "sentiment": value[0]} for key, value in e.labels.items()]}
+        for e in examples
+    ]
+    data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    bare.write_text(json.dumps({"text": "座椅太硬", "overall": "negative"}, ensure_ascii=False) + "\n", "utf-8")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            cinesent(["evaluate", *map(str, arguments)])
+        shown = capsys.readouterr()
+        return int(ended.value.code or 0), shown.out, shown.err
+
+    both = ("--compare", tiny_checkpoint, tiny_checkpoint)
+    code, shown, said = run(*both, "--data", data, "--json", out)
+    assert code == 0 and "may replace" in shown and "not measured" in said and "overall, escalation" in said
+    assert json.loads(out.read_text("utf-8"))["figures"]["joint"]["difference"] == 0.0
+    for arguments, message in (
+        ((*both, "--data", bare), "expected texts with labelled dimensions"),
+        ((*both, "--data", data, "--model", tiny_checkpoint), "expected --compare without --model"),
+        (("--compare", tiny_checkpoint, tmp_path, "--data", data), "expected"),
+    ):
+        code, _, said = run(*arguments)
+        assert code == 2 and message in said and said.count("\n") == 1

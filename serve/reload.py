@@ -1,0 +1,210 @@
+"""Swaps the checkpoint in every worker while they go on answering.
+
+The workers of one service share a folder. The one that is asked to reload loads and warms the checkpoint itself; only
+if that works does it publish a generation there. The others look a few times a second, load the same checkpoint, and
+write down how far they are; when all are warm the caller gets an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sentiment.checkpoint import CheckpointError
+from sentiment.taxonomy import TaxonomyError
+from serve.errors import ProblemError
+from serve.queue import AnalyzerLike, Worker, where
+
+_LOG = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.2
+# A worker whose file is older does not live any more.
+_ALIVE_SECONDS = 5.0
+# How long the caller waits for the slowest worker.
+_MOST_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A live worker: its process, the generation it has loaded and warmed (-1: none yet), and one that it could not."""
+
+    process: int
+    generation: int
+    failed: int = -1
+
+
+class Reloader:
+    """One worker's part in it. `folder` is shared by the workers; None: there is only this one."""
+
+    def __init__(
+        self, worker: Worker, load: Callable[[], AnalyzerLike], folder: Path | None, told: Callable[[str], None]
+    ) -> None:
+        self._worker = worker
+        self._load = load
+        self._folder = folder
+        self._told = told
+        self._generation = 0
+        self._failed = -1
+        self._busy = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """As long as this lasts, what other workers publish is followed. Begin it before the checkpoint is loaded."""
+        if self._folder is None:
+            yield
+            return
+        first, self._generation = self._newest()[0], -1
+        self._write()
+        task = asyncio.create_task(self._watch(first))
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            self._own_file.unlink(missing_ok=True)
+
+    def peers(self) -> list[Peer]:
+        """The live workers, this one included."""
+        if self._folder is None:
+            return [Peer(os.getpid(), self._generation, self._failed)]
+        found = []
+        for path in self._folder.glob("worker-*.json"):
+            with contextlib.suppress(OSError, ValueError):  # it has just ended
+                if time.time() - path.stat().st_mtime < _ALIVE_SECONDS:
+                    found.append(Peer(**json.loads(path.read_text("utf-8"))))
+        return found
+
+    async def reload(self) -> tuple[AnalyzerLike, int]:
+        """Loads the checkpoint again, here and in all workers; the new analyzer, and the number of workers.
+
+        Raises:
+            ProblemError: it cannot be loaded (nothing has changed then), another reload is under way, or a worker did
+                not follow. UnavailableError: the first load is not finished.
+        """
+        if self._busy.locked():
+            raise _running()
+        _ = self._worker.analyzer  # raises unless there is one to replace
+        async with self._busy:
+            analyzer = await self._warm()
+            number = self._generation + 1
+            if self._folder is not None:
+                number = self._newest()[0] + 1
+                self._publish(number, analyzer.hash)
+            self._swap(analyzer, number)
+        if self._folder is None:
+            return analyzer, 1
+        return analyzer, await self._followed(number)
+
+    async def _warm(self) -> AnalyzerLike:
+        def load() -> AnalyzerLike:
+            analyzer = self._load()
+            analyzer.warm_up()
+            return analyzer
+
+        try:
+            return await asyncio.to_thread(load)
+        except Exception as error:
+            self._told("failed")
+            _LOG.error("the checkpoint cannot be loaded again: %s", where(error))
+            known = isinstance(error, CheckpointError | TaxonomyError)
+            reason = str(error) if known else "expected a checkpoint that can be loaded; the log names the place"
+            raise ProblemError(409, "reload_failed", f"{reason}; the old one stays in use") from None
+
+    def _swap(self, analyzer: AnalyzerLike, number: int) -> None:
+        self._worker.replace(analyzer)
+        self._generation = number
+        self._told("ok")
+        if self._folder is not None:
+            self._write()
+
+    async def _followed(self, number: int) -> int:
+        """Waits until all live workers have this generation; how many there are."""
+        until = time.monotonic() + _MOST_SECONDS
+        while True:
+            peers = self.peers()
+            behind = [peer for peer in peers if peer.generation < number]
+            if not behind:
+                return len(peers)
+            if all(peer.failed >= number for peer in behind) or time.monotonic() > until:
+                detail = (
+                    f"expected all workers to load the checkpoint, found {len(behind)} of {len(peers)} that did not; "
+                    "they keep the old one: see the log, and reload again"
+                )
+                raise ProblemError(500, "reload_incomplete", detail)
+            await asyncio.sleep(_LOOK_SECONDS / 4)
+
+    async def _watch(self, first: int) -> None:
+        """Follows from generation `first` on, which the load at the start has."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                os.utime(self._own_file)
+                if self._worker.state == "loading" or self._busy.locked():
+                    continue
+                if self._generation < 0:
+                    self._generation = first
+                    self._write()
+                number, identity = self._newest()
+                if number > max(self._generation, self._failed):
+                    async with self._busy:
+                        await self._follow(number, identity)
+            except Exception as error:
+                _LOG.error("the folder of the workers cannot be used: %s", where(error))
+
+    async def _follow(self, number: int, identity: str) -> None:
+        loading = asyncio.create_task(self._warm())
+        while not loading.done():
+            os.utime(self._own_file)
+            await asyncio.wait({loading}, timeout=1.0)
+        try:
+            analyzer = loading.result()
+            if analyzer.hash != identity:
+                raise ProblemError(409, "reload_failed", "expected the checkpoint that the others have, found another")
+        except ProblemError:
+            self._failed = number
+            self._write()
+            return
+        self._swap(analyzer, number)
+
+    @property
+    def _own_file(self) -> Path:
+        assert self._folder is not None
+        return self._folder / f"worker-{os.getpid()}.json"
+
+    def _write(self) -> None:
+        content = {"process": os.getpid(), "generation": self._generation, "failed": self._failed}
+        temporary = self._own_file.with_suffix(".tmp")
+        temporary.write_text(json.dumps(content), "utf-8")
+        temporary.replace(self._own_file)
+
+    def _newest(self) -> tuple[int, str]:
+        """The number of the newest generation, 0 before any reload, and its checkpoint's hash."""
+        assert self._folder is not None
+        paths = self._folder.glob("generation-*")
+        newest = max(paths, key=lambda path: int(path.name.removeprefix("generation-")), default=None)
+        if newest is None:
+            return 0, ""
+        return int(newest.name.removeprefix("generation-")), newest.read_text("utf-8")
+
+    def _publish(self, number: int, identity: str) -> None:
+        assert self._folder is not None
+        draft = self._folder / f"draft-{os.getpid()}"
+        draft.write_text(identity, "utf-8")
+        try:
+            os.link(draft, self._folder / f"generation-{number}")  # at once and whole; fails if there is one
+        except FileExistsError:
+            raise _running() from None
+        finally:
+            draft.unlink()
+
+
+def _running() -> ProblemError:
+    return ProblemError(409, "reload_running", "expected one reload at a time, found another under way; wait for it")

@@ -1,0 +1,177 @@
+"""Runs the service until it is told to stop: in this process, or in several workers behind one port."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from serve import logs
+from serve.settings import Settings
+from serve.store import migrate
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from serve.queue import AnalyzerLike
+
+_LOG = logging.getLogger(__name__)
+
+Load = Callable[[Settings], "AnalyzerLike"]
+
+# Seconds past the deadline that requests have to be answered once it is told to stop.
+_GRACE = 5
+# A worker that does not answer its supervisor for so many seconds is replaced.
+_HUNG_SECONDS = 60
+
+
+class NotListeningError(Exception):
+    """The port cannot be had; the server has logged why."""
+
+
+class WorkerError(Exception):
+    """No worker could begin; the message is the first one's error."""
+
+
+def run(settings: Settings, load: Load | None = None) -> None:
+    """Serves until SIGTERM or Ctrl-C. What was accepted is answered; then SIGTERM ends the process with exit code 0.
+
+    `load` takes the place of the checkpoint's loading; for several workers it has to be a function of a module.
+
+    Raises:
+        NotListeningError, WorkerError, StoreError: it cannot begin. Whatever loading the checkpoint raises.
+    """
+    logs.configure(settings.log_level)
+    migrate(settings.database_url)  # once, before the workers, and so that what is wrong with it is said at once
+    if settings.workers == 1:
+        _run_alone(settings, load)
+    else:
+        _run_workers(settings, load)
+
+
+def _config(app: FastAPI | Callable[[], FastAPI], settings: Settings, *, factory: bool) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=factory,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        log_config=None,
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        ws="none",
+        timeout_graceful_shutdown=math.ceil(settings.deadline) + _GRACE,
+        timeout_worker_healthcheck=_HUNG_SECONDS,
+    )
+
+
+def _run_alone(settings: Settings, load: Load | None) -> None:
+    from serve.app import create_app
+
+    def give_up() -> None:
+        server.should_exit = True
+
+    app = create_app(settings, load=load, on_failure=give_up)
+    server = uvicorn.Server(_config(app, settings, factory=False))
+    # The server hands a signal on to whoever had it before, once all is answered.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        server.run()
+    except SystemExit:  # it has said why
+        raise NotListeningError from None
+    if app.state.worker.error is not None:
+        raise app.state.worker.error
+
+
+def _run_workers(settings: Settings, load: Load | None) -> None:
+    from serve.metrics import FOLDER_VARIABLE
+
+    if load is None:
+        _check(settings)
+    with tempfile.TemporaryDirectory(prefix="cinesent-") as name:
+        folder = Path(name)
+        (folder / "metrics").mkdir()
+        os.environ[FOLDER_VARIABLE] = str(folder / "metrics")
+        config = _config(partial(_worker_app, settings, folder, load), settings, factory=True)
+        try:
+            listener = config.bind_socket()
+        except SystemExit:
+            raise NotListeningError from None
+        supervisor = _Supervisor(config, [listener], folder)
+        supervisor.run()
+        if supervisor.failure is not None:
+            raise WorkerError(supervisor.failure)
+
+
+def _check(settings: Settings) -> None:
+    """Loads all but the graph, so that a wrong path is said once and not by every worker."""
+    from sentiment.checkpoint import load_checkpoint
+    from sentiment.taxonomy import load_taxonomy
+
+    checkpoint = load_checkpoint(settings.model)
+    if settings.taxonomy is not None:
+        checkpoint.taxonomy.with_names_of(load_taxonomy(settings.taxonomy))
+
+
+def _worker_app(settings: Settings, folder: Path, load: Load | None) -> FastAPI:
+    """The application of one worker, made in its process."""
+    from serve.app import create_app
+    from serve.queue import where
+
+    logs.configure(settings.log_level)
+
+    def give_up() -> None:
+        error = app.state.worker.error
+        with (folder / f"failed-{os.getpid()}").open("w", encoding="utf-8") as handle:
+            handle.write(" ".join(str(error).split()) if isinstance(error, ValueError) else where(error))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    app = create_app(settings, folder=folder, load=load, on_failure=give_up)
+    return app
+
+
+class _Supervisor(Multiprocess):
+    """Starts the workers and replaces those that die; gives up if none of the first ones could begin."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], folder: Path) -> None:
+        super().__init__(config, sockets)
+        self._folder = folder
+        self._begun = False
+        self.failure: str | None = None
+
+    def keep_subprocess_alive(self) -> None:
+        if not self._begun:
+            self._begun = any(worker["generation"] >= 0 for worker in map(_read, self._folder.glob("worker-*.json")))
+            failed = next(self._folder.glob("failed-*"), None)
+            if failed is not None and not self._begun:
+                self.failure = failed.read_text("utf-8")
+                self.should_exit.set()
+                return
+        super().keep_subprocess_alive()
+
+    def terminate_all(self) -> None:
+        for listener in self.sockets:
+            listener.close()  # nobody shall wait at a port that nobody answers
+        super().terminate_all()
+
+
+def _read(path: Path) -> dict[str, int]:
+    """What a worker wrote down of itself."""
+    try:
+        found: dict[str, int] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:  # it has just ended
+        return {"generation": -1}
+    return found

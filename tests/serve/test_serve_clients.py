@@ -1,0 +1,99 @@
+"""The Python client against the service, and the examples of docs/clients.md, run as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from sentiment.client import AsyncClient, ItemError
+from serve.app import create_app
+from serve.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = re.compile(r"<!-- test -->\n```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+EXAMPLES = EXAMPLE.findall((ROOT / "docs" / "clients.md").read_text("utf-8"))
+HOME = "http://localhost:8000"
+
+
+@pytest.mark.anyio
+async def test_client_reads_what_the_service_says(fake: Any, connect: Any) -> None:
+    async with (
+        connect(fake, max_batch_items=2, max_characters=50) as http,
+        AsyncClient(str(http.base_url), transport=http._transport, probabilities=True) as client,
+    ):
+        info = await client.info()
+        assert (info.model, info.limits.max_batch_items) == (fake.name, 2)
+        assert (await client.taxonomy()).keys == fake.taxonomy.keys
+        analysis = await client.analyze("😀座椅很硬", "a")
+        assert (analysis.id, analysis.dimensions[0].start) == ("a", 1)
+        assert len(analysis.probabilities) == len(fake.taxonomy.keys)
+        found = [one async for one in client.analyze_many(["票价贵", "", "长" * 99, "座\ud83d", "座椅硬"])]
+    assert [one.code if isinstance(one, ItemError) else one.status for one in found] == [
+        *("ok", "empty", "text_too_large", "invalid_unicode", "ok")
+    ]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A service on a port of its own, with the made-up analyser."""
+    from tests.serve.conftest import FakeAnalyzer
+
+    config = uvicorn.Config(create_app(Settings(), FakeAnalyzer()), port=0, log_config=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+def run(tool: str, *arguments: str, folder: Path) -> str:
+    found = shutil.which(tool)
+    if found is None:
+        pytest.skip(f"there is no {tool}")
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        [found, *arguments], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_clients_has_every_language() -> None:
+    assert [language for language, _ in EXAMPLES] == ["python"] * 3 + ["bash", "javascript", "java"]
+    assert all(HOME in code for _, code in EXAMPLES)
+
+
+@pytest.mark.parametrize(("language", "code"), EXAMPLES, ids=[f"{name}-{i}" for i, (name, _) in enumerate(EXAMPLES)])
+def test_clients_examples_run(language: str, code: str, address: str, tmp_path: Path) -> None:
+    code = code.replace(HOME, address)
+    if language == "python":
+        shown = run(sys.executable, "-W", "error", "-c", code, folder=tmp_path)
+        assert "seating" in shown or shown == "negative\n"
+    elif language == "bash":
+        if shutil.which("curl") is None:
+            pytest.skip("there is no curl")
+        # "👍音响不错，" is seven UTF-16 code units.
+        assert '"evidence":"座椅","start":7,"end":9' in run("bash", "-c", code, folder=tmp_path)
+    elif language == "javascript":
+        (tmp_path / "example.mjs").write_text(code, "utf-8")
+        assert run("node", "example.mjs", folder=tmp_path) == "ok negative\nseating negative 座椅 工程\n"
+    else:
+        (tmp_path / "Example.java").write_text(code, "utf-8")
+        shown = run("java", "-Dfile.encoding=UTF-8", "-Dsun.stdout.encoding=UTF-8", "Example.java", folder=tmp_path)
+        assert shown == "seating 座椅\n"

@@ -1,0 +1,38 @@
+"""A few requests of `benchmarks.contract`, which makes them up from the description, against a service in a thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from benchmarks.contract import try_all
+from serve.app import create_app
+from serve.settings import Settings
+
+
+@pytest.fixture
+def url(fake: Any, tmp_path: Path) -> Iterator[str]:
+    """A service around the fake, which it also loads again."""
+    app = create_app(Settings(data_dir=tmp_path, max_jobs=2), fake, load=lambda settings: fake)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started or app.state.worker.state != "ready":
+        assert thread.is_alive()
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(60)
+
+
+def test_contract_holds_for_requests_that_nobody_thought_of(url: str) -> None:
+    outcome = try_all(url, 3)
+    assert outcome.wrong == {}
+    assert {"POST /v1/analyze", "POST /v1/analyze/batch", "GET /v1/info"} <= set(outcome.statuses)
+    assert 200 in outcome.statuses["POST /v1/analyze"] and 422 in outcome.statuses["POST /v1/analyze"]

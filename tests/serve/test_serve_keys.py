@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sentiment.cli import main
+from serve import keys
+from serve.keys import Bucket, Keyring, KeysError, new_key, read_keys, write_keys
+
+
+def _cli(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["serve", "keys", *arguments])
+
+
+def test_keys_are_added_listed_and_revoked(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    added = _cli("add", "--keys", str(path), "desk", "--role", "score", "--role", "feedback", "--rate-limit", "60")
+    assert added.exit_code == 0
+    plain = added.stdout.strip()
+    assert plain.startswith("cinesent_") and len(plain) > 50
+    assert plain not in path.read_text("utf-8"), "only the hash is kept"
+    listed = _cli("list", "--keys", str(path))
+    assert listed.stdout.startswith("desk: score, feedback, 60 texts a minute")
+    assert plain not in listed.stdout
+    (entry,) = json.loads(_cli("list", "--keys", str(path), "--json").stdout)
+    assert (entry["name"], entry["rate_limit"]) == ("desk", 60)
+    assert "sha256" not in entry
+    assert Keyring(path).find(plain.encode()) is not None
+    assert _cli("revoke", "--keys", str(path), "desk").exit_code == 0
+    assert read_keys(path) == ()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such permissions")
+def test_keys_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    _cli("add", "--keys", str(path), "desk")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.glob("*.tmp")) == list(tmp_path.glob(".*")) == []
+
+
+def test_keys_refuse_what_makes_no_sense(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    assert _cli("add", "--keys", str(path), "desk").exit_code == 0
+    before = path.read_bytes()
+    for arguments in (
+        ("add", "--keys", str(path), "desk"),
+        ("add", "--keys", str(path), "a b"),
+        ("add", "--keys", str(path), "other", "--role", "root"),
+        ("revoke", "--keys", str(path), "other"),
+        ("list", "--keys", str(tmp_path / "none.json")),
+        ("list",),
+    ):
+        result = _cli(*arguments)
+        assert result.exit_code == 2
+        assert len(result.stderr.splitlines()) == 1
+    assert path.read_bytes() == before
+
+
+def test_keys_are_read_from_a_variable(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    result = CliRunner().invoke(main, ["serve", "keys", "add", "desk"], env={"CINESENT_KEYS": str(path)})
+    assert result.exit_code == 0
+    assert read_keys(path)[0].roles == ("score",)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"keys": [{}]}',
+        '{"keys": [{"name": "a", "sha256": "x", "roles": ["score"], "created": ""}]}',
+        '{"keys": [{"name": "a", "sha256": "' + "0" * 64 + '", "roles": [], "created": ""}]}',
+        '{"keys": [{"name": "a", "sha256": "' + "0" * 64 + '", "roles": ["root"], "created": ""}]}',
+        '{"keys": [{"name": "a", "sha256": "' + "0" * 64 + '", "roles": ["score"], "created": "", "rate_limit": 0}]}',
+    ],
+)
+def test_keys_of_another_form_are_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(content, "utf-8")
+    with pytest.raises(KeysError, match=r"expected .*found"):
+        read_keys(path)
+
+
+def test_keys_without_any_cannot_start(tmp_path: Path) -> None:
+    write_keys(tmp_path / "keys.json", [])
+    with pytest.raises(KeysError, match="keys add"):
+        Keyring(tmp_path / "keys.json")
+
+
+def test_keys_compare_with_every_key_in_constant_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [new_key(name, ["score"]) for name in ("a", "b", "c")]
+    write_keys(tmp_path / "keys.json", [key for _, key in made])
+    ring = Keyring(tmp_path / "keys.json")
+    compared: list[Any] = []
+    real = keys.hmac.compare_digest
+    monkeypatch.setattr(
+        keys.hmac, "compare_digest", lambda one, other: bool(compared.append(other)) or real(one, other)
+    )
+    for plain, expected in ((made[0][0], "a"), (made[2][0], "c"), ("cinesent_wrong", None)):
+        compared.clear()
+        found = ring.find(plain.encode())
+        assert (found and found.name) == expected
+        assert len(compared) == 3
+
+
+def test_keys_are_read_again_when_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "keys.json"
+    (first, kept), (second, other) = new_key("a", ["score"]), new_key("b", ["admin"])
+    write_keys(path, [kept])
+    ring = Keyring(path)
+    monkeypatch.setattr(keys, "_CHECK_SECONDS", 0.0)
+    write_keys(path, [other])
+    assert ring.find(first.encode()) is None, "revoked"
+    assert ring.find(second.encode()) == other
+    path.write_text("broken", "utf-8")
+    assert ring.find(second.encode()) == other, "a broken file locks nobody out"
+    path.unlink()
+    assert ring.find(second.encode()) == other
+    write_keys(path, [])
+    assert ring.find(second.encode()) is None
+
+
+def test_keys_bucket_lets_a_large_batch_pass_and_waits_for_it_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(keys.time, "monotonic", lambda: now)
+    bucket = Bucket(60)
+    assert bucket.wait() == 0
+    bucket.take(100)
+    assert bucket.wait() == pytest.approx(41)
+    now += 40
+    assert bucket.wait() == pytest.approx(1)
+    now += 1
+    assert bucket.wait() == 0
+    now += 3600
+    bucket.wait()
+    bucket.take(60)
+    assert bucket.wait() == pytest.approx(1), "no more than a minute's worth is saved up"
