@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "report.json")
     options = parser.parse_args()
     results: dict[str, Any] = {
-        "rows": options.rows, "machine": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version(),
+        "rows": options.rows, "cores": os.cpu_count(), "python": platform.python_version(),
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         for suffix in options.formats:

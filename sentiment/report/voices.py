@@ -12,8 +12,8 @@ from sentiment.report.phrases import cutter, phrase_lists, terms
 from sentiment.report.scored import NEGATIVE, POSITIVE
 from sentiment.report.work import Work
 
-SAMPLE = 8000  # texts of a side, whole texts and topics
-SAMPLE_EVIDENCE = 3000  # mentions of a side, per dimension
+SAMPLE = 5000  # texts of a side, whole texts and topics
+SAMPLE_EVIDENCE = 1500  # mentions of a side, per dimension
 LEAST_SIDE = 10
 
 
