@@ -31,7 +31,14 @@ from sentiment.cli import main
 
 ROOT = Path(__file__).parent.parent
 READMES = ("README.md", "README.zh.md")
-DOCUMENTS = (*READMES, "CONTRIBUTING.md", "data/README.md", "docs/tutorial.md", "docs/clients.md", "docs/corrections.md")
+DOCUMENTS = (
+    *READMES,
+    "CONTRIBUTING.md",
+    "data/README.md",
+    "docs/tutorial.md",
+    "docs/clients.md",
+    "docs/corrections.md",
+)
 _FENCE = re.compile(
     r"(?:<!-- (?P<mark>[^\n]*?) -->\n+)?^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE
 )
