@@ -69,7 +69,8 @@ def main() -> None:
     analyzer = Analyzer.load()
     analyzer.warm_up()
     rounds = []
-    with tempfile.TemporaryDirectory() as folder, service(Path(folder), "--log-level", "warning") as (_, port):
+    patient = ("--log-level", "warning", "--deadline", "60")
+    with tempfile.TemporaryDirectory() as folder, service(Path(folder), *patient) as (_, port):
         served(port, sample[:64], 8)
         for _ in range(options.rounds):
             rounds.append((bare(analyzer, sample, options.singles), served(port, sample, options.singles)))

@@ -117,6 +117,7 @@ class Worker:
         self._analyzer: AnalyzerLike | None = None
         self._requests: deque[_Request] = deque()
         self._waiting = 0
+        self._scoring = 0  # texts of the block at work
         self._seconds_per_text = 0.01
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="cinesent-worker", daemon=True)
@@ -167,7 +168,8 @@ class Worker:
         """One outcome a text, in order, at the latest after `seconds`: texts not scored by then leave the queue.
 
         Raises:
-            QueueFullError: the texts do not all fit. UnavailableError: see `analyzer`.
+            QueueFullError: the texts do not all fit, or what is before them would take all the time they have.
+            UnavailableError: see `analyzer`.
         """
         request = _Request(texts)
         with self._changed:
@@ -175,7 +177,7 @@ class Worker:
                 raise UnavailableError(self.state)
             if not texts:
                 return []
-            if self._waiting + len(texts) > self._size:
+            if self._waiting + len(texts) > self._size or self._too_late(len(texts), seconds):
                 raise QueueFullError(min(max(math.ceil(self._waiting * self._seconds_per_text), 1), 60))
             self._requests.append(request)
             self._count(len(texts))
@@ -191,6 +193,12 @@ class Worker:
         if self._listener is not None and (expired := outcomes.count(Failure.DEADLINE)):
             self._listener.expired(expired)
         return outcomes
+
+    def _too_late(self, texts: int, seconds: float) -> bool:
+        """Whether the last of them would be taken after `seconds`, judged by the pace so far and by the order in which
+        texts are taken: so many of every request before. What would only be thrown away later is refused at once."""
+        before = min(self._waiting, texts * len(self._requests))
+        return self._waiting > 0 and (self._scoring + before) * self._seconds_per_text > seconds
 
     def _count(self, more: int) -> None:
         self._waiting += more
@@ -223,10 +231,12 @@ class Worker:
                         return
                     self._changed.wait()
                 block, analyzer = self._take(), self._analyzer
+                self._scoring = len(block)
             assert analyzer is not None
             started = time.monotonic()
             outcomes = self._score(analyzer, block)
             seconds = time.monotonic() - started
+            self._scoring = 0
             self._seconds_per_text += 0.2 * (seconds / len(block) - self._seconds_per_text)
             if self._listener is not None:
                 self._listener.scored(outcomes, seconds)

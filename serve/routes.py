@@ -44,8 +44,10 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T | 
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
         return working.result() if working.done() else None
     finally:
-        for task in (working, leaving):
-            task.cancel()
+        leaving.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait((working,))  # until it has left the queue
 
 
 def _check(options: schemas.Options, service: Service) -> None:

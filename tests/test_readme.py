@@ -214,8 +214,11 @@ def test_verbs_and_options_exist(name: str) -> None:
         for words in re.findall(r"cinesent (?!-)([^|\n#>&;]*)", block.body):
             verb, *rest = words.split()
             command = main.get_command(context, verb)
-            if isinstance(command, click.Group):
-                command = command.get_command(context, rest[0])
+            while isinstance(command, click.Group):
+                inner = command.get_command(context, rest[0]) if rest else None
+                if inner is None and command.invoke_without_command:
+                    break
+                command, rest = inner, rest[1:]
             assert command is not None, f"{name}: {verb} is no verb"
             known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
             used = {word.partition("=")[0] for word in rest if re.fullmatch(r"--?[a-z].*", word)}

@@ -283,19 +283,26 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any], taxonomy: Taxon
     if "labels" in after:
         said, says = (_by_dimension(labels.get("labels", ())) for labels in (before, after))
         judged = set(after.get("annotated") or taxonomy.keys)
-        differ = {key for key in said.keys() | says.keys() if said.get(key) != says.get(key)} & judged
+        differ = {key for key in said.keys() | says.keys() if _differ(said.get(key), says.get(key))} & judged
         if differ:
             result["annotated"] = sorted(differ, key=taxonomy.keys.index)
             result["labels"] = [entry for entry in after["labels"] if entry.get("dimension") in differ]
     return result or dict(after)
 
 
-def _by_dimension(labels: Iterable[Any]) -> dict[str, tuple[Any, ...]]:
+def _by_dimension(labels: Iterable[Any]) -> dict[str, tuple[Any, Any, Any]]:
     if not all(isinstance(entry, dict) for entry in labels):
         raise DatasetError("expected labels as a list of objects, found others")
     return {
-        entry.get("dimension", ""): (entry.get("sentiment"), entry.get("start"), entry.get("end")) for entry in labels
+        str(entry.get("dimension")): (entry.get("sentiment"), entry.get("start"), entry.get("end")) for entry in labels
     }
+
+
+def _differ(said: tuple[Any, Any, Any] | None, says: tuple[Any, Any, Any] | None) -> bool:
+    """Whether a mention was changed; one whose place is not told is where it was."""
+    if said is None or says is None:
+        return said is not says
+    return said[0] != says[0] or (says[1] is not None and said[1:] != says[1:])
 
 
 def texts_of(rows: Iterator[Row | Reject], column: str) -> dict[str, str]:

@@ -126,7 +126,7 @@ def test_files_that_are_not_taken_are_explained(visit: Any, answer: Any, words: 
     job.locator(".notice").wait_for()
     assert words in job.text_content()
     assert "没有完成" in job.text_content()
-    job.locator("text=取消").click()
+    job.locator("text=删除").click()
     assert found.page.locator(".job").count() == 0
 
 

@@ -18,6 +18,9 @@ import uvicorn
 from sentiment.client import AsyncClient, ItemError
 from serve.app import create_app
 from serve.settings import Settings
+from serve.store import read_feedback
+from training.importing import Importer
+from training.merging import example, sha256
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = re.compile(r"<!-- test -->\n```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -41,6 +44,27 @@ async def test_client_reads_what_the_service_says(fake: Any, connect: Any) -> No
     assert [one.code if isinstance(one, ItemError) else one.status for one in found] == [
         *("ok", "empty", "text_too_large", "invalid_unicode", "ok")
     ]
+
+
+@pytest.mark.anyio
+async def test_client_feedback_reaches_the_training_data(fake: Any, connect: Any, data_folder: Path) -> None:
+    text = "😀座椅很硬，票价不错"
+    async with (
+        connect(fake) as http,
+        AsyncClient(str(http.base_url), transport=http._transport) as client,
+    ):
+        before = await client.analyze(text)
+        right = before.to_dict()
+        right["dimensions"] = [
+            {**mention, "sentiment": "positive"} if mention["dimension"] == "price" else mention
+            for mention in right["dimensions"]
+        ]
+        assert (await client.feedback(text, before, right))["text_stored"] is False
+    importer = Importer(fake.taxonomy, texts={sha256(text): text})
+    importer.feedback(read_feedback(str(data_folder / "cinesent.sqlite")), "feedback")
+    (judgement,) = importer.found.judgements
+    assert judgement.labels["annotated"] == ["price"] and "overall" not in judgement.labels
+    assert example(judgement, fake.taxonomy).labels == {"price": ("positive", 6, 8)}
 
 
 @pytest.fixture(scope="module")

@@ -96,6 +96,22 @@ async def test_queue_refuses_what_does_not_fit(fake: Any) -> None:
         await asyncio.gather(first, second, third)
 
 
+async def test_queue_refuses_at_once_what_would_come_too_late(fake: Any) -> None:
+    with _started(fake) as worker:
+        worker._seconds_per_text = 1.0
+        first = await _occupied(worker, fake)
+        batch = asyncio.create_task(worker.analyze(["批量"] * 20, 60))
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFullError) as full:
+            await worker.analyze(["另一批"] * 20, 15)
+        assert full.value.retry_after == 20
+        single = asyncio.create_task(worker.analyze(["单条"], 15))  # in its turn after one of the batch
+        await asyncio.sleep(0)
+        fake.gate.set()
+        assert isinstance((await single)[0], Analysis)
+        await asyncio.gather(first, batch)
+
+
 async def test_queue_gives_up_at_the_deadline(fake: Any) -> None:
     with _started(fake) as worker:
         first = await _occupied(worker, fake)

@@ -127,6 +127,10 @@ def test_importing_changed_is_what_a_correction_says(taxonomy: Taxonomy) -> None
     found = changed(before, other, taxonomy)
     assert found == {"annotated": ["seating", "price"], "labels": other["labels"]}
     assert changed(before, {"overall": "positive"}, taxonomy) == {"overall": "positive"}
+    placeless = {"labels": [{"dimension": "seating", "sentiment": "negative"}], "overall": "neutral"}
+    assert changed(before, placeless, taxonomy) == {"overall": "neutral"}
+    moved = {"labels": [{**SEATING, "end": 3}], "overall": "negative"}
+    assert changed(before, moved, taxonomy) == {"annotated": ["seating"], "labels": moved["labels"]}
 
 
 def test_data_import_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], taxonomy: Taxonomy) -> None:
