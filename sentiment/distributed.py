@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ _STORE_BYTES = 512 << 20
 class RayOptions:
     """Where and how wide.
 
-    `address` is a running cluster's (`auto`, `HOST:PORT`, `ray://HOST:PORT`), None starts Ray on this machine;
+    `address` is that of a running cluster of which this machine is a node (`auto`, `HOST:PORT`), None starts Ray here;
     `workers` is the number of actors, by default as many as there are CPUs for; `threads` those of each.
     """
 
@@ -162,12 +163,21 @@ class RayRunner:
         """
         import ray
 
-        workers = self.options.workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // self.options.threads)
-        pool = _Pool(ray.put(self._files), ray.put(rules), self._load, self.options.threads)
+        first = next(blocks, None)
+        if first is None:
+            return
+        threads = self.options.threads
+        cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+        if max(cpus) < threads:
+            raise StoppedError(
+                f"expected a node with {threads} CPUs for a worker (--threads), found at most {max(cpus)}"
+            )
+        workers = self.options.workers or sum(count // threads for count in cpus)
+        pool = _Pool(ray.put(self._files), ray.put(rules), self._load, threads)
         try:
             for _ in range(workers):
                 pool.start()
-            yield from pool.run(blocks)
+            yield from pool.run(chain([first], blocks))
         finally:
             pool.stop()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import math
 import os
 import random
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +95,35 @@ def require_tool() -> Callable[[str, str | None], None]:
         pytest.skip(missing)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def s3_bucket() -> Iterator[Callable[[str, Mapping[str, bytes]], str]]:
+    """Puts files into a new bucket of an S3-compatible server on this machine; returns the bucket's address."""
+    server = pytest.importorskip("moto.server", reason='moto is not installed: pip install "cinesent[dev]"')
+    from pyarrow import fs
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "test")
+        system = fs.S3FileSystem(endpoint_override=f"{host}:{port}", scheme="http", allow_bucket_creation=True)
+
+        def put(bucket: str, files: Mapping[str, bytes]) -> str:
+            system.create_dir(bucket)
+            for name, content in files.items():
+                with system.open_output_stream(f"{bucket}/{name}", compression=None) as stream:
+                    stream.write(content)
+            return f"s3://{bucket}"
+
+        yield put
+    running.stop()
 
 
 @pytest.fixture(scope="session")

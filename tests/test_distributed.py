@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,21 @@ def test_distributed_writes_the_bytes_of_the_local_engine(
     assert [tick.rows for tick in ticks if tick.phase == "score"][-1] == 598
 
 
+def test_distributed_reads_a_folder_at_an_address(
+    cluster: None,
+    dump: Path,
+    tiny_checkpoint: Path,
+    local: Path,
+    tmp_path: Path,
+    s3_bucket: Callable[[str, Mapping[str, bytes]], str],
+) -> None:
+    address = s3_bucket("dumps", {f"2026/{path.name}": path.read_bytes() for path in dump.iterdir()})
+    table = open_tables([f"{address}/2026"], ReadOptions())
+    options = ScoreOptions(block_rows=BLOCK, probabilities=True)
+    score_with(table, runner(tiny_checkpoint), tmp_path / "out.jsonl", options)
+    same(tmp_path / "out.jsonl", local)
+
+
 def test_distributed_a_killed_worker_loses_and_doubles_nothing(
     cluster: None, dump: Path, tiny_checkpoint: Path, local: Path, tmp_path: Path
 ) -> None:
@@ -229,19 +244,8 @@ def test_distributed_killed_driver_resumes_and_leaves_no_process(
     dump: Path, tiny_checkpoint: Path, local: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out.parquet"
-    arguments = (
-        "score",
-        dump,
-        "-o",
-        output,
-        "--model",
-        tiny_checkpoint,
-        "--engine",
-        "ray",
-        "--workers",
-        2,
-        "--probabilities",
-    )
+    arguments = ("score", dump, "-o", output, "--model", tiny_checkpoint, "--engine", "ray", "--workers", 2)
+    arguments += ("--probabilities",)
     driver = start(*arguments)
     parts = partial_folder(output)
     deadline = time.monotonic() + 120
@@ -263,7 +267,8 @@ def test_distributed_killed_driver_resumes_and_leaves_no_process(
 
 
 def _gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 30
+    """Waits until the processes have noticed that their parent is no more; Ray's agents look for it now and then."""
+    deadline = time.monotonic() + 120
     while (left := [pid for pid in pids if _alive(pid)]) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert left == []

@@ -27,7 +27,7 @@ SAMPLE = ROOT / "data" / "samples" / "reviews.csv"
 SOURCES = ("benchmarks", "data", "docs", "sentiment", "serve", "tests", "training")
 MOST_BYTES = 60_000_000
 # What only extras bring, and what a base installation must do without.
-EXTRA = ("torch", "transformers", "datasets", "sklearn", "fastapi", "uvicorn", "onnx", "jieba", "pytest")
+EXTRA = ("torch", "transformers", "datasets", "sklearn", "fastapi", "uvicorn", "onnx", "jieba", "pytest", "ray")
 
 
 def _run(command: list[str | Path], **options: object) -> subprocess.CompletedProcess[str]:

@@ -28,9 +28,10 @@ from sentiment.text import normalise
 from training.baselines import characters, fit_linear
 from training.bases import load_base
 from training.calibrate import calibrate
-from training.compare import compare, score_folder
+from training.compare import compare
 from training.dataset import Example
 from training.evaluate import evaluate_sets, packaged_rules
+from training.folders import score_folder
 from training.peers import PeerError, Peers
 from training.public_sets import (
     CLASSES,

@@ -167,8 +167,8 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str | None) -> Sha
     "--ray-address",
     metavar="ADDRESS",
     envvar="RAY_ADDRESS",
-    help="--engine ray: the running cluster, auto or HOST:PORT. Default: $RAY_ADDRESS, else Ray is started here and "
-    "stopped at the end.",
+    help="--engine ray: the running cluster to join from one of its nodes, auto or HOST:PORT. Default: $RAY_ADDRESS, "
+    "else Ray is started here and stopped at the end.",
 )
 @click.option(
     "--shard",

@@ -6,20 +6,16 @@ import csv
 import gzip
 import hashlib
 import io
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xlsxwriter
-from pyarrow import fs
 
 from sentiment.tables import ReadOptions, Row, TableError, open_tables
 from sentiment.tables.remote import is_address, shown
-
-BUCKET = "reviews"
 
 
 def _csv(rows: list[tuple[str, str]]) -> bytes:
@@ -56,26 +52,9 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
+def bucket(s3_bucket: Callable[[str, Mapping[str, bytes]], str]) -> str:
     """The address of a bucket that holds `FILES`."""
-    server = pytest.importorskip("moto.server", reason='moto is not installed: pip install "cinesent[dev]"')
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    with pytest.MonkeyPatch.context() as patch:
-        host, port = running.get_host_and_port()
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "test")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        system = fs.S3FileSystem(endpoint_override=f"{host}:{port}", scheme="http", allow_bucket_creation=True)
-        system.create_dir(BUCKET)
-        for name, content in FILES.items():
-            with system.open_output_stream(f"{BUCKET}/{name}", compression=None) as stream:
-                stream.write(content)
-        yield f"s3://{BUCKET}"
-    running.stop()
+    return s3_bucket("reviews", FILES)
 
 
 def test_remote_folder_is_read_as_a_local_one_is(bucket: str, tmp_path: Path) -> None:
