@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -85,6 +86,8 @@ def create_app(
             stack.callback(worker.stop)
             for part in PARTS:
                 await stack.enter_async_context(part(service))
+            while folder is not None and worker.state == "loading":
+                await asyncio.sleep(0.05)  # a worker among others takes no connection before it can answer
             yield
 
     app = FastAPI(

@@ -20,6 +20,9 @@ from sentiment.taxonomy import Taxonomy
 
 _LOG = logging.getLogger(__name__)
 
+# A block takes no more texts than can be scored in so many seconds at the present pace: nobody waits longer for one.
+_BLOCK_SECONDS = 2.0
+
 State = Literal["loading", "ready", "failed", "stopped"]
 
 
@@ -195,10 +198,11 @@ class Worker:
         return outcomes
 
     def _too_late(self, texts: int, seconds: float) -> bool:
-        """Whether the last of them would be taken after `seconds`, judged by the pace so far and by the order in which
-        texts are taken: so many of every request before. What would only be thrown away later is refused at once."""
+        """Whether what is before the last of them takes more than half of `seconds`, judged by the pace so far and the
+        order in which texts are taken: so many of every request before. The other half is for their own block. What
+        would only be thrown away later is refused at once."""
         before = min(self._waiting, texts * len(self._requests))
-        return self._waiting > 0 and (self._scoring + before) * self._seconds_per_text > seconds
+        return self._waiting > 0 and (self._scoring + before) * self._seconds_per_text > seconds / 2
 
     def _count(self, more: int) -> None:
         self._waiting += more
@@ -237,7 +241,8 @@ class Worker:
             outcomes = self._score(analyzer, block)
             seconds = time.monotonic() - started
             self._scoring = 0
-            self._seconds_per_text += 0.2 * (seconds / len(block) - self._seconds_per_text)
+            weight = min(len(block) / 64, 0.5)  # one text alone says little of the pace of many
+            self._seconds_per_text += weight * (seconds / len(block) - self._seconds_per_text)
             if self._listener is not None:
                 self._listener.scored(outcomes, seconds)
             del analyzer, outcomes, block  # while it waits, a replaced checkpoint need not stay in memory
@@ -246,7 +251,8 @@ class Worker:
         """The next block, shortest text first; at least one text waits."""
         block: list[tuple[_Request, int]] = []
         room = self._block_characters
-        while self._requests:
+        most = max(int(_BLOCK_SECONDS / self._seconds_per_text), 1)
+        while self._requests and len(block) < most:
             request = self._requests[0]
             if request.waiting:
                 room -= len(request.texts[request.waiting[0]])
