@@ -71,7 +71,7 @@ class Options:
     mix_rows: int = 1000
     cut_texts: int = 500
     peer_texts: int = 2000
-    setfit_steps: int = 200
+    setfit_steps: int = 100
     setfit_base: str = "embedded"
     threads: int | None = None
     seed: int = 13
