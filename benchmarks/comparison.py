@@ -135,7 +135,10 @@ def measure(bench: Bench, public: Sequence[PublicSet], facts: Mapping[str, Any],
         if bench.own and name in on_own:
             tasks.append(("own", "own", {"own": facts["own"], "training": facts["training"]}, on_own[name]))
         for part in public:
-            about = {"public": facts["public"][part.name], "development": facts["own"]}
+            about = {
+                "public": facts["public"][part.name],
+                "development": {n: facts["own"][n] for n in bench.development},
+            }
             tasks.append(("public", part.name, about, partial(on_public[name], part)))
         for group, column, about, make in tasks:
             try:
@@ -176,9 +179,7 @@ def parser_of() -> argparse.ArgumentParser:
     parser.add_argument(
         "--peers-python", type=Path, metavar="PATH", help="Python of the peers: benchmarks/peers/README.md"
     )
-    parser.add_argument(
-        "--model", type=Path, metavar="DIR", help="checkpoint or run folder in place of the packaged one"
-    )
+    parser.add_argument("--model", type=Path, metavar="DIR", help="checkpoint folder in place of the packaged one")
     parser.add_argument(
         "--only", nargs="+", choices=CONTESTANTS, default=[], metavar="NAME", help=", ".join(CONTESTANTS)
     )

@@ -14,6 +14,7 @@ out again until its part is there, nothing can be lost.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import sys
 import tempfile
@@ -99,6 +100,8 @@ def connected(options: RayOptions) -> Iterator[None]:
     if options.address is None:
         # Read when ray is imported. Ray's ports run what they are sent: on Linux too they belong on this machine only.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":  # of this run alone: none is left in ~/.ray
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         os.environ.setdefault("RAY_worker_niceness", "0")  # as urgent as the local engine; Ray's own default is 15
     import ray
 
@@ -230,7 +233,10 @@ class _Pool:
             outstanding = [ref for actor in self._actors for ref in actor.tasks]
             if not outstanding and not self._again and not (more and self._starting):
                 return
-            done, _ = self._ray.wait([*outstanding, *self._starting], num_returns=1)
+            try:
+                done, _ = self._ray.wait([*outstanding, *self._starting], num_returns=1)
+            except SystemError as error:  # what a signal's handler raised, met in ray's compiled part
+                raise (error.__cause__ or error) from None
             if done[0] in self._starting:
                 self._started(done[0])
             elif (found := self._finished(done[0])) is not None:

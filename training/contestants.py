@@ -64,15 +64,15 @@ class Options:
     and cnsenti answer; setfit_base: `embedded` for the checkpoint's encoder, or what `--base` takes.
     """
 
-    rows: int = 2000
+    rows: int = 1500
     epochs: float = 2
     learning_rate: float = Recipe.learning_rate
     max_tokens: int = 128
     mix: tuple[Path, ...] = ()
-    mix_rows: int = 2000
+    mix_rows: int = 1000
     cut_texts: int = 500
     peer_texts: int = 2000
-    setfit_steps: int = 400
+    setfit_steps: int = 100
     setfit_base: str = "embedded"
     threads: int | None = None
     seed: int = 13
