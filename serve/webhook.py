@@ -30,6 +30,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import httpx
 import orjson
 from sqlalchemy import delete, select, update
@@ -112,10 +113,9 @@ class Webhook:
                     _LOG.error("events wait: %s", error)
                     events = []
                 if not events:
-                    try:
-                        await asyncio.wait_for(self.wake.wait(), _LOOK_SECONDS)
-                    except asyncio.TimeoutError:
-                        continue
+                    # Not asyncio.wait_for: before Python 3.12 it may swallow the cancellation that ends this task.
+                    with anyio.move_on_after(_LOOK_SECONDS):
+                        await self.wake.wait()
 
     def claim(self) -> list[Event]:
         """Events that are due; for a minute they are this process's. What is too old is dropped."""
