@@ -321,8 +321,9 @@ def gain_coverage(
         units = Units(np.arange(len(cinema), dtype=np.int32) % 500, 500, "texts")
         sums = tally(p, units, weights(500, replicates, rng))
         negative = np.stack([np.bincount(cinema, p[:, d, 0], cinemas) for d in range(3)], 1)
+        square = np.stack([np.bincount(cinema, p[:, d, 0] ** 2, cinemas) for d in range(3)], 1)
         rates = [Figure(10.0)] * 3
-        _, gains = fix_first(sums, [0, 1, 2], rates, negative, texts.astype(float), rng)
+        _, gains = fix_first(sums, [0, 1, 2], rates, negative, square, texts.astype(float), rng)
         q = own[:, 0, 0]
         expected = (own[..., :3] * texts[:, None, None]).sum(0)
         avoided = float((np.maximum(0, q - np.quantile(q, 0.25)) * texts).sum())

@@ -213,11 +213,13 @@ def _fix_first(work: Work, performance: model.Performance) -> tuple[Any, list[mo
     known = scored.cinema >= 0
     size = len(scored.cinemas)
     texts = np.bincount(scored.cinema[known], minlength=size).astype(np.float64)
-    negative = np.zeros((size, len(keys)))
+    negative, square = np.zeros((size, len(keys))), np.zeros((size, len(keys)))
     for d in work.service:
-        negative[:, d] = np.bincount(scored.cinema[known], scored.probabilities[known, d, 0], size)
+        p = scored.probabilities[known, d, 0].astype(np.float64)
+        negative[:, d] = np.bincount(scored.cinema[known], p, size)
+        square[:, d] = np.bincount(scored.cinema[known], p * p, size)
     rates = [row.negative_share for row in performance.dimensions]
-    benchmark, gains = priorities.fix_first(work.sums, work.service, rates, negative, texts, work.rng)
+    benchmark, gains = priorities.fix_first(work.sums, work.service, rates, negative, square, texts, work.rng)
     rows = []
     for rank, gain in enumerate(gains, 1):
         key = f"dimension/{keys[gain.dimension]}/negative"

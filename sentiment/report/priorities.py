@@ -69,6 +69,16 @@ def index_gain(positive_half: Floats | float, total: Floats | float, avoided: Fl
     return gain
 
 
+def effective(negative: Floats, square: Floats, texts: Floats) -> float:
+    """By how much more than counts the probabilities say about the rates: the variance of a share, q(1 − q), over the
+    pooled variance of p⁻ within cinemas. 1 for labels; over 1 for probabilities, which vary less than what they stand
+    for, so that as many texts leave less noise."""
+    freedom = texts.sum() - len(texts)
+    within = float((square - negative * negative / texts).sum()) / freedom if freedom > 0 else 0.0
+    q = float(negative.sum() / texts.sum())
+    return float(np.clip(q * (1 - q) / within, 1.0, 20.0)) if within > 0 else 1.0
+
+
 def rate_draws(negative: Floats, texts: Floats, draws: int, rng: np.random.Generator) -> Floats:
     """Draws of every cinema's true complaint rate, 0–1: (draws, cinemas).
 
@@ -94,6 +104,7 @@ def fix_first(
     service: list[int],
     rates: list[Figure],
     cinema_negative: Floats,
+    cinema_square: Floats,
     cinema_texts: Floats,
     rng: np.random.Generator,
 ) -> tuple[Literal["best_quarter", "halved"], list[Gain]]:
@@ -105,7 +116,8 @@ def fix_first(
     least that can be hoped for: no praise takes their place.
 
     Args:
-        cinema_negative: (cinemas, D) Σp⁻ by cinema. cinema_texts: (cinemas,). rates: percent of texts, by dimension.
+        cinema_negative, cinema_square: (cinemas, D) Σp⁻ and Σ(p⁻)² by cinema. cinema_texts: (cinemas,).
+        rates: percent of texts, by dimension.
     """
     total = float(sums.mentions[service].sum())
     half = float(sums.mentions[service, 2].sum() + sums.mentions[service, 1].sum() / 2)
@@ -120,7 +132,8 @@ def fix_first(
         if rate.value is None or negative < 1:
             continue
         if benchmark == "best_quarter":
-            q = rate_draws(cinema_negative[enough, d], cinema_texts[enough], draws, rng)
+            scale = effective(cinema_negative[enough, d], cinema_square[enough, d], cinema_texts[enough])
+            q = rate_draws(cinema_negative[enough, d] * scale, cinema_texts[enough] * scale, draws, rng)
             target = np.quantile(q, 0.25, axis=1)
             avoided = np.maximum(0, q - target[:, None]) @ cinema_texts[enough]
             found = index_gain(half, total, avoided)

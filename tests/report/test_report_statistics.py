@@ -39,7 +39,7 @@ from sentiment.report.intervals import (
 )
 from sentiment.report.league import league, shrink
 from sentiment.report.phrases import contrast, phrase_lists, terms, without_parts
-from sentiment.report.priorities import index_gain, rate_draws
+from sentiment.report.priorities import effective, index_gain, rate_draws
 from sentiment.report.trend import best_split, periods, splits, trend
 
 
@@ -179,6 +179,14 @@ def test_complaint_rates_are_the_beta_binomial_posterior() -> None:
     weight = np.exp(log - log.max())
     means = np.array([(p * s + negative) / (s + texts) for s in strength])
     assert draws.mean(0) == pytest.approx((weight[:, None] * means).sum(0) / weight.sum(), abs=0.004)
+
+
+def test_probabilities_that_vary_less_than_labels_count_for_more() -> None:
+    texts = np.full(4, 100.0)
+    labels = np.array([10.0, 20.0, 15.0, 5.0])
+    assert effective(labels, labels, texts) == pytest.approx(1.0, abs=0.02)
+    half = labels / 2  # every second of them sure to a half
+    assert effective(half, half / 2, texts) > 1.5
 
 
 def test_the_gain_is_the_index_without_the_avoided_complaints() -> None:
