@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results" / "memory.json")
     options = parser.parse_args()
     results: dict[str, object] = {"rows": options.rows}
-    if options.rows == 0:  # what was read before stays
+    if options.rows == 0 and options.output.is_file():  # what was read before stays
         results = json.loads(options.output.read_text("utf-8"))
     with tempfile.TemporaryDirectory() as scratch:
         for suffix in (".csv", ".jsonl", ".parquet", ".xlsx"):
