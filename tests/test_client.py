@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -78,11 +81,22 @@ class Server:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """How long the client waited, without the waiting; the jitter is all that it may be."""
     waited: list[float] = []
+    # The functions are everybody's: threads of other tests go on sleeping as they did.
+    mine, sleep, asyncio_sleep = threading.get_ident(), time.sleep, asyncio.sleep
 
-    async def asleep(seconds: float) -> None:
-        waited.append(seconds)
+    def pause(seconds: float) -> None:
+        if threading.get_ident() == mine:
+            waited.append(seconds)
+        else:
+            sleep(seconds)
 
-    monkeypatch.setattr("sentiment.client.time.sleep", waited.append)
+    async def asleep(seconds: float, result: Any = None) -> Any:
+        if threading.get_ident() == mine:
+            waited.append(seconds)
+            return result
+        return await asyncio_sleep(seconds, result)
+
+    monkeypatch.setattr("sentiment.client.time.sleep", pause)
     monkeypatch.setattr("sentiment.client.asyncio.sleep", asleep)
     monkeypatch.setattr(client_calls.random, "uniform", lambda low, high: high)
     yield waited
