@@ -2,9 +2,10 @@
 
 Quality comes from benchmarks/results/quality.json and baselines.json, memory from memory.json, the capability tests
 from checklist.json, pairs of wordings and talk of the film from robustness.json; tutorial.json is what the tutorial's
-own `cinesent evaluate` wrote. The comparison with other programs (comparison.json) goes into the card once it is
-measured, and into every README that has its markers. With `--check`, exit code 1 says that
-a table is stale, or that the results are of another checkpoint than the packaged one.
+own `cinesent evaluate` wrote. The comparison with other programs (comparison.json) and what depth and parts of the
+recipe bring (ablation.json) go into the card once measured, the first also into every README that has its markers.
+With `--check`, exit code 1 says that a table is stale, or that the results are of another checkpoint than the packaged
+one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.taxonomy import Taxonomy, load_taxonomy
+from training.ablation_table import ablation_block
 from training.comparison_table import comparison_block
 from training.quality_tables import (
     Language,
@@ -35,7 +37,12 @@ from training.quality_tables import (
 ROOT = Path(__file__).parent.parent
 FILES = ("quality.json", "baselines.json")
 CARD = Path("sentiment") / "model" / "README.md"
-SECTIONS = {"comparison": "Beside other programs", "robustness": "Robustness", "checklist": "Capabilities"}
+SECTIONS = {
+    "ablation": "What the parts bring",
+    "comparison": "Beside other programs",
+    "robustness": "Robustness",
+    "checklist": "Capabilities",
+}
 OTHERS = ("checklist.json", "memory.json", "robustness.json", "tutorial.json")
 TUTORIAL = Path("docs") / "tutorial.md"
 TARGETS: tuple[tuple[Path, Language], ...] = (
@@ -69,6 +76,9 @@ def renewed(text: str, path: Path, lang: Language, results: Results, folder: Pat
     if not card:
         return insert(text, "memory", memory_block(read_one(folder, "memory.json"), lang))
     text = insert(text, "dimensions", dimension_block(results, taxonomy, lang))
+    ablation = read_one(folder, "ablation.json")
+    if ablation is not None:
+        text = insert(with_section(text, "ablation"), "ablation", ablation_block(ablation))
     text = insert(with_section(text, "robustness"), "robustness", robustness_block(read_one(folder, "robustness.json")))
     return insert(with_section(text, "checklist"), "checklist", checklist_block(read_one(folder, "checklist.json")))
 

@@ -15,7 +15,7 @@ import tempfile
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -75,17 +75,19 @@ def load_base(base: str, *, cache: Path = Path("runs/bases")) -> tuple[PreTraine
     return model, tokenizer
 
 
-def keep_layers(encoder: PreTrainedModel, layers: int) -> None:
-    """Cuts an encoder down to its first `layers` layers, in place.
+def keep_layers(encoder: PreTrainedModel, layers: int | Sequence[int]) -> None:
+    """Cuts an encoder down to its first `layers` layers, or to those named from 0 on, in place.
 
     Raises:
         BaseError: it has fewer.
     """
     inner = cast(Any, encoder.encoder)
-    if not 1 <= layers <= len(inner.layer):
-        raise BaseError(f"expected --layers between 1 and {len(inner.layer)} for this base, found {layers}")
-    inner.layer = inner.layer[:layers]
-    encoder.config.num_hidden_layers = layers
+    chosen = list(range(layers)) if isinstance(layers, int) else list(layers)
+    if not chosen or max(chosen) >= len(inner.layer):
+        found = layers if isinstance(layers, int) else ", ".join(map(str, layers))
+        raise BaseError(f"expected --layers between 1 and {len(inner.layer)} for this base, found {found}")
+    inner.layer = torch.nn.ModuleList([inner.layer[i] for i in chosen])
+    encoder.config.num_hidden_layers = len(chosen)
 
 
 def build_offline_base(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from training.ablation_table import change
 from training.quality_tables import MISSING, SETS, Language, find, percent, row, table
 
 NOTES: Mapping[Language, tuple[str, ...]] = {
@@ -81,7 +82,7 @@ def kept_block(found: Mapping[str, Any], lang: Language = "en") -> str:
             if development is None:
                 continue
             cells = [
-                _change(development[part]["after"]["differences"].get(figure))
+                change(development[part]["after"]["differences"].get(figure)) or MISSING
                 for part in sets
                 for figure in ("mention", "joint", "overall")
             ]
@@ -108,13 +109,6 @@ def _two_class(report: Mapping[str, Any] | None, held_out: int, lang: Language) 
     if report["texts"] == held_out:
         return cell
     return cell + _say(lang, f" (of {report['texts']:,})", f"（{report['texts']} 行）")
-
-
-def _change(rate: Mapping[str, float] | None) -> str:
-    if rate is None:
-        return MISSING
-    value, low, high = (100 * rate[name] for name in ("value", "low", "high"))
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def _say(lang: Language, en: str, zh: str) -> str:

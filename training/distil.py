@@ -42,7 +42,7 @@ def from_teachers(teachers: Sequence[Path], examples: Sequence[Example], space: 
         if label_space(folder) != space:
             raise BaseError(f"expected a teacher of the same label space, found another in {folder}")
         shares.append(score_folder(folder, examples).probabilities(load_checkpoint(folder).temperatures))
-    return _attached(examples, {name: np.mean([share[name] for share in shares], axis=0) for name in HEADS})
+    return with_soft_labels(examples, {name: np.mean([share[name] for share in shares], axis=0) for name in HEADS})
 
 
 def from_folds(folder: Path, examples: Sequence[Example], space: Taxonomy) -> list[Example]:
@@ -63,12 +63,13 @@ def from_folds(folder: Path, examples: Sequence[Example], space: Taxonomy) -> li
     row = {str(text): i for i, text in enumerate(kept["texts"])}
     found = [i for i, example in enumerate(examples) if example.text in row]
     rows = [row[examples[i].text] for i in found]
-    soft = iter(_attached([examples[i] for i in found], {name: shares[name][rows] for name in HEADS}))
+    soft = iter(with_soft_labels([examples[i] for i in found], {name: shares[name][rows] for name in HEADS}))
     chosen = set(found)
     return [next(soft) if i in chosen else example for i, example in enumerate(examples)]
 
 
-def _attached(examples: Sequence[Example], shares: Mapping[str, Array]) -> list[Example]:
+def with_soft_labels(examples: Sequence[Example], shares: Mapping[str, Array]) -> list[Example]:
+    """The examples with these probabilities, by head, a row an example."""
     return [
         replace(example, soft={name: np.asarray(shares[name][i], dtype=np.float32) for name in HEADS})
         for i, example in enumerate(examples)
