@@ -31,8 +31,12 @@ def interleaved(tasks: Mapping[str, Callable[[], float]], rounds: int) -> dict[s
     return found
 
 
-def probed(seconds: Seconds, drawn: Drawn) -> tuple[float, Drawn]:
-    """Texts a second of a first look, which also warms up, and the texts that a contestant of that rate gets."""
+def probed(seconds: Seconds, drawn: Drawn, *, everything: bool = False) -> tuple[float, Drawn]:
+    """Texts a second of a first look, which also warms up, and the texts that a contestant of that rate gets.
+
+    Args:
+        everything: all texts, however slow.
+    """
     rate = 0.0
     seconds(drawn.subsample(1).texts)
     for size in PROBES:
@@ -41,7 +45,7 @@ def probed(seconds: Seconds, drawn: Drawn) -> tuple[float, Drawn]:
         rate = len(part.texts) / taken
         if taken > PROBE_SECONDS:
             break
-    for least, size in SUBSAMPLES:
+    for least, size in () if everything else SUBSAMPLES:
         if rate < least:
             return rate, drawn.subsample(size)
     return rate, drawn

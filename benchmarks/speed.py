@@ -155,7 +155,7 @@ def in_rounds(
         for part, drawn in sets.items():
             if entry.seconds is not None:
                 key = f"{entry.name} on {part}"
-                given[key] = probed(entry.seconds, drawn)
+                given[key] = probed(entry.seconds, drawn, everything=entry.kind == "checkpoint")
                 tasks[key] = partial(entry.seconds, given[key][1].texts)
                 print(f"{key}: about {given[key][0]:.1f} texts/s, gets {len(given[key][1].texts)}", file=sys.stderr)
     shapes = shapes_of(checkpoint)
