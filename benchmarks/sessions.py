@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -95,14 +96,20 @@ def products_of(graph: onnx.ModelProto) -> tuple[list[str], list[str]]:
     return [name for name, inner in named if inner], [name for name, inner in named if not inner]
 
 
-def static_int8(graph: onnx.ModelProto, feeds: Sequence[Feed], threads: int) -> tuple[Session, dict[str, Any]]:
+def static_int8(
+    graph: onnx.ModelProto, feeds: Sequence[Feed], threads: int, *, keep: str | None = None
+) -> tuple[Session, dict[str, Any]]:
     """ONNX Runtime on QDQ int8: the encoder's products, a scale for each output channel of the weights.
+
+    Args:
+        keep: products whose weight's name has a part like this regular expression stay in float.
 
     Without units that add eight-bit products widely, weights have seven bits, as ONNX Runtime advises: sums of two
     products would saturate.
     """
     narrow = not set(WIDE) & set(units())
-    chosen, _ = products_of(graph)
+    weights = {node.name: node.input[1] for node in graph.graph.node if node.op_type == "MatMul"}
+    chosen = [name for name in products_of(graph)[0] if keep is None or not re.search(keep, weights[name])]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
