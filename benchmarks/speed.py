@@ -45,7 +45,7 @@ RUNNER = Path(__file__).parent / "peers" / "runner.py"
 SIZE = Size()
 TEXTS, ROUNDS, ROWS, STARTS = 10_000, 3, 1_000_000, 5
 CEILING_SECONDS = 2.0
-ROUNDS_PART = ("measured", "texts", "rounds", "contestants", "ceiling", "stages", "cold_start")
+ROUNDS_PART = ("measured", "texts", "rounds", "contestants", "gain", "ceiling", "stages", "cold_start")
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,7 @@ def in_rounds(
             "means": product.means,
             "rows": product.rows,
             "operations_per_second": {label: round(speed) for label, speed in speeds.items()},
+            "gain": round(speeds["all"] / speeds["1"], 3),
             "gflops": {label: round(speed / 1e9, 2) for label, speed in speeds.items()},
             "texts_per_second": {
                 part: round(speeds["all"] / (operations(shapes) * tokens), 2) for part, tokens in needed.items()
@@ -209,7 +210,9 @@ def in_rounds(
         "tokens_a_text": {part: round(tokens, 2) for part, tokens in needed.items()},
         "kinds": kinds,
     }
-    return {"rounds": rounds, "contestants": found, "ceiling": ceiling, "stages": stages}
+    medians = {name: {part: statistics.median(values[f"{name} on {part}"]) for part in sets} for name in analyzers}
+    gain = {part: round(medians["ours-1"][part] / medians["ours"][part], 3) for part in sets}
+    return {"rounds": rounds, "contestants": found, "gain": gain, "ceiling": ceiling, "stages": stages}
 
 
 def cold_starts(model: Path | None, bert: Path, runs: int) -> dict[str, Any]:

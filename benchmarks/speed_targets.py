@@ -32,11 +32,9 @@ def _of_ceiling(found: Results, part: str) -> float | None:
     return None if ours is None else ours / float(most)
 
 
-def _gain(found: Results, part: str) -> float | None:
+def _gain(found: Results, part: str) -> float:
     """Our gain by all threads over one, as a share of the float32 product's: that is what our engine computes in."""
-    one, every = rate(found, ("ours-1",), part), rate(found, ("ours",), part)
-    bare = found["ceiling"]["kinds"]["float32"]["operations_per_second"]
-    return None if one is None or every is None else every / one / (bare["all"] / bare["1"])
+    return float(found["gain"][part]) / float(found["ceiling"]["kinds"]["float32"]["gain"])
 
 
 def targets(found: Results) -> list[dict[str, Any]]:

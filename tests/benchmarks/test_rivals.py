@@ -18,13 +18,6 @@ ROOT = Path(__file__).parent.parent.parent
 TEXTS = ["座椅太硬，坐得腰疼", "IMAX 3D 很震撼！", "好", "排队" * 300, "爆米花很香，就是有点贵"]
 
 
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bert")
-    write_bert(folder, Size(layers=1, hidden=16, heads=2, inner=32))
-    return folder
-
-
 def test_rivals_vocabulary_is_of_the_usual_size() -> None:
     pieces = vocabulary()
     assert len(pieces) == len(set(pieces)) == VOCABULARY

@@ -43,22 +43,23 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @linux
 def test_speed_measures_everything_once(
-    tiny_checkpoint: Path, runner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tiny_checkpoint: Path, bert: Path, runner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     own = tmp_path / "train.jsonl"
     own.write_text("".join(speed.OWN.read_text("utf-8").splitlines(keepends=True)[:150]), "utf-8")
     for module in (speed, benchmarks.texts):
         monkeypatch.setattr(module, "OWN", own)
-    monkeypatch.setattr(speed, "SIZE", Size(layers=1, hidden=16, heads=2, inner=32))
+    monkeypatch.setattr(speed, "SIZE", Size(**json.loads((bert / "size.json").read_text("utf-8"))))
     monkeypatch.setattr(speed, "CEILING_SECONDS", 0.02)
     output = tmp_path / "speed.json"
     command = [
         "--model", str(tiny_checkpoint), "--peers-python", sys.executable, "--texts", "40", "--rounds", "2", "--starts",
-        "1", "--threads", "2", "--work", str(tmp_path / "work"), "--json", str(output),
+        "1", "--threads", "2", "--work", str(bert.parent), "--json", str(output),
     ]  # fmt: skip
     assert speed.main([*command, "--rows", "0"]) == 0
     found: dict[str, Any] = json.loads(output.read_text("utf-8"))
+    assert not list(bert.parent.glob("*/float32.onnx"))
     assert found["kind"] == "speed" and found["trial"] and found["threads"] == 2
     assert "Not real comments" in found["texts"]["note"] and found["texts"]["short"]["texts"] == 40
     entries = {entry["name"]: entry for entry in found["contestants"]}
@@ -76,6 +77,10 @@ def test_speed_measures_everything_once(
         per_text = found["ceiling"]["operations_a_token"] * found["ceiling"]["tokens_a_text"]["short"]
         reckoned = entry["operations_per_second"]["all"] / per_text
         assert entry["texts_per_second"]["short"] == pytest.approx(reckoned, rel=0.01)
+        speeds = entry["operations_per_second"]
+        assert entry["gain"] == pytest.approx(speeds["all"] / speeds["1"], rel=0.01)
+    one, both = (entries[name]["short"]["texts_per_second"] for name in ("ours-1", "ours"))
+    assert found["gain"]["short"] == pytest.approx(both / one, rel=0.02)
     assert found["ceiling"]["tokens_a_text"]["short"] == pytest.approx(
         found["texts"]["short"]["mean_tokens"] + 2, abs=0.1
     )
