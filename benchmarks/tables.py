@@ -4,6 +4,7 @@ Quality comes from benchmarks/results/quality.json and baselines.json, memory fr
 from checklist.json, pairs of wordings and talk of the film from robustness.json; tutorial.json is what the tutorial's
 own `cinesent evaluate` wrote. The comparison with other programs (comparison.json) and what depth and parts of the
 recipe bring (ablation.json) go into the card once measured, the first also into every README that has its markers.
+Speed (speed.json, and with it engines.json) becomes a section of the READMEs once it is measured.
 With `--check`, exit code 1 says that a table is stale, or that the results are of another checkpoint than the packaged
 one.
 """
@@ -33,6 +34,7 @@ from training.quality_tables import (
     robustness_block,
     tutorial_block,
 )
+from training.speed_table import speed_block
 
 ROOT = Path(__file__).parent.parent
 FILES = ("quality.json", "baselines.json")
@@ -43,6 +45,7 @@ SECTIONS = {
     "robustness": "Robustness",
     "checklist": "Capabilities",
 }
+SPEED: dict[Language, tuple[str, str]] = {"en": ("Limits", "Speed"), "zh": ("局限", "速度")}  # goes before, heading
 OTHERS = ("checklist.json", "memory.json", "robustness.json", "tutorial.json")
 TUTORIAL = Path("docs") / "tutorial.md"
 TARGETS: tuple[tuple[Path, Language], ...] = (
@@ -74,6 +77,10 @@ def renewed(text: str, path: Path, lang: Language, results: Results, folder: Pat
         text = insert(text, "comparison", comparison_block(compared, lang))
     text = insert(text, "quality", quality_block(results, lang, detailed=card))
     if not card:
+        speed = read_one(folder, "speed.json")
+        if speed is not None:
+            text = with_speed(text, lang)
+            text = insert(text, "speed", speed_block(speed, read_one(folder, "engines.json"), lang))
         return insert(text, "memory", memory_block(read_one(folder, "memory.json"), lang))
     text = insert(text, "dimensions", dimension_block(results, taxonomy, lang))
     ablation = read_one(folder, "ablation.json")
@@ -91,13 +98,22 @@ def with_section(card: str, name: str) -> str:
     return f"{head}\n## {SECTIONS[name]}\n\n<!-- {name}:begin -->\n<!-- {name}:end -->\n{limits}{tail}"
 
 
+def with_speed(readme: str, lang: Language) -> str:
+    """The README with an empty section for speed before its limits."""
+    if "<!-- speed:begin -->" in readme:
+        return readme
+    follows, heading = SPEED[lang]
+    head, limits, tail = readme.partition(f"\n## {follows}\n")
+    return f"{head}\n## {heading}\n\n<!-- speed:begin -->\n<!-- speed:end -->\n{limits}{tail}"
+
+
 def other_checkpoint(results: Results, folder: Path, model: Path) -> str | None:
     """What is wrong if the results are not of the checkpoint in `model`."""
     try:
         packaged = load_checkpoint(model)
     except CheckpointError as error:
         return str(error)
-    for name in ("checklist", "robustness", "comparison"):
+    for name in ("checklist", "robustness", "comparison", "speed", "engines"):
         found = read_one(folder, f"{name}.json")
         if found is not None and found["model"] != packaged.name:
             return f"{name}.json: expected results of {packaged.name}, found those of {found['model']}"

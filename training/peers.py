@@ -38,6 +38,14 @@ class Peers:
         rows = [{"text": normalise(text).text} for text in texts]
         return [entry["score"] for entry in self._ask([peer], rows, len(texts))]
 
+    def seconds(self, peer: str, texts: Sequence[str]) -> float:
+        """Seconds that a peer of scores takes for the texts, normalised first; its start does not count."""
+        rows = [{"text": normalise(text).text} for text in texts]
+        (found,) = self._ask([peer, "--seconds"], rows, 1)
+        if found["texts"] != len(texts):
+            raise PeerError(f"expected {len(texts)} texts timed by {peer}, found {found['texts']}")
+        return float(found["seconds"])
+
     def labels(self, peer: str, training: Sequence[Example], texts: Sequence[str], options: Sequence[str]) -> list[str]:
         """A label a text by a peer that first learns `overall` of the training texts; all are normalised first."""
         rows = [{"text": normalise(example.text).text, "label": str(example.overall)} for example in training]

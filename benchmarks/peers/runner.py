@@ -1,9 +1,10 @@
 """Other programs' answers to texts, from an environment of their own: JSON lines in, JSON lines out.
 
-`python benchmarks/peers/runner.py PEER [--versions]` reads `{"text": …}` from standard input and writes one line a
-text, in order: `{"score": number}`, higher is more positive, or null where the peer failed on that text. SetFit learns
-first: lines that also have a `label` are its training texts, and it answers the others with `{"label": …}`. With
-`--versions` it answers with the installed versions alone.
+`python benchmarks/peers/runner.py PEER [--versions | --seconds]` reads `{"text": …}` from standard input and writes one
+line a text, in order: `{"score": number}`, higher is more positive, or null where the peer failed on that text. SetFit
+learns first: lines that also have a `label` are its training texts, and it answers the others with `{"label": …}`. With
+`--versions` it answers with the installed versions alone; with `--seconds` (SnowNLP, cnsenti) with one line
+`{"texts": …, "seconds": …}`: how long the texts took once a first one had brought the peer up.
 
 This file imports nothing of cinesent, and cinesent imports nothing that this file needs.
 """
@@ -18,8 +19,10 @@ import os
 import random
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peer", choices=PACKAGES)
     parser.add_argument("--versions", action="store_true", help="say what is installed, and end")
+    parser.add_argument("--seconds", action="store_true", help="say how long the texts took, not what they got")
     parser.add_argument("--base", type=Path, metavar="DIR", help="setfit: the encoder's folder")
     parser.add_argument("--steps", type=int, default=500, metavar="N", help="setfit: steps of fitting the encoder")
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="setfit: pairs a step")
@@ -112,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, metavar="N", help="setfit: CPU threads")
     parser.add_argument("--seed", type=int, default=13)
     options = parser.parse_args(arguments)
+    if options.seconds and options.peer == "setfit":
+        parser.error("expected --seconds beside snownlp or cnsenti, found setfit")
     # Answers leave by the true standard output; whatever a library prints goes to standard error.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -131,9 +137,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 training = [(row["text"], row["label"]) for row in rows if "label" in row]
                 for label in setfit(training, texts, options):
                     write({"label": label})
-            else:
-                for score in {"snownlp": snownlp, "cnsenti": cnsenti}[options.peer](texts):
-                    write({"score": score})
+                return 0
+            peer = {"snownlp": snownlp, "cnsenti": cnsenti}[options.peer]
+            if options.seconds:
+                found = peer(chain(["影院不错"], texts))
+                next(found)
+                started = time.perf_counter()
+                write({"texts": sum(1 for _ in found), "seconds": time.perf_counter() - started})
+                return 0
+            for score in peer(texts):
+                write({"score": score})
         except ImportError as error:  # PackageNotFoundError is one
             missing = error.name or str(error)
             print(f"expected {options.peer} in this environment, found no {missing}", file=sys.stderr)

@@ -1,0 +1,277 @@
+"""The same checkpoint on several engines side by side: rates, quality, and whether a record depends on its neighbours.
+
+`python -m benchmarks.engines --corpora DIR --dev real=FILE` writes benchmarks/results/engines.json. Rates are medians
+of interleaved rounds over the texts of `benchmarks.speed`; quality is that of data/cinema/dev.jsonl and of what --dev
+names, thresholds cross-fitted for every engine, with paired differences to the packaged one. OpenVINO and NNCF are no
+dependencies: `pip install openvino nncf`; what is missing is left out, with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.ceiling import units
+from benchmarks.machine import machine
+from benchmarks.rounds import interleaved, rate_of
+from benchmarks.sessions import (
+    Feed,
+    OpenVino,
+    Session,
+    calibration_feeds,
+    float_graph,
+    openvino_int8,
+    read_openvino,
+    static_int8,
+    windows_of,
+)
+from benchmarks.texts import CORPORA, OWN, drawn_texts
+from sentiment.analyzer import Analyzer
+from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from sentiment.decode import join
+from sentiment.engine import Engine
+from training.compare import compare
+from training.dataset import DatasetError, Example, read_labelled
+from training.results import named_sets, set_facts, write_results
+from training.scores import score_examples
+
+RESULTS = Path(__file__).parent / "results" / "engines.json"
+DEV = OWN.parent / "dev.jsonl"
+TEXTS, ROUNDS, CALIBRATION, NEIGHBOURS = 10_000, 3, 300, 120
+TOGETHER = 8  # texts of any length in one batch, where neighbours are tried
+TOLERANCE = 1e-5  # of a probability, alone or among others
+# Follows GELU, whose few large values leave a scale of minimum and maximum little to tell the rest apart with.
+AFTER_GELU = r"\.[0-9]+\.output\.dense"
+POINT = 0.01  # the most that joint and overall may lose
+
+ENGINES = {
+    "onnxruntime": ("ONNX Runtime, float32 (as packaged)", "ONNX Runtime，float32（随包）"),
+    "onnxruntime-int8": ("ONNX Runtime, static QDQ int8", "ONNX Runtime，静态 QDQ int8"),
+    "onnxruntime-mixed": (
+        "ONNX Runtime, static QDQ int8, second half of each feed-forward part in float32",
+        "ONNX Runtime，静态 QDQ int8，前馈层后半保留 float32",
+    ),
+    "openvino-f32": ("OpenVINO, float32", "OpenVINO，float32"),
+    "openvino-bf16": ("OpenVINO, bfloat16", "OpenVINO，bfloat16"),
+    "openvino-int8": ("OpenVINO, int8 by NNCF", "OpenVINO，NNCF int8"),
+}
+
+
+def makers(checkpoint: Checkpoint, feeds: Sequence[Feed], threads: int) -> dict[str, Callable[[], Any]]:
+    """Name → what makes the session and tells its settings; None stands for the engine's own session."""
+    graph = float_graph(checkpoint.folder / "model.onnx")
+
+    def openvino(asked: str) -> tuple[Session, dict[str, Any]]:
+        session = OpenVino(read_openvino(graph), asked, threads)
+        return session, {"precision": session.precision}
+
+    return {
+        "onnxruntime": lambda: (None, {"precision": "f32"}),
+        "onnxruntime-int8": partial(static_int8, graph, feeds, threads),
+        "onnxruntime-mixed": partial(static_int8, graph, feeds, threads, keep=AFTER_GELU),
+        "openvino-f32": partial(openvino, "f32"),
+        "openvino-bf16": partial(openvino, "bf16"),
+        "openvino-int8": partial(openvino_int8, graph, feeds, threads),
+    }
+
+
+def engine_on(checkpoint: Checkpoint, session: Session | None, threads: int) -> Engine:
+    """Our engine, with its tokeniser and its batches, on another session."""
+    engine = Engine(checkpoint, threads=threads)
+    if session is not None:
+        engine._session = session
+    return engine
+
+
+def probabilities(checkpoint: Checkpoint, engine: Engine, texts: Sequence[Sequence[Sequence[int]]]) -> NDArray[Any]:
+    """[N, P]: every calibrated probability of every text, given as windows, run together."""
+    answers = iter(engine.run([window for windows in texts for window in windows]))
+    rows = []
+    for windows in texts:
+        decoded = join([next(answers) for _ in windows], checkpoint.temperatures)
+        shares = decoded.polarity * decoded.mention[:, None]
+        rows.append(np.concatenate([decoded.mention, shares.ravel(), decoded.overall, decoded.intent,
+                                    [decoded.escalation]]))  # fmt: skip
+    return np.stack(rows)
+
+
+def labels(analyzer: Analyzer, texts: Sequence[str]) -> list[tuple[Any, ...]]:
+    """What a reader of the records acts on."""
+    return [
+        (found.overall, found.intent, found.escalation, *sorted((m.dimension, m.sentiment) for m in found.dimensions))
+        for found in analyzer.analyze_block(texts)
+    ]
+
+
+def neighbours(checkpoint: Checkpoint, engine: Engine, texts: Sequence[str], seed: int = 3) -> dict[str, Any]:
+    """The same texts alone and in batches of eight of any length."""
+    kept = [text for text, windows in zip(texts, windows_of(engine, texts), strict=True) if windows]
+    random.Random(seed).shuffle(kept)
+    analyzer = Analyzer(checkpoint, engine)
+    largest, changed = 0.0, 0
+    for start in range(0, len(kept), TOGETHER):
+        part = kept[start : start + TOGETHER]
+        windows = windows_of(engine, part)
+        alone = np.concatenate([probabilities(checkpoint, engine, [one]) for one in windows])
+        largest = max(largest, float(np.abs(probabilities(checkpoint, engine, windows) - alone).max()))
+        single = [labels(analyzer, [text])[0] for text in part]
+        changed += sum(a != b for a, b in zip(single, labels(analyzer, part), strict=True))
+    return {
+        "texts": len(kept),
+        "changed_labels": changed,
+        "largest_difference": float(f"{largest:.3g}"),
+        "independent": changed == 0 and largest <= TOLERANCE,
+    }
+
+
+def quality(
+    checkpoint: Checkpoint, engines: Mapping[str, Engine], sets: Mapping[str, Sequence[Example]]
+) -> dict[str, dict[str, Any]]:
+    """Engine → set → figures, and differences to the packaged engine."""
+    examples = [example for part in sets.values() for example in part]
+    scores = {name: score_examples(checkpoint, engine, examples) for name, engine in engines.items()}
+    found = compare(scores, sets, checkpoint.taxonomy)
+    return {name: {part: found[part][name] for part in sets} for name in engines}
+
+
+def within_a_point(figures: Mapping[str, Any]) -> bool:
+    """Whether neither joint nor overall lost more than a point on any set."""
+    lost = [
+        -float(entry.get("differences", {}).get(figure, {"value": 0.0})["value"])
+        for entry in figures.values()
+        for figure in ("joint", "overall")
+    ]
+    return max(lost) <= POINT
+
+
+def measure(
+    checkpoint: Checkpoint, options: argparse.Namespace, sets: Mapping[str, Sequence[Example]], threads: int
+) -> dict[str, Any]:
+    """Every engine's entry, and the texts."""
+    plain = Engine(checkpoint, threads=threads)
+    feeds = calibration_feeds(plain, [e.text for e in read_labelled([OWN], checkpoint.taxonomy)], options.calibration)
+
+    def lengths(texts: Sequence[str]) -> list[int]:
+        return [len(e.ids) for e in plain.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    drawn = drawn_texts(options.corpora, lengths, options.texts, max(options.texts // 10, 4))
+    engines: dict[str, Engine] = {}
+    entries: dict[str, dict[str, Any]] = {}
+    for name, make in makers(checkpoint, feeds, threads).items():
+        entry: dict[str, Any] = {"name": name, "title": ENGINES[name][0], "zh": ENGINES[name][1]}
+        entries[name] = entry
+        if options.only and name not in (*options.only, "onnxruntime"):
+            entry["skipped"] = "left out by --only"
+            continue
+        started = time.perf_counter()
+        try:
+            session, settings = make()
+        except ImportError as error:
+            entry["skipped"] = f"expected {error.name or error}, found none; pip install openvino nncf"
+            print(f"{name}: skipped, {entry['skipped']}", file=sys.stderr)
+            continue
+        engines[name] = engine_on(checkpoint, session, threads)
+        entry |= {"settings": settings, "made_in_seconds": round(time.perf_counter() - started, 1)}
+        print(f"{name}: made in {entry['made_in_seconds']} s", file=sys.stderr)
+
+    def seconds(analyzer: Analyzer, texts: Sequence[str]) -> float:
+        started = time.perf_counter()
+        for _ in analyzer.analyze_many(texts):
+            pass
+        return time.perf_counter() - started
+
+    tasks: dict[str, Callable[[], float]] = {}
+    for name, engine in engines.items():
+        analyzer = Analyzer(checkpoint, engine)
+        for part, texts in drawn.items():
+            seconds(analyzer, texts.subsample(100).texts)  # warm
+            tasks[f"{name} on {part}"] = partial(seconds, analyzer, texts.texts)
+    values = interleaved(tasks, options.rounds)
+    judged = quality(checkpoint, engines, sets)
+    mixed = [text for texts in drawn.values() for text in texts.subsample(options.neighbours // 2).texts]
+    for name, engine in engines.items():
+        for part, texts in drawn.items():
+            found = rate_of(values[f"{name} on {part}"], texts, 0.0)
+            del found["probe_texts_per_second"]
+            entries[name][part] = found
+        entries[name] |= {"sets": judged[name], "within_a_point": within_a_point(judged[name])}
+        entries[name]["neighbours"] = neighbours(checkpoint, engine, mixed)
+    return {
+        "texts": {
+            "source": [f"{name}.jsonl.xz" for name in CORPORA] if options.corpora else [OWN.name],
+            **{part: texts.facts() for part, texts in drawn.items()},
+        },
+        "calibration": {"file": OWN.name, "texts": options.calibration, "windows": len(feeds)},
+        "engines": list(entries.values()),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures and writes."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.engines", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--corpora", type=Path, metavar="DIR", help=f"folder of the public corpora: {', '.join(CORPORA)}"
+    )
+    parser.add_argument("--dev", nargs="+", default=[], metavar="NAME=FILE", help="development sets beside our own")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="checkpoint folder in place of the packaged one")
+    parser.add_argument(
+        "--only", nargs="+", choices=ENGINES, metavar="NAME", help=f"beside the first: {', '.join(ENGINES)}"
+    )
+    numbers = {
+        "texts": (TEXTS, "short texts, and a tenth as many long ones"),
+        "rounds": (ROUNDS, "rounds"),
+        "calibration": (CALIBRATION, "training texts that scales are taken from"),
+        "neighbours": (NEIGHBOURS, "texts tried alone and among others"),
+    }
+    for name, (default, what) in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
+    parser.add_argument("--limit", type=int, metavar="N", help="a trial on the first N texts of each development set")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument("--json", type=Path, default=RESULTS, metavar="OUT", help="where the results go")
+    options = parser.parse_args(arguments)
+    trial = options.limit is not None or any(getattr(options, name) < default for name, (default, _) in numbers.items())
+    if trial and options.json == RESULTS:
+        parser.error("expected --json FILE beside --limit or smaller numbers, found none; a trial is no result")
+    if options.texts < 20 or options.neighbours < 4 or min(options.rounds, options.calibration) < 1:
+        parser.error("expected at least 20 --texts, 4 --neighbours, 1 of --rounds and --calibration, found less")
+    threads = options.threads or os.cpu_count() or 1
+    items = [f"written={DEV}", *options.dev]
+    try:
+        checkpoint = load_checkpoint(options.model)
+        sets = named_sets(items, checkpoint.taxonomy)
+        facts = set_facts(items, sets, "development")
+        sets = {name: part[: options.limit] for name, part in sets.items()}
+        measured = measure(checkpoint, options, sets, threads)
+    except (CheckpointError, DatasetError) as error:
+        parser.error(str(error))
+    versions: dict[str, str | None] = {}
+    for name in ("onnxruntime", "openvino", "nncf"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    results = {
+        "kind": "engines", "model": checkpoint.name, "hash": checkpoint.hash, "trial": trial, "threads": threads,
+        "machine": machine(), "units": units(), "versions": versions, "rounds": options.rounds, "sets": facts,
+        **measured,
+    }  # fmt: skip
+    write_results(options.json, results)
+    print(f"{options.json} written", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

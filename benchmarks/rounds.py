@@ -1,0 +1,61 @@
+"""Interleaved rounds: every task once a round, each round beginning elsewhere in the order; medians over rounds."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.texts import Drawn
+
+# Slower contestants get a fixed subsample of the same mix of lengths: below this many texts a second, that many texts.
+SUBSAMPLES = ((1.0, 30), (50.0, 300))
+PROBES = (4, 32, 300)  # texts of a first look at the rate, more of them while it is quick
+PROBE_SECONDS = 2.0
+
+Seconds = Callable[[Sequence[str]], float]
+
+
+def interleaved(tasks: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """What every task answered, round by round; progress goes to standard error."""
+    names = list(tasks)
+    found: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        shift = number * len(names) // rounds
+        for name in [*names[shift:], *names[:shift]]:
+            started = time.perf_counter()
+            found[name].append(tasks[name]())
+            print(f"round {number + 1}, {name}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
+    return found
+
+
+def probed(seconds: Seconds, drawn: Drawn, *, everything: bool = False) -> tuple[float, Drawn]:
+    """Texts a second of a first look, which also warms up, and the texts that a contestant of that rate gets.
+
+    Args:
+        everything: all texts, however slow.
+    """
+    rate = 0.0
+    seconds(drawn.subsample(1).texts)
+    for size in PROBES:
+        part = drawn.subsample(size)
+        taken = max(seconds(part.texts), 1e-9)
+        rate = len(part.texts) / taken
+        if taken > PROBE_SECONDS:
+            break
+    for least, size in () if everything else SUBSAMPLES:
+        if rate < least:
+            return rate, drawn.subsample(size)
+    return rate, drawn
+
+
+def rate_of(values: Sequence[float], drawn: Drawn, probe: float) -> dict[str, Any]:
+    """A contestant's entry for one set of texts: its rate from the seconds of its rounds."""
+    return {
+        "texts": len(drawn.texts),
+        "probe_texts_per_second": round(probe, 2),
+        "seconds": [round(value, 4) for value in values],
+        "texts_per_second": round(len(drawn.texts) / statistics.median(values), 2),
+    }

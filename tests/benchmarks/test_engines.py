@@ -1,0 +1,152 @@
+"""The engines small: a random checkpoint, few texts. OpenVINO is tried where it is installed; it is no dependency."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from benchmarks import engines
+from benchmarks.engines import engine_on, makers, neighbours, within_a_point
+from benchmarks.sessions import calibration_feeds, float_graph, products_of, static_int8, windows_of
+from sentiment.checkpoint import Checkpoint, load_checkpoint
+from sentiment.engine import OUTPUTS, Engine
+
+LONG = "座椅太硬，坐得腰疼。音响震撼，画面清晰！" * 12
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
+    return load_checkpoint(tiny_checkpoint)
+
+
+@pytest.fixture(scope="module")
+def engine(checkpoint: Checkpoint) -> Engine:
+    return Engine(checkpoint, threads=1)
+
+
+def largest(first: Engine, second: Engine, texts: Sequence[str]) -> float:
+    windows = [window for windows in windows_of(first, texts) for window in windows]
+    pairs = zip(first.run(windows), second.run(windows), strict=True)
+    return max(float(np.abs(getattr(a, name) - getattr(b, name)).max()) for a, b in pairs for name in OUTPUTS)
+
+
+def test_sessions_float_graph_is_the_packaged_one(
+    checkpoint: Checkpoint, engine: Engine, sample_texts: list[str], tmp_path: Path
+) -> None:
+    import onnxruntime
+
+    graph = float_graph(checkpoint.folder / "model.onnx")
+    onnx.checker.check_model(graph)
+    assert not any(node.op_type == "DequantizeLinear" for node in graph.graph.node)
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert largest(engine, engine_on(checkpoint, session, 1), sample_texts[:20]) < 1e-4
+
+
+def test_sessions_calibrate_on_windows_without_padding(engine: Engine, sample_texts: list[str]) -> None:
+    feeds = calibration_feeds(engine, [*sample_texts[:30], LONG, "", "Great!"], 33)
+    assert all(feed["input_ids"].shape[0] == 1 and feed["attention_mask"].all() for feed in feeds)
+    assert max(feed["input_ids"].shape[1] for feed in feeds) <= engine.window + 2
+    assert len(feeds) == sum(map(len, windows_of(engine, [*sample_texts[:30], LONG])))
+
+
+def test_sessions_static_int8_is_near_and_partly_integer(
+    checkpoint: Checkpoint, engine: Engine, sample_texts: list[str]
+) -> None:
+    graph, feeds = float_graph(checkpoint.folder / "model.onnx"), calibration_feeds(engine, sample_texts, 20)
+    inner, rest = products_of(graph)
+    assert len(inner) == 6 * checkpoint.config["encoder"]["num_hidden_layers"] and len(rest) >= 4
+    found = {}
+    for keep, products in ((None, len(inner)), (engines.AFTER_GELU, len(inner) * 5 // 6)):
+        session, settings = static_int8(graph, feeds, 1, keep=keep)
+        assert settings["products"] == products and settings["weight_bits"] in (7, 8)
+        found[keep] = largest(engine, engine_on(checkpoint, session, 1), sample_texts[:20])
+        assert found[keep] > 1e-4  # it really computes otherwise
+    windows = [window for windows in windows_of(engine, sample_texts[:20]) for window in windows]
+    spread = np.std([answer.overall for answer in engine.run(windows)])
+    assert max(found.values()) < 20 * spread
+
+
+class Leaky:
+    """A session whose answers depend on how many texts there are together, as scales of the batch would."""
+
+    def __init__(self, session: Any, leak: float) -> None:
+        self._session, self._leak = session, leak
+
+    def run(self, outputs: Sequence[str], feed: dict[str, Any]) -> list[Any]:
+        return [value + self._leak * len(feed["input_ids"]) for value in self._session.run(outputs, feed)]
+
+
+def test_engines_neighbours_are_found_out(checkpoint: Checkpoint, engine: Engine, sample_texts: list[str]) -> None:
+    texts = [*sample_texts[:30], LONG, "", "Great seats!"]
+    found = neighbours(checkpoint, engine, texts)
+    assert found["independent"] and found["changed_labels"] == 0 and found["largest_difference"] <= 1e-5
+    assert found["texts"] == 31  # what is not scored does not count
+    slight = neighbours(checkpoint, engine_on(checkpoint, Leaky(engine._session, 1e-3), 1), texts)
+    assert not slight["independent"] and slight["largest_difference"] > 1e-5
+    loud = neighbours(checkpoint, engine_on(checkpoint, Leaky(engine._session, 0.5), 1), texts)
+    assert loud["changed_labels"] > 0 and not loud["independent"]
+
+
+def test_engines_within_a_point() -> None:
+    def figures(joint: float, overall: float) -> dict[str, Any]:
+        return {"real": {"differences": {"joint": {"value": joint}, "overall": {"value": overall}}}, "other": {}}
+
+    assert within_a_point(figures(-0.01, 0.2)) and within_a_point({"real": {}})
+    assert not within_a_point(figures(0.1, -0.011)) and not within_a_point(figures(-0.02, 0.0))
+
+
+@pytest.fixture
+def command(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    own = tmp_path / "train.jsonl"
+    lines = engines.OWN.read_text("utf-8").splitlines(keepends=True)
+    own.write_text("".join(lines[:400]), "utf-8")
+    monkeypatch.setattr(engines, "OWN", own)
+    monkeypatch.setattr("benchmarks.texts.OWN", own)
+    return [
+        "--model", str(tiny_checkpoint), "--texts", "20", "--rounds", "1", "--calibration", "5", "--neighbours", "8",
+        "--limit", "40", "--threads", "1", "--json", str(tmp_path / "engines.json"),
+    ]  # fmt: skip
+
+
+def test_engines_command_measures_and_says_what_is_missing(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("openvino", "nncf"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert engines.main(command) == 0
+    found = json.loads((tmp_path / "engines.json").read_text("utf-8"))
+    entries = {entry["name"]: entry for entry in found["engines"]}
+    assert list(entries) == list(engines.ENGINES) and found["trial"]
+    assert found["texts"]["short"]["texts"] == 20 and found["sets"]["written"]["split"] == "development"
+    for name in ("onnxruntime", "onnxruntime-int8", "onnxruntime-mixed"):
+        assert entries[name]["short"]["texts_per_second"] > 0 and len(entries[name]["long"]["seconds"]) == 1
+        assert entries[name]["neighbours"]["texts"] > 0
+        assert ("differences" in entries[name]["sets"]["written"]) == (name != "onnxruntime")
+    assert entries["onnxruntime"]["within_a_point"] and entries["onnxruntime"]["neighbours"]["independent"]
+    for name in ("openvino-f32", "openvino-bf16", "openvino-int8"):
+        assert "expected" in entries[name]["skipped"] and "short" not in entries[name]
+    assert "openvino-f32: skipped, expected openvino, found none; pip install" in capsys.readouterr().err
+
+
+def test_engines_command_keeps_trials_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--rounds", "1"], ["--limit", "5"], ["--texts", "10", "--json", "x"]):
+        with pytest.raises(SystemExit):
+            engines.main(arguments)
+        assert "expected" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="OpenVINO is no dependency")
+def test_engines_openvino_answers_as_the_packaged_engine(
+    checkpoint: Checkpoint, engine: Engine, sample_texts: list[str]
+) -> None:
+    session, settings = makers(checkpoint, [], 1)["openvino-f32"]()
+    assert settings == {"precision": "f32"}
+    assert largest(engine, engine_on(checkpoint, session, 1), sample_texts[:20]) < 1e-3

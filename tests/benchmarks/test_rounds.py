@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from benchmarks.rounds import Seconds, interleaved, probed, rate_of
+from benchmarks.texts import Drawn
+
+TEXTS = [f"第{i}条" + "好" * (i % 7) for i in range(1000)]
+DRAWN = Drawn("short", TEXTS, [len(text) for text in TEXTS], False)
+
+
+def at(rate: float, asked: list[int]) -> Seconds:
+    def seconds(texts: Sequence[str]) -> float:
+        asked.append(len(texts))
+        return len(texts) / rate
+
+    return seconds
+
+
+def test_rounds_run_every_task_once_and_begin_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    order: list[str] = []
+
+    def task(name: str) -> Callable[[], float]:
+        return lambda: order.append(name) or float(len(order))  # type: ignore[func-returns-value]
+
+    found = interleaved({name: task(name) for name in "abcd"}, 2)
+    assert order == [*"abcd", *"cdab"]
+    assert found == {"a": [1, 7], "b": [2, 8], "c": [3, 5], "d": [4, 6]}
+    assert "round 2, c: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("rate", "given"), [(0.5, 30), (1.0, 300), (49.0, 300), (50.0, 1000), (5000.0, 1000)])
+def test_rounds_give_slow_contestants_fewer_texts(rate: float, given: int) -> None:
+    asked: list[int] = []
+    found, drawn = probed(at(rate, asked), DRAWN)
+    assert found == pytest.approx(rate) and len(drawn.texts) == given
+    assert asked[:2] == [1, 4] and sum(asked) < 3 + 2.5 * rate + 340  # a slow one is not asked long
+    assert len(probed(at(rate, asked), DRAWN, everything=True)[1].texts) == 1000
+
+
+def test_rounds_rate_is_the_median() -> None:
+    entry = rate_of([2.0, 10.0, 4.0], DRAWN, 123.456)
+    assert entry == {
+        "texts": 1000,
+        "probe_texts_per_second": 123.46,
+        "seconds": [2.0, 10.0, 4.0],
+        "texts_per_second": 250.0,
+    }

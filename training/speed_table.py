@@ -1,0 +1,159 @@
+"""The tables of `benchmarks/speed.py` and `benchmarks/engines.py`: results in, Markdown out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.ablation_table import change
+from training.quality_tables import MISSING, SETS, Language, find, percent, row, table
+
+STAGES: Mapping[str, tuple[str, str]] = {
+    "reading": ("reading", "读取"),
+    "normalising": ("normalising", "规范化"),
+    "tokenising": ("tokenising", "分词"),
+    "inference": ("inference", "推理"),
+    "decoding": ("decoding", "解码"),
+    "writing": ("writing", "写出"),
+    "other": ("other", "其他"),
+}
+LENGTHS: Mapping[str, tuple[str, str]] = {"short": ("short comments", "短评"), "long": ("long texts", "长文")}
+
+
+def speed_block(found: Mapping[str, Any], engines: Mapping[str, Any] | None = None, lang: Language = "en") -> str:
+    """Contestants and ceilings, targets, where the time goes; then the engines, if they were measured."""
+    parts = []
+    if found.get("contestants"):
+        parts += [_intro(found, lang), _contestants(found, lang), _stages(found, lang)]
+    parts.append(_targets(found, lang))
+    if engines is not None:
+        parts.append(engines_block(engines, lang))
+    return "\n\n".join(parts)
+
+
+def engines_block(found: Mapping[str, Any], lang: Language = "en") -> str:
+    """A row for each engine: rates, what each set gains or loses, and whether a record depends on its neighbours."""
+    sets = list(found["sets"])
+    names = {name: _say(lang, *SETS.get(name, (name, name))) for name in sets}
+    columns = [_say(lang, f"{en}, texts/s", f"{zh}，条/秒") for en, zh in LENGTHS.values()]
+    columns += [
+        f"{names[name]}{_say(lang, ', ', '：')}{figure}"
+        for name in sets
+        for figure in _say(lang, "with sentiment|overall", "提及且情感正确|整体情感").split("|")
+    ]
+    columns.append(_say(lang, "largest change by neighbours", "受相邻文本影响的最大变化"))
+    lines = table(_say(lang, "engine, the same checkpoint", "引擎（同一模型）"), columns)
+    for entry in found["engines"]:
+        title = entry["zh"] if lang == "zh" else entry["title"]
+        if entry.get("skipped"):
+            lines.append(row(title, [MISSING] * len(columns)))
+            continue
+        asked = {"openvino-bf16": "bf16"}.get(entry["name"])
+        if asked and entry["settings"]["precision"] != asked:
+            computed = entry["settings"]["precision"]
+            title += _say(lang, f" (no such units: ran in {computed})", f"（无此单元，实际以 {computed} 运行）")
+        cells = [f"{entry[part]['texts_per_second']:,.0f}" for part in LENGTHS]
+        for name in sets:
+            for figure in ("joint", "overall"):
+                gained = find(entry, ("sets", name, "differences", figure))
+                cells.append(change(gained) if gained else percent(find(entry, ("sets", name, "figures", figure))))
+        cells.append(f"{entry['neighbours']['largest_difference']:.0e}")
+        if entry["neighbours"]["changed_labels"]:
+            cells[-1] += _say(
+                lang,
+                f", {entry['neighbours']['changed_labels']} records",
+                f"，{entry['neighbours']['changed_labels']} 条",
+            )
+        lines.append(row(title, cells))
+    note = _say(
+        lang,
+        "First engine: F1 and accuracy in percent, 95% intervals; others: differences to it in points, paired. "
+        "Last column: probabilities of the same text alone and among others.",
+        "第一行为 F1 与准确率（百分比，95% 区间）；其余为与之相差的百分点（配对）。"
+        "末列：同一文本单独与成批时概率之差。",
+    )
+    return "\n".join([*lines, "", note])
+
+
+def _intro(found: Mapping[str, Any], lang: Language) -> str:
+    texts, machine = found["texts"], found["measured"]["machine"]
+    short, long = texts["short"], texts["long"]
+    said = _say(
+        lang,
+        f"{short['texts']:,} short comments ({short['mean_tokens']:g} tokens on average) and {long['texts']:,} long "
+        f"texts ({long['mean_characters']:.0f} characters) on {found['threads']} threads of {machine['processor']} "
+        f"({', '.join(found['measured']['units']) or 'no vector units named'}); interleaved rounds, medians.",
+        f"{short['texts']:,} 条短评（平均 {short['mean_tokens']:g} 个词元）与 {long['texts']:,} 条长文"
+        f"（平均 {long['mean_characters']:.0f} 字），{found['threads']} 线程，{machine['processor']}"
+        f"（{'、'.join(found['measured']['units']) or '无向量单元信息'}）；交错运行，取中位数。",
+    )
+    if short["cycled"] or "note" in texts:
+        said += _say(lang, " The texts are our own, not real comments.", "文本为自撰，并非真实评论。")
+    return said
+
+
+def _contestants(found: Mapping[str, Any], lang: Language) -> str:
+    ours = next(entry for entry in found["contestants"] if entry["name"] == "ours")
+    columns = []
+    for en, zh in LENGTHS.values():
+        columns += [_say(lang, f"{en}, texts/s", f"{zh}，条/秒"), _say(lang, "ours is × as fast", "我们的倍数")]
+    lines = table(_say(lang, "program", "程序"), columns)
+    left_out = []
+    for entry in found["contestants"]:
+        title = entry["zh"] if lang == "zh" else entry["title"]
+        if entry.get("skipped"):
+            left_out.append(title)
+        cells = []
+        for part in LENGTHS:
+            if entry[part] is None:
+                cells += [MISSING] * 2
+                continue
+            rate = entry[part]["texts_per_second"]
+            cells += [_number(rate), _number(ours[part]["texts_per_second"] / rate)]
+        lines.append(row(f"**{title}**" if entry["kind"] == "checkpoint" else title, cells))
+    for kind, entry in found["ceiling"]["kinds"].items():
+        cells = []
+        for part in LENGTHS:
+            most = entry["texts_per_second"][part]
+            cells += [_number(most), _number(ours[part]["texts_per_second"] / most)]
+        gflops = f"{entry['gflops']['all']:,.0f} GFLOP/s"
+        title = _say(lang, f"*ceiling: bare {kind} products, {gflops}*", f"*上限：仅 {kind} 矩阵乘法，{gflops}*")
+        lines.append(row(title, cells))
+    if left_out:
+        lines += ["", _say(lang, f"Not measured: {', '.join(left_out)}.", f"未评测：{'、'.join(left_out)}。")]
+    return "\n".join(lines)
+
+
+def _stages(found: Mapping[str, Any], lang: Language) -> str:
+    lines = table(
+        _say(lang, "where the time of `cinesent score` goes", "`cinesent score` 的时间分布"),
+        [_say(lang, *names) for names in STAGES.values()],
+    )
+    for part, names in LENGTHS.items():
+        shares = found["stages"][part]["shares"]
+        lines.append(row(_say(lang, *names), [f"{shares[name]:.1%}" for name in STAGES]))
+    return "\n".join(lines)
+
+
+def _targets(found: Mapping[str, Any], lang: Language) -> str:
+    columns = _say(lang, "measured|on long texts|target|", "实测|长文|目标|").split("|")
+    lines = table(_say(lang, "target", "指标"), columns)
+    for entry in found["targets"]:
+        sign = "≥" if entry["at_least"] else "≤"
+        met = {
+            True: _say(lang, "met", "达到"),
+            False: _say(lang, "**not met**", "**未达到**"),
+            None: _say(lang, "not measured", "未测"),
+        }[entry["met"]]
+        figures = [MISSING if entry[name] is None else _number(entry[name]) for name in ("value", "long")]
+        lines.append(row(entry["zh" if lang == "zh" else "title"], [*figures, f"{sign} {entry['bound']:,g}", met]))
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _say(lang: Language, en: str, zh: str) -> str:
+    return zh if lang == "zh" else en
