@@ -26,10 +26,13 @@ class OwnerRow:
 
 @dataclass(frozen=True, slots=True)
 class RepeatRow:
-    """A customer who was dissatisfied or complained more than once and got no reply to any of it."""
+    """A customer who was dissatisfied or complained more than once and got no reply to any of it. Of the `texts`,
+    `complaints` complain and `escalations` call for escalation."""
 
     customer: str
     texts: int
+    complaints: int
+    escalations: int
     first: str | None
     last: str | None
     days: int | None
@@ -41,7 +44,7 @@ class RepeatRow:
 class FailureRow:
     """100 − 1 = 0: texts that fault only this dimension and praise at least one other. `lowest`: how many of them come
     with a rating in the lowest quarter of the scale, `share` the percent; `baseline`: the percent among texts that only
-    praise. Most frequent first."""
+    praise. Most frequent first. `quotes`: the texts, those with the lowest ratings first."""
 
     key: str
     texts: int
@@ -58,6 +61,7 @@ class ShareRow:
     name: str
     texts: int
     share: Figure
+    quotes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +79,23 @@ class Silent:
     dimensions: list[ShareRow]
     cinemas: list[ShareRow]
     quotes: str | None = None
+    complaining_quotes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
     """4. Who must act? `urgent`: quotes key of the most urgent escalations (≤ 200). `repeats` is None where customer
-    or reply column is missing. `failure_outcome`: what "lowest" is judged by."""
+    or reply column is missing; else all of them, those with most escalations first, then most complaints, most texts,
+    longest wait. `failure_outcome`: what "lowest" is judged by;
+    `only_praise`: quotes key of the texts that failures are compared with."""
 
     owners: list[OwnerRow]
     complaints: int
     escalations: int
     urgent: str | None
     repeats: list[RepeatRow] | None
-    repeats_total: int
     failures: list[FailureRow]
     failure_outcome: Literal["rating", "overall"] | None
     failure_at_most: float | None
+    only_praise: str | None
     silent: Silent | None

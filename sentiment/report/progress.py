@@ -24,6 +24,8 @@ class ComparisonRow:
     p: float | None
     q: float | None
     significant: bool
+    before_quotes: str | None = None
+    after_quotes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class CinemaChange:
     p: float
     q: float
     significant: bool
-    quotes: str | None = None
+    before_quotes: str | None = None
+    after_quotes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ class ChangePoint:
     difference: Figure
     p: float
     q: float
+    before_quotes: str | None = None
+    after_quotes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +118,14 @@ class TrendSeries:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """`starts`: first day of every period, `texts` in each; a period without mentions has a Figure with a reason."""
+    """`starts`: first day of every period, `texts` in each, and `quotes` of the service in it; a period without
+    mentions has a Figure with a reason."""
 
     period: Literal["week", "month"]
     starts: list[str]
     texts: list[int]
     series: list[TrendSeries]
+    quotes: list[str | None]
 
 
 @dataclass(frozen=True, slots=True)

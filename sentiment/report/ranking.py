@@ -32,6 +32,7 @@ class ImpactRow:
     negative: float
     positive: float
     reason: str | None = None
+    quotes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class IpaPoint:
     performance: Figure
     importance: Figure
     quadrant: Quadrant | None
+    quotes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class Phrase:
     log_odds: float
     negative: int
     positive: int
+    quotes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class Voices:
     phrases: list[PhraseSet]
     topics: list[Topic]
     uncovered: Figure
+    uncovered_quotes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

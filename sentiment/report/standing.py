@@ -34,13 +34,15 @@ class IndexRow:
 @dataclass(frozen=True, slots=True)
 class Performance:
     """1. How are we doing? `overall` and `groups` leave the film out; `film` is None where the taxonomy has none.
-    `sentiment` is the share of texts by their overall sentiment: positive, neutral, negative."""
+    `sentiment` is the share of texts by their overall sentiment: positive, neutral, negative; `sentiment_quotes` the
+    texts, by the same names."""
 
     overall: IndexRow
     groups: list[IndexRow]
     dimensions: list[IndexRow]
     film: IndexRow | None
     sentiment: dict[str, Figure]
+    sentiment_quotes: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +67,20 @@ class LedgerLine:
     side: Literal["value", "cost"]
     amount: Figure
     dimensions: list[str]
+    quotes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """`balance` = `value` − `cost`, all per 100 texts, without the film, whose own amount is `film`."""
+    """`balance` = `value` − `cost`, all per 100 texts, without the film, whose own amount is `film`.
+    `quotes`: keys by value, cost, balance, film."""
 
     lines: list[LedgerLine]
     value: Figure
     cost: Figure
     balance: Figure
     film: Figure | None
+    quotes: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)

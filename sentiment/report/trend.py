@@ -155,7 +155,7 @@ def trend(
                 sorted(changes.get(number, []), key=lambda change: change.at),
             )
         )
-    return Trend(kind, starts, [int(n) for n in whole.texts], series)
+    return Trend(kind, starts, [int(n) for n in whole.texts], series, [None] * len(starts))
 
 
 def _change(split: Split, starts: list[str], q: float) -> ChangePoint:
