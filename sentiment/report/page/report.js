@@ -51,14 +51,14 @@
   function layout(shown, width, { left, right, says, fill = INK, weight = 400 }) {
     const stacked = narrow(width), names = shown.map((row) => row.name);
     left ??= room(names, width);
-    const words = { y: "name", fill, fontWeight: weight, fontSize: stacked ? 11 : 12, fontVariant: "tabular-nums" };
+    const words = { y: "name", fill, fontWeight: weight, fontSize: stacked ? 11 : 12, fontVariant: "tabular-nums", stroke: "var(--paper)", strokeWidth: 3 };
     const said = stacked ? { ...words, frameAnchor: "right", textAnchor: "end", dy: -11 } : { ...words, frameAnchor: "right", textAnchor: "start", dx: 12 };
     return {
       stacked, step: stacked ? 40 : 26, drawn: { dy: stacked ? 6 : 0 },
       margins: { marginLeft: stacked ? 8 : left, marginRight: stacked ? 8 : right },
       y: { domain: names, label: null, tickSize: 0, ...(stacked ? { axis: null } : { tickFormat: clip(left) }) },
       marks: [
-        stacked ? Plot.text(shown, { y: "name", frameAnchor: "left", textAnchor: "start", dy: -11, fill: INK, fontSize: 12, text: (row) => clip(Math.max(60, width - 16 - lengthOf(says(row), 11)), 12)(row.name) }) : null,
+        stacked ? Plot.text(shown, { y: "name", frameAnchor: "left", textAnchor: "start", dy: -11, fill: INK, stroke: "var(--paper)", strokeWidth: 3, fontSize: 12, text: (row) => clip(Math.max(60, width - 16 - lengthOf(says(row), 11)), 12)(row.name) }) : null,
         Plot.text(shown, { ...said, text: says }),
       ],
     };
