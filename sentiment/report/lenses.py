@@ -61,7 +61,7 @@ def ledger(
     value = [d for line, chosen in sets if line in VALUE for d in chosen]
     cost = [d for line, chosen in sets if line in COST for d in chosen]
     film = [d for d in range(len(taxonomy.keys)) if d not in service]
-    sides = {"value": value, "cost": cost, "balance": value + cost, "film": film}
+    sides = {"value": value, "cost": cost, "balance": value + cost, "apart": film}
     quotes = {name: key for name, chosen in sides.items() if (key := quoted(f"ledger/{name}", chosen)) is not None}
     return Ledger(
         lines,

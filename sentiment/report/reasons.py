@@ -16,7 +16,7 @@ _SUBJECTS = ("cinema", "key", "name", "owner", "customer", "line", "words")  # w
 _NOTHING = Label("", "")
 # Fields that are not called in labels.yaml what they are called in the model.
 _HEADINGS = {
-    "values": "trend_title", "changes": "change_points", "performance": "index_short", "film": "film_apart",
+    "values": "trend_title", "changes": "change_points", "performance": "index_short", "ledger": "ledger_title",
     "sentiment": "overall_mood", "uncovered": "uncovered_kind", "dimensions": "league_title", "share": "share_of",
 }  # fmt: skip
 
@@ -51,7 +51,7 @@ def _listed(figure: str, counts: dict[Label, int], words: dict[str, str], lang: 
     shown = ("、" if lang == "zh" else ", ").join(names[:SHOWN])
     if len(names) > SHOWN:
         shown += words["and_more"].format(n=len(names) - SHOWN)
-    return f"{figure}{words['colon']}{shown}"
+    return f"{figure}{words['colon']}{shown}" if figure else shown
 
 
 def _names(report: Report) -> dict[str, Label]:

@@ -73,7 +73,7 @@ class LedgerLine:
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """`balance` = `value` − `cost`, all per 100 texts, without the film, whose own amount is `film`.
-    `quotes`: keys by value, cost, balance, film."""
+    `quotes`: keys by value, cost, balance, apart (the film)."""
 
     lines: list[LedgerLine]
     value: Figure

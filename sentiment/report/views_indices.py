@@ -47,7 +47,7 @@ def lens_views(parts: ViewParts) -> Iterable[View]:
     for key in ("value", "cost", "balance"):
         lines.append([t(key), "Σ", getattr(ledger, key), None, parts.quotes(ledger.quotes.get(key))])
     if ledger.film is not None:
-        lines.append([t("film_apart"), None, ledger.film, None, parts.quotes(ledger.quotes.get("film"))])
+        lines.append([t("film_apart"), None, ledger.film, None, parts.quotes(ledger.quotes.get("apart"))])
     columns = [parts.text("line"), parts.text("side"), Column(t("amount"), sign=True), parts.text("about")]
     columns.append(parts.quotes_column())
     yield View("ledger", "lenses", t("ledger_title"), columns, lines if ledger.lines else [])
