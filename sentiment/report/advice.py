@@ -43,7 +43,8 @@ def build_priorities(work: Work, performance: Performance) -> Priorities:
     )
     benchmark, fixes = _fix_first(work, performance)
     if not fixes:
-        work.notes.add("no_negatives")
+        said = performance.overall.index.value is None and performance.overall.negative > 0.5
+        work.notes.add("unranked" if said else "no_negatives")
     elif benchmark == "halved":
         work.notes.add("halved")
     return Priorities(

@@ -20,7 +20,8 @@ def build_performance(work: Work) -> Performance:
     ]
     overall = _row(work, "service", "service", (label("service", "zh"), label("service", "en")), work.service)
     if overall.index.value is None:
-        work.notes.add("no_service")
+        said = overall.positive + overall.neutral + overall.negative
+        work.notes.add("few_service" if said > 0.5 else "no_service")
     quoted: dict[str, str] = {}
     for code, name in enumerate(PROBABILITY_ORDER):
         found = np.flatnonzero(scored.overall == code)

@@ -7,24 +7,23 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from sentiment.report.labels import labels
-from sentiment.report.model import Comparison, Figure, Label, Note, Question, Report
+from sentiment.report.model import Comparison, Figure, IndexRow, Label, Lang, LedgerLine, Note, Question, Report
 from sentiment.report.notes import Notes, ordered, reason_note
 
 QUESTIONS: tuple[Question, ...] = ("performance", "priorities", "changes", "action", "lenses", "voices")
 SHOWN = 6  # names after a figure; beyond it their number
-_SUBJECTS = ("cinema", "key", "name", "owner", "customer", "line", "words")  # what a row is about
+_SUBJECTS = ("cinema", "key", "name", "owner", "customer", "words")  # what a row is about
 _NOTHING = Label("", "")
 # Fields that are not called in labels.yaml what they are called in the model.
 _HEADINGS = {
     "values": "trend_title", "changes": "change_points", "performance": "index_short", "ledger": "ledger_title",
-    "sentiment": "overall_mood", "uncovered": "uncovered_kind", "dimensions": "league_title", "share": "share_of",
+    "sentiment": "overall_mood", "uncovered": "uncovered_texts", "dimensions": "league_title", "share": "share_of",
 }  # fmt: skip
 
 
 def add_reasons(report: Report, notes: Notes) -> Report:
     """The report with all its notes: those of `notes`, and for each question those that its figures give as their
     reason, with what they speak of: "Too few mentions for an estimate – Trend: parking (3), refund (5)"."""
-    zh, en = labels("zh"), labels("en")
     found: list[Note] = notes.found()
     for question in QUESTIONS:
         about: dict[str, dict[Label, dict[Label, int]]] = {}
@@ -32,26 +31,28 @@ def add_reasons(report: Report, notes: Notes) -> Report:
             counts = about.setdefault(code, {}).setdefault(figure, {})
             counts[subject] = counts.get(subject, 0) + 1
         for code, figures in about.items():
-            parts = [
-                Label(_listed(figure.zh, counts, zh, "zh"), _listed(figure.en, counts, en, "en"))
-                for figure, counts in figures.items()
-            ]
-            found.append(
-                reason_note(code, question, Label("；".join(p.zh for p in parts), "; ".join(p.en for p in parts)))
+            alike: dict[tuple[tuple[Label, int], ...], list[Label]] = {}  # figures that are missing for the same rows
+            for figure, counts in figures.items():
+                alike.setdefault(tuple(counts.items()), []).append(figure)
+            zh = "；".join(
+                _listed([f.zh for f in some], [(s.zh, n) for s, n in rows], "zh") for rows, some in alike.items()
             )
+            en = "; ".join(
+                _listed([f.en for f in some], [(s.en, n) for s, n in rows], "en") for rows, some in alike.items()
+            )
+            found.append(reason_note(code, question, Label(zh, en)))
     return replace(report, notes=ordered(found))
 
 
-def _listed(figure: str, counts: dict[Label, int], words: dict[str, str], lang: str) -> str:
-    """`Trend: parking (3), refund (5) and 4 more`."""
-    names = [(name.zh if lang == "zh" else name.en) + (f" ({n})" if n > 1 else "") for name, n in counts.items()]
-    names = [name for name in names if name]
-    if not names:
-        return figure
-    shown = ("、" if lang == "zh" else ", ").join(names[:SHOWN])
+def _listed(figures: list[str], rows: list[tuple[str, int]], lang: Lang) -> str:
+    """`Index, Trend: parking (3), refund (5) and 4 more`."""
+    comma, words = "、" if lang == "zh" else ", ", labels(lang)
+    names = [name + (f" ({n})" if n > 1 else "") for name, n in rows if name]
+    shown = comma.join(names[:SHOWN])
     if len(names) > SHOWN:
         shown += words["and_more"].format(n=len(names) - SHOWN)
-    return f"{figure}{words['colon']}{shown}" if figure else shown
+    figure = comma.join(name for name in figures if name)
+    return f"{figure}{words['colon']}{shown}" if figure and shown else figure or shown
 
 
 def _names(report: Report) -> dict[str, Label]:
@@ -71,10 +72,13 @@ def _missing(value: Any, names: dict[str, Label], subject: Label, figure: Label)
         if value.reason:
             yield value.reason, subject, figure
     elif is_dataclass(value) and not isinstance(value, type):
-        for name in _SUBJECTS:
-            own = getattr(value, name, None)
-            if isinstance(own, str):
-                subject = _joined(subject, _called(own, names))
+        if isinstance(value, (IndexRow, LedgerLine)):
+            subject = _joined(subject, Label(value.zh, value.en))
+        else:
+            for name in _SUBJECTS:
+                own = getattr(value, name, None)
+                if isinstance(own, str):
+                    subject = _joined(subject, _called(own, names))
         if isinstance(value, Comparison):
             subject = _joined(subject, value.after)
         reason = getattr(value, "reason", None)

@@ -63,7 +63,7 @@
       ],
     };
   }
-  /** A point that is clicked opens the texts behind it: by a link, which `draw` takes out of the tab order. */
+  /** A point that is clicked opens the texts behind it: by a link, of which `draw` keeps the address only. */
   const linked = (row) => (row.quotes && data.quotes[row.quotes] ? `#${encodeURIComponent(`${row.quotes}\n${row.name ?? ""}`)}` : null);
 
   /** Rows of dots with intervals: [{name, figure, colour?}], a reference line, and values written at the right. */
@@ -294,7 +294,11 @@
   function draw(box, width) {
     const drawn = [charts[box.dataset.chart](width, box)].flat().filter(Boolean);
     box.replaceChildren(...(drawn.length ? drawn : [make("p", { className: "hint", textContent: say("nothing") })]));
-    for (const link of box.querySelectorAll("a")) link.setAttribute("tabindex", "-1"); // for the mouse; tables have buttons
+    for (const link of box.querySelectorAll("a")) { // a picture may not hold links; points answer the mouse, tables have buttons
+      const point = link.firstElementChild;
+      point.dataset.texts = link.href.baseVal.slice(1);
+      link.replaceWith(point);
+    }
     for (const svg of box.querySelectorAll("svg")) { // the box is one picture with a label; the tables hold its figures
       svg.setAttribute("aria-hidden", "true");
       for (const part of svg.querySelectorAll("[aria-label], [aria-description]")) ["aria-label", "aria-description"].forEach((name) => part.removeAttribute(name));
@@ -303,10 +307,9 @@
   const boxes = [...document.querySelectorAll("[data-chart]")].filter((box) => charts[box.dataset.chart]);
   for (const box of boxes) {
     box.addEventListener("click", (event) => {
-      const link = event.target.closest("a");
-      if (!link) return;
-      event.preventDefault();
-      const [key, name] = decodeURIComponent(link.href.baseVal.slice(1)).split("\n");
+      const point = event.target.closest("[data-texts]");
+      if (!point) return;
+      const [key, name] = decodeURIComponent(point.dataset.texts).split("\n");
       open(key, kindOf(key) ? `${name} · ${say(kindOf(key))}` : name);
     });
     box.closest("details")?.addEventListener("toggle", () => draw(box, box.clientWidth)); // what is folded has no width
