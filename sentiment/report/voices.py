@@ -31,7 +31,7 @@ def build_voices(work: Work) -> Voices:
         sides = [np.flatnonzero(scored.overall == code) for code in (NEGATIVE, POSITIVE)]
         if max(map(len, sides)) > SAMPLE:
             work.notes.add("sampled", n=SAMPLE)
-        whole = [_drawn(side, SAMPLE, work.rng) for side in sides]
+        whole = [topics.drawn(side, SAMPLE, work.rng) for side in sides]
         if min(map(len, whole)) >= LEAST_SIDE:
             words = [[terms(scored.text(row), cut) for row in side.tolist()] for side in whole]
             sets.append(_phrase_set(work, "overall", words, whole))
@@ -72,7 +72,7 @@ def _dimension_phrases(work: Work, cut: topics.Cutter) -> list[PhraseSet]:
         words: list[list[set[str]]] = []
         rows: list[NDArray[np.intp]] = []
         for code in (NEGATIVE, POSITIVE):
-            at = _drawn(np.flatnonzero((m.dimension == d) & (label == code) & known), SAMPLE_EVIDENCE, work.rng)
+            at = topics.drawn(np.flatnonzero((m.dimension == d) & (label == code) & known), SAMPLE_EVIDENCE, work.rng)
             spans = zip(m.row[at].tolist(), m.start[at].tolist(), m.end[at].tolist(), strict=True)
             words.append([terms(scored.text(row)[start:end], cut) for row, start, end in spans])
             rows.append(m.row[at].astype(np.intp))
@@ -105,7 +105,3 @@ def _topics(work: Work, none: NDArray[np.bool_], cut: topics.Cutter) -> list[Top
             )
         )  # fmt: skip
     return found
-
-
-def _drawn(rows: NDArray[np.intp], most: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
