@@ -75,14 +75,14 @@ class ViewParts:
         stem, _, last = key.rpartition("/")
         keys = [f"{stem}/{s}" for s in ("negative", "positive")] if last in ("negative", "positive") else [key]
         found = [(one, self.lists[one]) for one in keys if one in self.lists and self.lists[one].texts]
-        words = [self.t(one.rpartition("/")[2] if last in SENTIMENTS else "texts") for one, _ in found]
+        words = [self.t(one.rpartition("/")[2] if last in SENTIMENTS else "quoted") for one, _ in found]
         return Quotes(tuple((w, one, many.total) for w, (one, many) in zip(words, found, strict=True)))
 
     def only(self, key: str | None) -> Quotes:
         """The list under `key` and no other."""
         if key is None or key not in self.lists or not self.lists[key].texts:
             return Quotes(())
-        return Quotes(((self.t("texts"), key, self.lists[key].total),))
+        return Quotes(((self.t("quoted"), key, self.lists[key].total),))
 
     def both(self, before: str | None, after: str | None) -> Quotes:
         """The texts of two sides."""
