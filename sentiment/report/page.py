@@ -19,8 +19,7 @@ import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from sentiment.report.format import interval, number, probability
-from sentiment.report.labels import kano_label, label, labels
+from sentiment.report.labels import interval, kano_label, label, labels, number, probability
 from sentiment.report.model import Figure, Lang, Note, QuoteList, Report, Rows, to_plain
 from sentiment.report.notes import reason
 from sentiment.report.sentences import sentences

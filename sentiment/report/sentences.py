@@ -6,8 +6,7 @@ does not reach the overall index; a change is called one only if it holds after 
 
 from __future__ import annotations
 
-from sentiment.report.format import number
-from sentiment.report.labels import kano_label
+from sentiment.report.labels import kano_label, number
 from sentiment.report.model import Figure, IndexRow, Report
 
 _MIN_MENTIONS = 30

@@ -16,8 +16,8 @@ import pytest
 from benchmarks.visits import REPAIR, REPAIRED
 from sentiment.report.build import build_report
 from sentiment.report.model import Report, to_plain
-from sentiment.report.output import write_json
 from sentiment.report.read import read_scored
+from sentiment.report.schema import write_json
 from sentiment.report.sentences import sentences
 from sentiment.report.views import views
 from sentiment.report.work import ReportOptions
