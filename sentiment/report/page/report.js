@@ -269,7 +269,7 @@
         Plot.dot(shown, { x: "date", y: "value", fill: ACCENT, r: 2.5, title: (p) => `${d3.timeFormat("%Y-%m-%d")(p.date)}: ${withInterval(p)}` }),
         Plot.ruleX(marks, { x: "date", stroke: INK, strokeDasharray: "4,3" }),
         marks.map((mark) => Plot.text([mark], { x: "date", frameAnchor: "top", dy: -16, textAnchor: +mark.date > middle ? "end" : "start", text: "text", fill: INK, fontSize: 12, fontWeight: 600 })),
-        Plot.text([last], { x: "date", y: "value", dx: 8, textAnchor: "start", text: (p) => fixed(p.value), fill: ACCENT, fontWeight: 600, fontSize: 12 }),
+        Plot.text([last], { x: "date", y: "value", dx: 8, textAnchor: "start", text: (p) => `${fixed(p.value)}\nn ${fixed(p.n, 0)}`, fill: ACCENT, fontWeight: 600, fontSize: 12 }),
       ],
     }));
   }
