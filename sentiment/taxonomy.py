@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -73,12 +74,14 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Taxonomy:
-    """An ordered label space. Order is part of it: a checkpoint's outputs follow it."""
+    """An ordered label space. Order is part of it: a checkpoint's outputs follow it. `names` are English names of lens
+    values, for display only: a checkpoint does not keep them."""
 
     dimensions: tuple[Dimension, ...]
     sentiments: tuple[str, ...] = ("positive", "neutral", "negative")
     overall: tuple[str, ...] = ("positive", "neutral", "negative")
     intents: tuple[str, ...] = ("review", "complaint", "suggestion", "inquiry")
+    names: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -123,7 +126,9 @@ class Taxonomy:
                 f"expected a taxonomy with the checkpoint's keys, found missing {missing} and unknown {extra}; "
                 "override names and lenses only, or train a checkpoint on the new taxonomy"
             )
-        return Taxonomy(tuple(other[key] for key in self.keys), self.sentiments, self.overall, self.intents)
+        return Taxonomy(
+            tuple(other[key] for key in self.keys), self.sentiments, self.overall, self.intents, other.names
+        )
 
 
 def _labels(data: dict[str, Any], name: str, default: tuple[str, ...]) -> tuple[str, ...]:
@@ -139,7 +144,8 @@ def taxonomy_from_dict(data: Any) -> Taxonomy:
     """Checks and builds a taxonomy from parsed YAML or JSON.
 
     Raises:
-        TaxonomyError: a dimension without key, a key twice, an unknown attribute, or labels that are no list of names.
+        TaxonomyError: a dimension without key, a key twice, an unknown attribute, labels that are no list of names, or
+            `names` that are no mapping.
     """
     if not isinstance(data, dict) or not isinstance(data.get("dimensions"), list) or not data["dimensions"]:
         raise TaxonomyError(
@@ -173,7 +179,11 @@ def taxonomy_from_dict(data: Any) -> Taxonomy:
     overall = _labels(data, "overall", Taxonomy.overall)
     if set(overall) != set(Taxonomy.overall):
         raise TaxonomyError(f"expected `overall` to be positive, neutral and negative, found {list(overall)}")
-    return Taxonomy(tuple(dimensions), sentiments, overall, _labels(data, "intents", Taxonomy.intents))
+    names = data.get("names") or {}
+    if not isinstance(names, dict) or not all(isinstance(name, str) and name for name in names.values()):
+        raise TaxonomyError(f"expected `names` to map lens values to English names, found {names!r}")
+    shown = {str(value): name for value, name in names.items()}
+    return Taxonomy(tuple(dimensions), sentiments, overall, _labels(data, "intents", Taxonomy.intents), shown)
 
 
 def load_taxonomy(path: str | Path | None = None) -> Taxonomy:

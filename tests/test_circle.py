@@ -17,12 +17,12 @@ import yaml
 from sentiment import Analysis, Analyzer
 from sentiment.cli import main
 from sentiment.client import AsyncClient
+from sentiment.tables.scored import ScoredText
 from sentiment.taxonomy import Taxonomy
 from serve.app import create_app
 from serve.settings import Settings
 from training.dataset import Example, read_labelled
 from training.labelstudio import task
-from training.scored import Scored
 
 SAID = "面包发酸，店员冷淡"
 
@@ -93,7 +93,7 @@ def test_circle_of_corrections(
                     {**entry, "sentiment": "neutral"} if entry["dimension"] == "bread" else entry
                     for entry in labels["labels"]
                 ]
-            result = task(Scored("", 0, "", text, "ok", labels=labels), own_taxonomy)["predictions"][0]["result"]
+            result = task(ScoredText("", 0, "", text, "ok", labels=labels), own_taxonomy)["predictions"][0]["result"]
             said.append({"id": 10 * number + person, "completed_by": person, "result": result})
         answers.append({**asked, "id": number, "annotations": said})
     export = tmp_path / "export.json"

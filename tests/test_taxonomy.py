@@ -157,3 +157,15 @@ def test_taxonomy_alone_names_the_dimensions(taxonomy: Taxonomy) -> None:
                 found[path.relative_to(ROOT).as_posix()] = hits
     assert found.pop(MAY_MAP) <= set(taxonomy.keys)
     assert found == MAY_NAME
+
+
+def test_taxonomy_english_names_of_lens_values_go_along_and_decide_nothing(
+    taxonomy: Taxonomy, own_taxonomy: Taxonomy
+) -> None:
+    chinese = {v for d in taxonomy.dimensions for v in (d.group, d.owner)}
+    assert chinese <= set(taxonomy.names) and all(name.isascii() for name in taxonomy.names.values())
+    assert taxonomy == taxonomy_from_dict(taxonomy.to_dict())
+    assert taxonomy_from_dict(taxonomy.to_dict()).with_names_of(taxonomy).names == taxonomy.names
+    assert not own_taxonomy.names
+    with pytest.raises(TaxonomyError, match="`names`"):
+        taxonomy_from_dict(taxonomy.to_dict() | {"names": ["工程"]})

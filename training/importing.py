@@ -23,11 +23,11 @@ from sentiment.tables.jsonl_reader import JsonArrayReader, JsonlReader
 from sentiment.tables.open import open_file
 from sentiment.tables.parquet_writer import jsonable
 from sentiment.tables.reader import Reader
+from sentiment.tables.scored import HEADS, ScoredFile, ScoredText, scored_kind
 from sentiment.taxonomy import Taxonomy
 from training.dataset import DatasetError, from_columns, parse_record
 from training.labelstudio import is_task, read_annotations, task_text
 from training.merging import Judgement, example, sha256
-from training.scored import HEADS, Scored, ScoredFile, scored_kind
 
 # Members of a labelled record that are labels, or about them; all others are passed on.
 LABELS = ("labels", "annotated", *HEADS)
@@ -86,7 +86,7 @@ class Importer:
             kind = scored_kind(reader, self._names)
             if kind is not None:
                 self._scored(reader, ScoredFile(
-                    reader, kind, self._taxonomy, self._names, self._options.text_column, self.found.notes
+                    reader, kind, self._taxonomy, self._names, ReadOptions(self._options.text_column), self.found.notes
                 ))  # fmt: skip
             else:
                 self._rows(reader)
@@ -240,7 +240,7 @@ class Importer:
             row = {"text": item.text, "id": item.id, **item.labels}
             self._try(item.source, item.row, row, lambda *_, one=item, by=signed: self._corrected(one, by))
 
-    def _corrected(self, item: Scored, by: str) -> Judgement | None:
+    def _corrected(self, item: ScoredText, by: str) -> Judgement | None:
         labels = dict(item.labels)
         if self._options.dimensions is not None and "labels" in labels:
             labels["annotated"] = list(self._options.dimensions)

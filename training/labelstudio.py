@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sentiment.tables.flat import Lang
+from sentiment.tables.scored import HEADS, ScoredText
 from sentiment.taxonomy import Taxonomy
 from training.dataset import DatasetError
 from training.names import ShownNames
-from training.scored import HEADS, Scored
 
 Offsets = Literal["codepoints", "utf16"]
 
@@ -63,7 +63,7 @@ def _choices(parent: ET.Element, name: str, title: str, values: Any, **more: str
         ET.SubElement(choices, "Choice", value=value)
 
 
-def task(scored: Scored, taxonomy: Taxonomy, lang: Lang = "en", offsets: Offsets = "codepoints") -> dict[str, Any]:
+def task(scored: ScoredText, taxonomy: Taxonomy, lang: Lang = "en", offsets: Offsets = "codepoints") -> dict[str, Any]:
     """A task with what the model said as its pre-annotation. A mention whose words are unknown spans the text."""
     names, text = ShownNames(taxonomy, lang), scored.text
     unit: Callable[[int], int] = (lambda at: at) if offsets == "codepoints" else (lambda at: utf16(text, at))

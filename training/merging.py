@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sentiment.tables import Reject
+from sentiment.tables.scored import HEADS
 from sentiment.taxonomy import Taxonomy
 from training.dataset import NONE, Example, parse_record
-from training.scored import HEADS
 
 
 @dataclass(frozen=True)

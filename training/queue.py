@@ -27,9 +27,9 @@ from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
 from sentiment.tables import Reject
+from sentiment.tables.scored import HEADS, ScoredText
 from sentiment.text import normalise
 from training.dataset import near_duplicate_groups
-from training.scored import HEADS, Scored
 
 Array = NDArray[Any]
 
@@ -42,7 +42,7 @@ class Chosen:
     """`texts`, the most uncertain first. The rest are counts of rows: read, without a score, rejected by the file,
     the same as an earlier one or as a known text, and near-duplicates among those that were looked at."""
 
-    texts: list[Scored]
+    texts: list[ScoredText]
     read: int = 0
     unscored: int = 0
     rejected: int = 0
@@ -50,7 +50,7 @@ class Chosen:
     near: int = 0
 
 
-def doubts(scored: Scored) -> tuple[float, float, float, float]:
+def doubts(scored: ScoredText) -> tuple[float, float, float, float]:
     """How unsure the model is about overall, intent, escalation and mentions: 1 − confidence of the label that it gave.
 
     Of mentions the least sure one counts; where the file has probabilities, also the likeliest that was not called.
@@ -71,7 +71,7 @@ def uncertainty(table: Array) -> Array:
     return best
 
 
-def choose(scored: Iterable[Scored | Reject], count: int, known: Sequence[str] = (), seed: int = 0) -> Chosen:
+def choose(scored: Iterable[ScoredText | Reject], count: int, known: Sequence[str] = (), seed: int = 0) -> Chosen:
     """Chooses `count` texts, or as many as there are.
 
     Args:
@@ -118,14 +118,14 @@ def _digest(text: str) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
-def _fetch(scored: Iterable[Scored | Reject], places: Sequence[int]) -> list[Scored]:
+def _fetch(scored: Iterable[ScoredText | Reject], places: Sequence[int]) -> list[ScoredText]:
     """The texts at these places of the stream, in the order of `places`."""
     wanted = set(places)
     found = {place: item for place, item in enumerate(scored) if place in wanted and not isinstance(item, Reject)}
     return [found[place] for place in places]
 
 
-def _apart(texts: Sequence[Scored], known: Sequence[str]) -> list[int]:
+def _apart(texts: Sequence[ScoredText], known: Sequence[str]) -> list[int]:
     """The first of every group of near-duplicates, without the groups of known texts."""
     groups = near_duplicate_groups([*known, *(one.text for one in texts)])
     taken = set(groups[: len(known)])

@@ -79,11 +79,11 @@ def command(
       0  done
       2  wrong usage, unreadable input or unwritable output
     """
+    from sentiment.tables.scored import ScoredFiles
     from sentiment.taxonomy import load_taxonomy
     from training.dataset import DatasetError, read_jsonl
     from training.labelstudio import labelling_config, task
     from training.queue import choose
-    from training.scored import ScoredFiles
 
     for path in (output, config):
         if path is not None and path.exists() and not overwrite:

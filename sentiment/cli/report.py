@@ -162,7 +162,7 @@ def command(
         if note.question == "input":
             say(note.en)
     if suffix == ".json":
-        from sentiment.report.output import write_json
+        from sentiment.report.schema import write_json
 
         write_json(report, output)
     elif suffix == ".xlsx":

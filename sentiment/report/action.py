@@ -16,9 +16,6 @@ from sentiment.report.quotes import Quotes
 from sentiment.report.scored import NEGATIVE, NEUTRAL, POSITIVE, Scored
 
 UNASSIGNED = "unassigned"
-MOST_REPEATS = 100
-MOST_CINEMAS = 50
-_QUOTED_REPEATS = 20
 
 
 @dataclass(frozen=True)
@@ -94,86 +91,101 @@ def owner_rows(scored: Scored, found: Facts, quotes: Quotes, *, replies: bool) -
     return sorted(rows, key=lambda row: (-row.escalations, -row.complaints))
 
 
-def repeat_rows(scored: Scored, found: Facts, quotes: Quotes) -> tuple[list[RepeatRow], int]:
-    """Customers with two or more texts that complain or are dissatisfied, none of which was replied to: those with most
-    texts, and how many there are in all."""
-    bad = (found.complaint | found.dissatisfied) & (scored.customer >= 0)
+def repeat_rows(scored: Scored, found: Facts, quotes: Quotes) -> list[RepeatRow]:
+    """Customers with two or more texts that complain or are dissatisfied, none of which was replied to; those first who
+    called for escalation, then who complained most, wrote most, wait longest."""
+    bad = np.flatnonzero((found.complaint | found.dissatisfied) & (scored.customer >= 0))
     size = len(scored.customers)
-    count = np.bincount(scored.customer[bad], minlength=size)
-    replied = np.bincount(scored.customer[bad], scored.replied[bad] == 1, size)
+    of = scored.customer[bad]
+    count = np.bincount(of, minlength=size)
+    complaints = np.bincount(of, found.complaint[bad], size)
+    escalations = np.bincount(of, scored.escalation[bad], size)
+    replied = np.bincount(of, scored.replied[bad] == 1, size)
+    waiting = np.zeros(size)
+    np.maximum.at(waiting, of, np.nan_to_num(found.days[bad]))
     repeated = np.flatnonzero((count >= 2) & (replied == 0))
-    chosen = repeated[np.argsort(-count[repeated], kind="stable")[:MOST_REPEATS]]
-    of = np.flatnonzero(bad & np.isin(scored.customer, chosen))
+    order = np.lexsort((-waiting[repeated], -count[repeated], -complaints[repeated], -escalations[repeated]))
+    by_customer = bad[np.argsort(of, kind="stable")]
+    ends = np.cumsum(count)
     rows = []
-    for place, customer in enumerate(chosen.tolist()):
-        mine = of[scored.customer[of] == customer]
+    for customer in repeated[order].tolist():
+        mine = by_customer[ends[customer] - count[customer] : ends[customer]]
         dates = scored.date[mine]
         dates = dates[~np.isnat(dates)]
-        days = found.days[mine][np.isfinite(found.days[mine])]
-        key = None
-        if place < _QUOTED_REPEATS:
-            key = quotes.add(f"customer/{scored.customers[customer]}", mine, np.ones(len(mine)))
+        name = scored.customers[customer]
+        weight = 1.0 + found.complaint[mine] + 2.0 * scored.escalation[mine]
         rows.append(
             RepeatRow(
-                scored.customers[customer], len(mine),
+                name, len(mine), int(complaints[customer]), int(escalations[customer]),
                 str(dates.min()) if len(dates) else None, str(dates.max()) if len(dates) else None,
-                int(days.max()) if len(days) else None,
+                int(waiting[customer]) if np.isfinite(found.days[mine]).any() else None,
                 list(dict.fromkeys(found.owners[o] for o in found.owner[mine].tolist() if o >= 0)),
-                key,
+                quotes.add(f"customer/{name}", mine, weight),
             )
         )  # fmt: skip
-    return rows, len(repeated)
+    return rows
 
 
 def failure_rows(
     scored: Scored, found: Facts, outcome: Floats, at_most: float, service: list[int], quotes: Quotes
-) -> list[FailureRow]:
+) -> tuple[list[FailureRow], str | None]:
     """100 − 1 = 0: texts that fault exactly one service dimension, are neutral on none and praise at least one other
-    dimension; how many of them have an outcome of `at_most`, against texts that only praise. Shares with Wilson's
-    intervals. `outcome` is NaN where unknown; such texts are left out."""
+    dimension; how many of them have an outcome of `at_most`, against texts that only praise, whose quotes key comes
+    second. Shares with Wilson's intervals. `outcome` is NaN where unknown; such texts are left out."""
     rated = np.isfinite(outcome)
     negative = (scored.labels == NEGATIVE).sum(1)
     praised = (scored.labels == POSITIVE).any(1) & ~(scored.labels == NEUTRAL).any(1)
-    only_praise = rated & praised & (negative == 0)
+    only_praise = np.flatnonzero(rated & praised & (negative == 0))
     low = outcome <= at_most
-    baseline = share_figure(float((low & only_praise).sum()), float(only_praise.sum()))
+    baseline = share_figure(float(low[only_praise].sum()), len(only_praise))
     rows = []
     for d in service:
         mine = np.flatnonzero(rated & praised & (negative == 1) & (scored.labels[:, d] == NEGATIVE))
         if len(mine) == 0:
             continue
-        lowest = mine[low[mine]]
-        key = quotes.add(f"failure/{scored.taxonomy.keys[d]}", lowest, found.first_confidence[lowest] + 0.01)
-        share = share_figure(len(lowest), len(mine))
-        rows.append(FailureRow(scored.taxonomy.keys[d], len(mine), len(lowest), share, baseline, key))
-    return sorted(rows, key=lambda row: (-row.lowest, -row.texts))
+        lowest = low[mine]
+        key = quotes.add(f"failure/{scored.taxonomy.keys[d]}", mine, found.first_confidence[mine] + 2.0 * lowest + 0.01)
+        share = share_figure(float(lowest.sum()), len(mine))
+        rows.append(FailureRow(scored.taxonomy.keys[d], len(mine), int(lowest.sum()), share, baseline, key))
+    key = quotes.add("only_praise", only_praise, np.ones(len(only_praise))) if rows else None
+    return sorted(rows, key=lambda row: (-row.lowest, -row.texts)), key
 
 
 def silent_dissatisfaction(scored: Scored, found: Facts, service: list[int], texts: int, quotes: Quotes) -> Silent:
     """非投诉型抱怨: negative on service, but neither complaint nor escalation. Shares with Wilson's intervals."""
     speaking = found.dissatisfied & (found.complaint | scored.escalation)
     quiet = found.dissatisfied & ~speaking
-    rows = np.flatnonzero(quiet)
-    total, silent, complaining = int(found.dissatisfied.sum()), len(rows), int(speaking.sum())
+    rows, loud = np.flatnonzero(quiet), np.flatnonzero(speaking)
+    total, silent = int(found.dissatisfied.sum()), len(rows)
+
+    def quoted(key: str, chosen: NDArray[np.intp]) -> str | None:
+        return quotes.add(key, chosen, found.first_confidence[chosen] + 0.01)
+
     topics = []
     for d in service:
-        count = int((scored.labels[rows, d] == NEGATIVE).sum())
-        if count:
-            topics.append(ShareRow(scored.taxonomy.keys[d], count, share_figure(count, silent)))
+        mine = rows[scored.labels[rows, d] == NEGATIVE]
+        if len(mine):
+            name = scored.taxonomy.keys[d]
+            topics.append(ShareRow(name, len(mine), share_figure(len(mine), silent), quoted(f"silent/{name}", mine)))
     size = len(scored.cinemas)
-    known = scored.cinema >= 0
-    of_all = np.bincount(scored.cinema[found.dissatisfied & known], minlength=size)
-    of_quiet = np.bincount(scored.cinema[quiet & known], minlength=size)
-    cinemas = [
-        ShareRow(scored.cinemas[c], int(of_quiet[c]), share_figure(float(of_quiet[c]), float(of_all[c])))
-        for c in np.argsort(-of_quiet, kind="stable")[:MOST_CINEMAS].tolist()
-        if of_quiet[c]
-    ]
+    of_all = np.bincount(scored.cinema[found.dissatisfied & (scored.cinema >= 0)], minlength=size)
+    known = rows[scored.cinema[rows] >= 0]
+    by_cinema = known[np.argsort(scored.cinema[known], kind="stable")]
+    of_quiet = np.bincount(scored.cinema[known], minlength=size)
+    ends = np.cumsum(of_quiet)
+    cinemas = []
+    for c in np.argsort(-of_quiet, kind="stable").tolist():
+        mine = by_cinema[ends[c] - of_quiet[c] : ends[c]]
+        if len(mine):
+            name = scored.cinemas[c]
+            share = share_figure(len(mine), float(of_all[c]))
+            cinemas.append(ShareRow(name, len(mine), share, quoted(f"silent/cinema/{name}", mine)))
     return Silent(
-        total, silent, complaining,
+        total, silent, len(loud),
         share_figure(silent, texts),
-        share_figure(complaining, total, reason="none_dissatisfied"),
+        share_figure(len(loud), total, reason="none_dissatisfied"),
         sorted(topics, key=lambda row: -row.texts),
         cinemas,
-        quotes.add("silent", rows, found.first_confidence[rows] + 0.01),
+        quoted("silent", rows),
+        quoted("complaining", loud),
     )  # fmt: skip

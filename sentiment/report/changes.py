@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.report import comparison, index, league, trend
+from sentiment.report.action import facts
 from sentiment.report.cells import index_cells
 from sentiment.report.intervals import MIN_CINEMAS, Units, make_units, weights
-from sentiment.report.model import Changes, Comparison, Label, League
-from sentiment.report.scored import NEGATIVE, Scored
+from sentiment.report.mention_quotes import MentionQuotes
+from sentiment.report.model import Changes, CinemaChange, Comparison, ComparisonRow, Label, League, Trend
+from sentiment.report.quotes import Quotes
+from sentiment.report.scored import Scored
 from sentiment.report.work import Work
 
 MOST_GROUPS = 30
-QUOTED_CINEMAS = 50
 
 
 def build_changes(work: Work, before: Scored | None) -> Changes:
@@ -36,24 +39,38 @@ def build_changes(work: Work, before: Scored | None) -> Changes:
         comparisons += _two_sides(work, "since", work.roles.get("date"), label, sides)
     if options.by is not None:
         comparisons += _by_groups(work)
-    found_trend = None
     if not dated.any():
         notes.add("no_dates")
-    else:
-        found_trend = trend.trend(scored.probabilities, scored.date, scored.cinema, scored.cinemas, keys, work.service)
-        if found_trend is None:
-            notes.add("one_period")
-    return Changes(comparisons, _league(work, keys), found_trend)
+    found_league = _league(work, keys)
+    return Changes(comparisons, found_league, _trend(work, keys) if dated.any() else None)
 
 
-def _sets(work: Work) -> list[tuple[str, list[int]]]:
+def _sets(work: Work) -> dict[str, list[int]]:
+    """What is compared: all service, each of its dimensions, the film."""
     keys = work.scored.taxonomy.keys
-    return [("service", work.service), *((keys[d], [d]) for d in (*work.service, *work.film))]
+    return {"service": work.service, **{keys[d]: [d] for d in (*work.service, *work.film)}}
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One side of a comparison: its texts among those of `scored`, where their quotes come from and go."""
+
+    scored: Scored
+    texts: NDArray[np.bool_]
+    mentions: MentionQuotes
+    prefix: str
+
+    def quote(self, key: str, dimensions: list[int], cinema: int | None = None) -> str | None:
+        """The texts about these dimensions, of one cinema or of all."""
+        if cinema is None:
+            return self.mentions.add(f"{self.prefix}/{key}", dimensions, self.texts)
+        among = self.texts & (self.scored.cinema == cinema)
+        return self.mentions.add(f"{self.prefix}/{self.scored.cinemas[cinema]}/{key}", dimensions, among)
 
 
 def _two_sides(
     work: Work,
-    kind: Literal["since", "compare", "by"],
+    kind: Literal["since", "by"],
     column: str | None,
     labels: tuple[Label, Label],
     sides: tuple[NDArray[np.bool_], NDArray[np.bool_]],
@@ -61,7 +78,7 @@ def _two_sides(
     """One comparison of two sets of the same texts; none, with a note, if one is empty."""
     scored = work.scored
     if not all(side.any() for side in sides):
-        work.notes.add("empty_side", name=labels[1].zh)
+        work.notes.add("empty_side", name=labels[1].zh, name_en=labels[1].en)
         return []
     units, weight = work.units, work.weight
     cinemas_of = [len(np.unique(scored.cinema[side & (scored.cinema >= 0)])) for side in sides]
@@ -69,15 +86,12 @@ def _two_sides(
         units = make_units(len(scored), None, work.rng)
         weight = weights(units.count, work.options.replicates, work.rng)
     sums = [index.tally(scored.probabilities[side], units.select(side), weight) for side in sides]
-    cinemas = []
-    if kind == "since" and len(scored.cinemas) > 1:
-        cells = [
-            index_cells(scored.probabilities, np.where(side, scored.cinema, -1), len(scored.cinemas), work.service)
-            for side in sides
-        ]
-        keys = [*scored.taxonomy.keys, "service"]
-        cinemas = comparison.cinema_changes(cells[0], cells[1], scored.cinemas, keys)
-    rows = comparison.compare(sums[0], sums[1], _sets(work))
+    both = [
+        _Side(scored, side, work.mentions, f"since/{name}" if kind == "since" else f"by/{labels[1].zh}/{name}")
+        for side, name in zip(sides, ("before", "after"), strict=True)
+    ]
+    rows = _quoted_rows(comparison.compare(sums[0], sums[1], list(_sets(work).items())), both, work)
+    cinemas = _within_cinemas(work, both) if kind == "since" else []
     return [Comparison(kind, column, *labels, int(sides[0].sum()), int(sides[1].sum()), rows, cinemas)]
 
 
@@ -85,21 +99,61 @@ def _with_files(work: Work, before: Scored) -> list[Comparison]:
     """`--compare`: other files are before, ours after; every bootstrap of its own units."""
     before = before.only(before.status == 0)
     names = ", ".join(before.files)
-    if before.taxonomy.keys != work.scored.taxonomy.keys or len(before) == 0 or len(work.scored) == 0:
-        work.notes.add("empty_side", name=names)
+    if before.taxonomy.keys != work.scored.taxonomy.keys:
+        work.notes.add("other_dimensions", name=names)
+        return []
+    if len(before) == 0 or len(work.scored) == 0:
+        work.notes.add("empty_side", name=names, name_en=names)
         return []
     sums = []
-    both = (before, work.scored)
-    cinemas = [len(np.unique(side.cinema[side.cinema >= 0])) for side in both]
-    for side in both:
+    files = (before, work.scored)
+    cinemas = [len(np.unique(side.cinema[side.cinema >= 0])) for side in files]
+    for side in files:
         units: Units = make_units(len(side), side.cinema if min(cinemas) >= MIN_CINEMAS else None, work.rng)
         weight = weights(units.count, work.options.replicates, work.rng)
         sums.append(index.tally(side.probabilities, units, weight))
-    rows = comparison.compare(sums[0], sums[1], _sets(work))
-    after = ", ".join(work.scored.files)
-    return [
-        Comparison("compare", None, Label(names, names), Label(after, after), len(before), len(work.scored), rows, [])
+    found = facts(before, work.service, None)
+    owners: list[str | None] = [*found.owners, None]
+    quotes = Quotes(before, [owners[code] for code in found.owner.tolist()], found.days, work.quotes.book)
+    both = [
+        _Side(before, np.ones(len(before), bool), MentionQuotes(before, quotes), "compare/before"),
+        _Side(work.scored, np.ones(len(work.scored), bool), work.mentions, "compare/after"),
     ]
+    rows = _quoted_rows(comparison.compare(sums[0], sums[1], list(_sets(work).items())), both, work)
+    after = ", ".join(work.scored.files)
+    within = _within_cinemas(work, both)
+    labels = Label(names, names), Label(after, after)
+    return [Comparison("compare", None, *labels, len(before), len(work.scored), rows, within)]
+
+
+def _quoted_rows(rows: list[ComparisonRow], both: list[_Side], work: Work) -> list[ComparisonRow]:
+    sets = _sets(work)
+    return [
+        replace(
+            row, before_quotes=both[0].quote(row.key, sets[row.key]), after_quotes=both[1].quote(row.key, sets[row.key])
+        )
+        for row in rows
+    ]
+
+
+def _within_cinemas(work: Work, both: list[_Side]) -> list[CinemaChange]:
+    """The same within each cinema that both sides have, matched by name; none where there is but one."""
+    names = list(dict.fromkeys(name for side in both for name in side.scored.cinemas))
+    if len(names) < 2:
+        return []
+    place = {name: code for code, name in enumerate(names)}
+    cells = []
+    for side in both:
+        codes = np.array([*(place[name] for name in side.scored.cinemas), -1], np.int32)
+        of = np.where(side.texts, codes[side.scored.cinema], -1)
+        cells.append(index_cells(side.scored.probabilities, of, len(names), work.service))
+    found = comparison.cinema_changes(cells[0], cells[1], names, [*work.scored.taxonomy.keys, "service"])
+    sets = _sets(work)
+    quoted = []
+    for change in found:
+        keys = [side.quote(change.key, sets[change.key], side.scored.cinemas.index(change.cinema)) for side in both]
+        quoted.append(replace(change, before_quotes=keys[0], after_quotes=keys[1]))
+    return quoted
 
 
 def _by_groups(work: Work) -> list[Comparison]:
@@ -122,7 +176,7 @@ def _by_groups(work: Work) -> list[Comparison]:
 
 
 def _league(work: Work, keys: list[str]) -> League | None:
-    """By cinema, or by the column of `--by`; with the negative texts of the greatest."""
+    """By cinema, or by the column of `--by`."""
     scored = work.scored
     column, codes, names = work.roles.get("cinema"), scored.cinema, scored.cinemas
     if work.options.by is not None and scored.groups:
@@ -131,19 +185,41 @@ def _league(work: Work, keys: list[str]) -> League | None:
         work.notes.add("no_cinemas")
         return None
     cells = index_cells(scored.probabilities, codes, len(names), work.service)
-    quoted: dict[str, str | None] = {}
-    m = scored.mentions
-    negative = scored.labels[m.row, m.dimension] == NEGATIVE if len(m.row) else np.zeros(0, bool)
-    at = np.flatnonzero(negative & np.isin(m.dimension, work.service))
-    at = at[np.lexsort((-m.confidence[at], m.row[at]))]
-    at = at[np.unique(m.row[at], return_index=True)[1]]
-    of = codes[m.row[at]]
-    for group in np.argsort(-cells.texts, kind="stable")[:QUOTED_CINEMAS].tolist():
-        mine = at[of == group]
-        quoted[names[group]] = work.quotes.add(
-            f"cinema/{names[group]}", m.row[mine].astype(np.intp), m.confidence[mine]
-        )
-    found = league.league(column, cells, names, keys, work.rng, quoted)
+    quoted = work.mentions.add_groups([f"cinema/{name}" for name in names], work.service, codes)
+    found = league.league(column, cells, names, keys, work.rng, dict(zip(names, quoted, strict=True)))
     if found is None:
         work.notes.add("one_cinema")
     return found
+
+
+def _trend(work: Work, keys: list[str]) -> Trend | None:
+    """The trend with the texts behind every period, every series and both sides of every change point."""
+    scored = work.scored
+    found = trend.trend(scored.probabilities, scored.date, scored.cinema, scored.cinemas, keys, work.service)
+    if found is None:
+        work.notes.add("one_period")
+        return None
+    _, period, starts = trend.periods(scored.date)
+    by_period = work.mentions.add_groups([f"trend/{start}" for start in starts], work.service, period)
+    sets = _sets(work)
+    series = []
+    for one in found.series:
+        among = np.ones(len(scored), bool)
+        if one.cinema is not None:
+            among = scored.cinema == scored.cinemas.index(one.cinema)
+        prefix = f"trend/{one.cinema or 'all'}/{one.key}"
+        changed = []
+        edges = [0, *(starts.index(change.at) for change in one.changes), len(starts)]
+        for change, first, at, last in zip(one.changes, edges, edges[1:], edges[2:], strict=False):
+            left = among & (period >= first) & (period < at)
+            right = among & (period >= at) & (period < last)
+            changed.append(
+                replace(
+                    change,
+                    before_quotes=work.mentions.add(f"{prefix}/{change.at}/before", sets[one.key], left),
+                    after_quotes=work.mentions.add(f"{prefix}/{change.at}/after", sets[one.key], right),
+                )
+            )
+        quotes = work.mentions.add(prefix, sets[one.key], among & (period >= 0))
+        series.append(replace(one, changes=changed, quotes=quotes))
+    return replace(found, series=series, quotes=by_period)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from sentiment.report.cells import Cells
 from sentiment.report.index import Sums, index_figure, service_index
-from sentiment.report.intervals import FEW_MENTIONS, LEVEL, Floats, adjusted
+from sentiment.report.intervals import FEW_MENTIONS, LEVEL, Floats, adjusted, bounded_figure
 from sentiment.report.model import CinemaChange, ComparisonRow, Figure
 
 MIN_SIDE = 10.0  # mentions on either side under which no difference is tested
@@ -83,17 +83,11 @@ def compare(before: Sums, after: Sums, sets: list[tuple[str, list[int]]]) -> lis
         if np.isfinite(g):
             spread = difference(g, _error(replicated, before.units, FEW_MENTIONS, 0.0), n1 + n2 - 2)
             effect = Figure(g, spread.low, spread.high, n1 + n2)
-        shown = Figure(value, max(-100.0, found.low), min(100.0, found.high), n1 + n2)
+        shown = bounded_figure(value, found.low, found.high, n1 + n2, -100.0, 100.0)
         rows.append(ComparisonRow(key, first, second, shown, effect, negative, found.p, None, False))
         p_values.append(found.p)
-    q = iter(adjusted(p_values))
-    return [_with_q(row, float(next(q))) if row.p is not None else row for row in rows]
-
-
-def _with_q(row: ComparisonRow, q: float) -> ComparisonRow:
-    return ComparisonRow(
-        row.key, row.before, row.after, row.difference, row.effect, row.negative_difference, row.p, q, q <= ALPHA
-    )
+    q = iter(adjusted(p_values).tolist())
+    return [replace(row, q=(one := next(q)), significant=one <= ALPHA) if row.p is not None else row for row in rows]
 
 
 def _error(replicates: Floats, units: int, n: float, share: float) -> float:
@@ -144,9 +138,7 @@ def cinema_changes(
     for i in np.argsort(p, kind="stable")[:limit].tolist():
         c, d = where[i]
         n = float(before.mentions[c, d] + after.mentions[c, d])
-        change = Figure(
-            float(value[i]), max(-100.0, float(value[i] - half[i])), min(100.0, float(value[i] + half[i])), n
-        )
+        change = bounded_figure(value[i], value[i] - half[i], value[i] + half[i], n, -100.0, 100.0)
         found.append(
             CinemaChange(
                 names[c], keys[d], cell_figure(before, c, d), cell_figure(after, c, d), change,
@@ -162,4 +154,4 @@ def cell_figure(cells: Cells, row: int, column: int, least: float = 5.0) -> Figu
     if n < least or not np.isfinite(value):
         return Figure(None, n=n, reason=_FEW)
     half = float(stats.t.ppf((1 + LEVEL) / 2, max(1.0, n - 1)) * np.sqrt(cells.variance[row, column]))
-    return Figure(value, max(0.0, value - half), min(100.0, value + half), n)
+    return bounded_figure(value, value - half, value + half, n)

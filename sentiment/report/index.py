@@ -12,6 +12,7 @@ from sentiment.report.intervals import (
     FEW_MENTIONS,
     Floats,
     Units,
+    bounded_figure,
     percentile_interval,
     ratio_figure,
     share_figure,
@@ -108,39 +109,41 @@ def index_row(
     mentions, replicates = sums.mentions[chosen].sum(0), sums.replicates[:, chosen].sum(1)
     n = float(mentions.sum())
     net = ratio_figure(float(net_sentiment(mentions)), net_sentiment(replicates), sums.units, n, least=-100, most=100)
+
+    def share(successes: float, replicates: Floats) -> Figure:
+        return _text_share(successes, replicates, sums.texts, sums.replicate_texts, sums.units)
+
     return IndexRow(
         key, zh, en,
         index=index_figure(sums, chosen),
-        mention_share=_text_share(any_of.mention, any_of.mention_replicates, sums),
+        mention_share=share(any_of.mention, any_of.mention_replicates),
         net=net,
-        negative_share=_text_share(any_of.negative, any_of.negative_replicates, sums),
+        negative_share=share(any_of.negative, any_of.negative_replicates),
         positive=float(mentions[2]), neutral=float(mentions[1]), negative=float(mentions[0]),
         quotes=quotes,
     )  # fmt: skip
 
 
-def _text_share(successes: float, replicates: Floats, sums: Sums) -> Figure:
+def _text_share(successes: float, replicates: Floats, n: float, replicate_n: Floats, units: int) -> Figure:
     """Percent of texts with its bootstrap interval; where under 30 texts are in it Wilson's, of the n that would have
     the bootstrap's variance (Korn & Graubard 1998): sums of probabilities vary less than counts, cinemas more."""
-    figure = share_figure(successes, sums.texts)
+    figure = share_figure(successes, n)
     if figure.value is None:
         return figure
     with np.errstate(invalid="ignore", divide="ignore"):
-        shares = 100 * replicates / sums.replicate_texts
+        shares = 100 * replicates / replicate_n
     if successes < FEW_MENTIONS:
         variance = float(np.nanvar(shares)) / 10_000
         share = figure.value / 100
         if variance <= 0 or share in (0, 1):
             return figure
-        n = min(share * (1 - share) / variance, 10 * sums.texts)
-        low, high = wilson(share * n, n)
+        as_good_as = min(share * (1 - share) / variance, 10 * n)
+        low, high = wilson(share * as_good_as, as_good_as)
         return Figure(figure.value, 100 * low, 100 * high, figure.n)
-    found = percentile_interval(shares, sums.units)
+    found = percentile_interval(shares, units)
     if found is None:
         return figure
-    return Figure(
-        figure.value, max(0.0, min(found[0], figure.value)), min(100.0, max(found[1], figure.value)), figure.n
-    )
+    return bounded_figure(figure.value, min(found[0], figure.value), max(found[1], figure.value), figure.n)
 
 
 def sentiment_shares(overall: NDArray[np.int8], units: Units, weight: Floats) -> dict[str, Figure]:
@@ -150,10 +153,5 @@ def sentiment_shares(overall: NDArray[np.int8], units: Units, weight: Floats) ->
     shares = {}
     for name, code in (("positive", 2), ("neutral", 1), ("negative", 0)):
         column = units.sums((overall == code).astype(np.float32))
-        figure = share_figure(float(column.sum()), n)
-        if figure.value is not None and column.sum() >= 30:
-            found = percentile_interval(100 * (weight @ column) / np.maximum(texts, 1), units.count)
-            if found is not None:
-                figure = Figure(figure.value, min(found[0], figure.value), max(found[1], figure.value), n)
-        shares[name] = figure
+        shares[name] = _text_share(float(column.sum()), weight @ column, n, np.maximum(texts, 1), units.count)
     return shares

@@ -104,6 +104,11 @@ def share_figure(successes: float, n: float, *, reason: str = "no_texts") -> Fig
     return Figure(100 * min(1.0, successes / n), 100 * low, 100 * high, n)
 
 
+def bounded_figure(value: float, low: float, high: float, n: float, least: float = 0.0, most: float = 100.0) -> Figure:
+    """An estimate with the part of its interval that lies within the bounds of what is estimated."""
+    return Figure(float(value), max(least, float(low)), min(most, float(high)), n)
+
+
 def ratio_figure(
     value: float,
     replicates: Floats,

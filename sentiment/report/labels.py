@@ -1,4 +1,5 @@
-"""Words that page and workbook print around the figures, in Chinese and English: labels.yaml."""
+"""Words that page and workbook print around the figures, in Chinese and English (labels.yaml), and numbers as people
+read them."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from importlib.resources import files
 
 import yaml
 
-from sentiment.report.model import Lang
+from sentiment.report.model import Figure, Lang
 
 
 @cache
@@ -26,3 +27,28 @@ def label(key: str, lang: Lang, **values: object) -> str:
 def kano_label(kano: str, lang: Lang) -> str:
     """The Kano class; "performance" is a question of the report, too."""
     return label("kano_performance" if kano == "performance" else kano, lang)
+
+
+def number(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
+    """`value` with `digits` decimals, thousands apart, a real minus; "–" where there is none. −0.0 is 0.0."""
+    if value is None:
+        return "–"
+    rounded = round(value, digits)
+    text = f"{abs(rounded):,.{digits}f}"
+    if rounded < 0:
+        return f"−{text}"
+    return f"+{text}" if sign and rounded > 0 else text
+
+
+def interval(figure: Figure, digits: int = 1) -> str:
+    """`[57.4, 65.4]`; empty where there is none."""
+    if figure.value is None or figure.low is None or figure.high is None:
+        return ""
+    return f"[{number(figure.low, digits)}, {number(figure.high, digits)}]"
+
+
+def probability(value: float | None) -> str:
+    """p and q: three decimals, "<0.001" below."""
+    if value is None:
+        return "–"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"

@@ -9,7 +9,7 @@ from scipy import optimize, stats
 
 from sentiment.report.cells import Cells
 from sentiment.report.comparison import cell_figure
-from sentiment.report.intervals import LEVEL, Floats
+from sentiment.report.intervals import LEVEL, Floats, bounded_figure
 from sentiment.report.model import Figure, League, LeagueRow
 
 MIN_RANKED = 10.0  # service mentions
@@ -116,4 +116,4 @@ def _dimension_shrunk(cells: Cells, ranked: Floats, column: int) -> dict[int, Fi
 def _figure(mean: float, sd: float, n: float) -> Figure:
     half = float(stats.norm.ppf((1 + LEVEL) / 2)) * float(sd)
     value = min(100.0, max(0.0, float(mean)))
-    return Figure(value, max(0.0, value - half), min(100.0, value + half), float(n))
+    return bounded_figure(value, value - half, value + half, float(n))

@@ -19,15 +19,17 @@ import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from sentiment.report.format import interval, number, probability
-from sentiment.report.labels import kano_label, label, labels
-from sentiment.report.model import Figure, Note, QuoteList, Report, Rows, to_plain
+from sentiment.report.labels import interval, kano_label, label, labels, number, probability
+from sentiment.report.model import Figure, Lang, Note, QuoteList, Report, Rows, to_plain
+from sentiment.report.notes import reason
 from sentiment.report.sentences import sentences
 from sentiment.report.view_parts import Quotes, View
-from sentiment.report.views import series_titles, views
+from sentiment.report.views import views
+from sentiment.report.views_changes import series_titles
 from sentiment.tables.csv_writer import as_text, guard
 
 MAX_BYTES = 5_000_000
+MOST_ROWS = 200  # of a table on the page; workbook and JSON have all
 _SCRIPTS = ("d3.min.js", "plot.umd.min.js", "report.js")
 # Characters of a text and texts of a list, cut further until the page is small enough.
 _BUDGETS = ((1000, 20), (500, 20), (300, 12), (200, 6), (120, 3), (0, 0))
@@ -106,7 +108,8 @@ def _render(report: Report, rows_name: str | None) -> bytes:
         interval=interval,
         probability=probability,
         sort_key=_sort_key,
-        reasons={note.code: note.zh if lang == "zh" else note.en for note in report.notes},
+        reason=lambda code: _reason(code, lang),
+        most_rows=MOST_ROWS,
         kind_of=lambda cell: type(cell).__name__,
         views=tables,
         starting=lambda prefix: _starting(tables, prefix),
@@ -141,6 +144,7 @@ def _for_script(report: Report) -> dict[str, Any]:
         "kano": {k: kano_label(k, lang) for k in ("basic", "performance", "excitement", "indifferent", "inconclusive")},
         "names": names | {d.key: d.zh if lang == "zh" else d.en for d in report.dimensions}
         | {"service": label("service", lang)},
+        "dimensions": [d.key for d in report.dimensions],
         "series": series_titles(report),
         "performance": to_plain(report.performance),
         "priorities": to_plain(report.priorities),
@@ -166,6 +170,14 @@ def _valid(value: Any) -> Any:
     if isinstance(value, dict):
         return {_valid(key): _valid(item) for key, item in value.items()}
     return [_valid(item) for item in value] if isinstance(value, list) else value
+
+
+def _reason(code: str | None, lang: Lang) -> str:
+    """Why a figure is missing."""
+    if code is None:
+        return label("nothing", lang)
+    words = reason(code)
+    return words.zh if lang == "zh" else words.en
 
 
 def _sort_key(cell: object) -> str:

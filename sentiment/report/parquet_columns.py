@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sentiment.report.record_rows import SENTIMENT_CODE, STATUS_CODE, Wanted, unknown_dimension
 from sentiment.report.scored import Block, Builder, decoded
+from sentiment.report.text_blocks import SENTIMENT_CODE, STATUS_CODE, Wanted, unknown_dimension
 from sentiment.tables.base import TableError
 from sentiment.taxonomy import Taxonomy
 

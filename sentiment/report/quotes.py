@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -14,19 +16,27 @@ from sentiment.report.scored import Scored
 SHOWN = 20
 URGENT = 200
 LONGEST = 1000  # characters of a quoted text
-BUDGET = 700_000  # characters of all quoted texts, so that a page stays small; beyond it a number gets `SHORT` texts
-SHORT = 5
+BUDGET = 2_400_000  # bytes of all quoted texts as JSON, so that a page stays small
+SHORT = 5  # texts of a number beyond the budget, taken from those quoted already where that can be
+_OVERHEAD = 500  # bytes of a quotation beside its text
+
+
+@dataclass
+class QuoteBook:
+    """All quoted texts, and which of them stand behind which number: shared by the inputs that are compared."""
+
+    texts: list[Quote] = field(default_factory=list)
+    lists: dict[str, QuoteList] = field(default_factory=dict)
+    spent: int = 0
 
 
 class Quotes:
-    """Collects texts by key. `owner` names the department by row, `days` the age; both only for show."""
+    """Collects texts of `scored` by key. `owner` names the department by row, `days` the age; both only for show."""
 
-    def __init__(self, scored: Scored, owner: list[str | None], days: Floats) -> None:
+    def __init__(self, scored: Scored, owner: list[str | None], days: Floats, book: QuoteBook | None = None) -> None:
+        self.book = book or QuoteBook()
         self._scored, self._owner, self._days = scored, owner, days
         self._place: dict[int, int] = {}
-        self._spent = 0
-        self.texts: list[Quote] = []
-        self.lists: dict[str, QuoteList] = {}
         length = np.zeros(len(scored), np.float64)
         if len(scored):
             length = pc.fill_null(pc.utf8_length(scored.texts), 0).to_numpy(zero_copy_only=False).astype(np.float64)
@@ -35,18 +45,24 @@ class Quotes:
         self.clarity = np.where(length == 0, 0.0, telling)
 
     def add(self, key: str, rows: NDArray[np.intp], score: Floats, limit: int = SHOWN) -> str | None:
-        """Keeps the best of `rows` by `score` × clarity under `key`; the key, or None where there are no texts."""
+        """Keeps the best of `rows` (each once) by `score` × clarity under `key`; the key, or None where there are no
+        texts."""
         if len(rows) == 0:
             return None
         worth = score * self.clarity[rows]
-        if self._spent > BUDGET:
+        spare = self.book.spent > BUDGET
+        if spare:
             limit = min(limit, SHORT)
-        most = min(len(rows), 4 * limit)
+        most = min(len(rows), (20 if spare else 4) * limit)
         best = np.argpartition(-worth, most - 1)[:most]
         best = best[np.lexsort((rows[best], -worth[best]))]
+        candidates = rows[best].tolist()
+        if spare:
+            known = [row for row in candidates if row in self._place]
+            candidates = known or candidates[:1]
         shown: list[int] = []
         seen: set[str] = set()
-        for row in rows[best].tolist():
+        for row in candidates:
             text = self._scored.text(row)
             if not text or text in seen:
                 continue
@@ -56,14 +72,14 @@ class Quotes:
                 break
         if not shown:
             return None
-        self.lists[key] = QuoteList(shown, len(rows))
+        self.book.lists[key] = QuoteList(shown, len(rows))
         return key
 
     def _keep(self, row: int, text: str) -> int:
         if row not in self._place:
-            self._place[row] = len(self.texts)
-            self._spent += min(len(text), LONGEST)
-            self.texts.append(self._quote(row, text))
+            self._place[row] = len(self.book.texts)
+            self.book.spent += 3 * min(len(text), LONGEST) + _OVERHEAD
+            self.book.texts.append(self._quote(row, text))
         return self._place[row]
 
     def _quote(self, row: int, text: str) -> Quote:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sentiment.report.flat_rows import FlatRows
 from sentiment.report.parquet_columns import read_parquet
-from sentiment.report.record_rows import BLOCK, Wanted, record_blocks, scored_blocks
 from sentiment.report.roles import find_group, find_roles
 from sentiment.report.scored import Builder, Scored
-from sentiment.tables.base import ReadOptions, Reject, Row, TableError
+from sentiment.report.text_blocks import Wanted, block_of, scored_now, sound
+from sentiment.tables.base import ReadOptions, TableError
 from sentiment.tables.columns import choose_id_column, choose_text_column
 from sentiment.tables.files import InputFile, find_files
 from sentiment.tables.flat import FlatNames
 from sentiment.tables.open import open_file
-from sentiment.tables.reader import Reader, Sample
+from sentiment.tables.reader import Reader
+from sentiment.tables.scored import Kind, ScoredFile, scored_kind
 from sentiment.taxonomy import Taxonomy
 
 _RECORD = frozenset(("overall", "dimensions", "status", "intent"))
@@ -102,87 +102,54 @@ def _read_file(file: InputFile, job: _Job) -> None:
     reader = open_file(file, job.options, job.notes)
     source = len(job.builder.files)
     job.builder.files.append(file.name)
-    columns = list(dict.fromkeys(column for sample in reader.samples() for column in sample.columns))
+    columns = {column for sample in reader.samples() for column in sample.columns}
     names = FlatNames(job.taxonomy)
+    kind = "record" if columns >= _RECORD else scored_kind(reader, names)
     rejected = [0]
-    if set(columns) >= _RECORD:
-        rows = _read_records(reader, columns, source, job, rejected)
-        job.files.append((file.name, rows, rejected[0], False))
-        return
-    flat = {name: column for column in columns if (name := names.name(column)) is not None}
-    own = [column for column in columns if column not in flat.values()]
-    if "cs_status" in flat and "cs_overall" in flat:
-        text, row_id = _text_and_id(reader, own, job)
-        wanted = _wanted(own, text, row_id, job)
-        reader.choose(text if text is not None else flat["cs_status"])
-        blocks = FlatRows(job.taxonomy, names, flat, wanted, source, job.builder).blocks(_rows(reader, rejected))
-        scored_here = False
+    if kind is None:
+        rows = _score(reader, source, job, rejected)
     else:
-        samples = reader.samples()
-        text, _ = choose_text_column(samples, job.options.text_column, no_header=job.options.no_header)
-        row_id, _ = choose_id_column(samples, job.options.id_column, text, no_header=job.options.no_header)
-        wanted = _wanted(columns, text, row_id, job)
-        reader.choose(text)
-        job.notes.append(f"{file.name}: not scored yet; scored now, the texts are in {text}")
-        analyzer = job.load()
-        job.builder.models[analyzer.name] = None
-        blocks = scored_blocks(_rows(reader, rejected), analyzer, job.taxonomy, wanted, source)
-        scored_here = True
-    rows = 0
-    for block in blocks:
-        job.builder.add(block)
-        rows += len(block.rows)
-    job.files.append((file.name, rows, rejected[0], scored_here))
+        found = ScoredFile(reader, kind, job.taxonomy, names, job.options, [], need_text=False)
+        rows = _read_scored(reader, found, kind, source, job, rejected)
+    job.files.append((file.name, rows, rejected[0], kind is None))
 
 
-def _read_records(reader: Reader, columns: list[str], source: int, job: _Job, rejected: list[int]) -> int:
-    own = _input_columns(reader)
-    text, row_id = _text_and_id(reader, own, job, inside="input")
-    wanted = _wanted(own, text, row_id, job)
-    if reader.schema is not None and "input" in columns:
-        found = read_parquet(reader, job.builder, job.taxonomy, wanted, source)
-        if found is not None:
-            return found
-    rows = 0
-    for block in record_blocks(_rows(reader, rejected), job.builder, job.taxonomy, wanted, source):
-        job.builder.add(block)
-        rows += len(block.rows)
-    return rows
+def _read_scored(reader: Reader, found: ScoredFile, kind: Kind, source: int, job: _Job, rejected: list[int]) -> int:
+    builder = job.builder
+    wanted = _wanted(found.columns, found.text_column, found.id_column, job)
+    if kind == "record" and reader.schema is not None:
+        rows = read_parquet(reader, builder, job.taxonomy, wanted, source)
+        if rows is not None:
+            return rows
+    if found.dimensions is not None:
+        builder.unscored.update(set(job.taxonomy.keys) - set(found.dimensions))
+    total = 0
+    for texts in sound(found, rejected):
+        builder.models.update(dict.fromkeys(text.model for text in texts if text.model))
+        if kind == "record":  # with --dimensions a record has the probabilities of those only
+            having = next((text.probabilities for text in texts if text.probabilities), None)
+            builder.unscored.update(set() if having is None else set(job.taxonomy.keys) - set(having))
+        numbers = range(total + 1, total + 1 + len(texts)) if kind == "long" else None
+        builder.add(block_of(texts, job.taxonomy, wanted, source, numbers))
+        total += len(texts)
+    return total
 
 
-def _input_columns(reader: Reader) -> list[str]:
-    if reader.schema is not None:
-        index = reader.schema.get_field_index("input")
-        kind = None if index < 0 else reader.schema.field(index).type
-        if kind is not None and hasattr(kind, "num_fields"):
-            return [kind.field(i).name for i in range(kind.num_fields)]
-    names: dict[str, None] = {}
-    for sample in reader.samples():
-        for row in sample.rows:
-            if isinstance(row.get("input"), dict):
-                names.update(dict.fromkeys(row["input"]))
-    return list(names)
-
-
-def _text_and_id(
-    reader: Reader, own: Sequence[str], job: _Job, inside: str | None = None
-) -> tuple[str | None, str | None]:
-    """The text column among the input's own; None where there is none (a report without quotations)."""
-    samples = []
-    for sample in reader.samples():
-        rows = [row.get(inside) or {} for row in sample.rows] if inside else sample.rows
-        kept = [column for column in own if inside or column in sample.columns]
-        samples.append(Sample(sample.file, sample.place, kept, [r for r in rows if isinstance(r, dict)]))
-    samples = [sample for sample in samples if sample.columns] or samples
-    no_header = job.options.no_header
-    try:
-        text, _ = choose_text_column(samples, job.options.text_column, no_header=no_header)
-    except TableError:
-        if job.options.text_column is not None:
-            raise
-        return None, None
-    row_id, _ = choose_id_column(samples, job.options.id_column, text, no_header=no_header)
-    return text, row_id
+def _score(reader: Reader, source: int, job: _Job, rejected: list[int]) -> int:
+    samples = reader.samples()
+    columns = list(dict.fromkeys(column for sample in samples for column in sample.columns))
+    text, _ = choose_text_column(samples, job.options.text_column, no_header=job.options.no_header)
+    row_id, _ = choose_id_column(samples, job.options.id_column, text, no_header=job.options.no_header)
+    wanted = _wanted(columns, text, row_id, job)
+    reader.choose(text)
+    job.notes.append(f"{reader.name}: not scored yet; scored now, the texts are in {text}")
+    analyzer = job.load()
+    job.builder.models[analyzer.name] = None
+    total = 0
+    for rows in sound(reader.rows(), rejected):
+        job.builder.add(block_of(scored_now(rows, analyzer, text), job.taxonomy, wanted, source))
+        total += len(rows)
+    return total
 
 
 def _wanted(columns: Sequence[str], text: str | None, row_id: str | None, job: _Job) -> Wanted:
@@ -191,18 +158,3 @@ def _wanted(columns: Sequence[str], text: str | None, row_id: str | None, job: _
         roles["group"] = find_group(columns, roles, job.by)
     job.use({"text": text, "id": row_id, **roles})
     return Wanted(text, row_id, roles)
-
-
-def _rows(reader: Reader, rejected: list[int]) -> Iterator[list[Row]]:
-    """The sound rows in blocks; counts the others."""
-    block: list[Row] = []
-    for item in reader.rows():
-        if isinstance(item, Reject):
-            rejected[0] += 1
-            continue
-        block.append(item)
-        if len(block) == BLOCK:
-            yield block
-            block = []
-    if block:
-        yield block

@@ -1,4 +1,5 @@
-"""The JSON schema of a report, made from the dataclasses; `report.schema.json` beside this file is its committed form.
+"""The report as JSON, every number by name, and its schema, made from the dataclasses; `report.schema.json` beside this
+file is its committed form.
 
 `python -m sentiment.report.schema` writes it again after a change of the model.
 """
@@ -11,7 +12,10 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import orjson
+
 from sentiment.report import model
+from sentiment.report.model import Report, to_plain
 
 FILE = Path(__file__).with_name("report.schema.json")
 _PLAIN = {
@@ -58,6 +62,20 @@ def _of(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if origin in (Union, types.UnionType):
         return {"anyOf": [_of(argument, definitions) for argument in arguments]}
     return dict(_PLAIN[kind])
+
+
+def write_json(report: Report, output: Path) -> None:
+    """Writes the report; the file appears when it is complete.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    temporary = output.with_name(f".{output.name}.partial")
+    try:
+        temporary.write_bytes(orjson.dumps(to_plain(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

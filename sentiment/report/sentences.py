@@ -6,8 +6,7 @@ does not reach the overall index; a change is called one only if it holds after 
 
 from __future__ import annotations
 
-from sentiment.report.format import number
-from sentiment.report.labels import kano_label
+from sentiment.report.labels import kano_label, number
 from sentiment.report.model import Figure, IndexRow, Report
 
 _MIN_MENTIONS = 30
@@ -71,7 +70,7 @@ def _first(report: Report) -> str:
         return "看不出先改哪一项会有多大好处。" if zh else "What to fix first cannot be told from these texts."
     fix = fixes[0]
     kano = next((row.kano for row in report.priorities.impact if row.key == fix.key), None)
-    sure = fix.gain.low is not None and fix.gain.low > 0
+    sure = fix.gain.low is not None and round(fix.gain.low, 1) > 0
     name, gain, bounds = names[fix.key], number(fix.gain.value), _range(fix.gain, zh)
     rate, target = number(fix.rate.value), number(fix.target)
     best = report.priorities.benchmark == "best_quarter"
@@ -100,14 +99,23 @@ def _first(report: Report) -> str:
 def _worked(report: Report) -> str:
     """The surest change that holds, within a cinema before over all; else the change points; then who waits."""
     zh = report.meta.lang == "zh"
-    change = _change(report)
+    change = _change(report) or _no_change(report)
     waiting = report.action.escalations
     if zh:
         urgent = f"有 {waiting} 条评论需要立即升级处理" if waiting else "没有评论需要立即升级处理"
-        return f"{change or '没有发现确实的变化'}；{urgent}。"
+        return f"{change}；{urgent}。"
     texts = "text needs" if waiting == 1 else "texts need"
     urgent = f"{waiting:,} {texts} to be escalated now" if waiting else "no text needs to be escalated"
-    return f"{change or 'No change stands out with certainty'}; {urgent}."
+    return f"{change}; {urgent}."
+
+
+def _no_change(report: Report) -> str:
+    zh, part = report.meta.lang == "zh", report.changes
+    if part.comparisons or part.trend is not None:
+        return "没有发现确实的变化" if zh else "No change stands out with certainty"
+    return (
+        "没有足够的日期，也没有对比，看不出是否有变化" if zh else "Nothing to compare: what has changed cannot be told"
+    )
 
 
 def _change(report: Report) -> str | None:

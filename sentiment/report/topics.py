@@ -60,7 +60,7 @@ def rising(
         return []
     days = scored.date[dated].astype(np.int64)
     border = days.max() - RECENT * (days.max() - days.min())
-    parts = [_drawn(dated[days > border], sample, rng), _drawn(dated[days <= border], sample, rng)]
+    parts = [drawn(dated[days > border], sample, rng), drawn(dated[days <= border], sample, rng)]
     return _topics(scored, parts, cut)
 
 
@@ -73,7 +73,7 @@ def standing_out(
     rng: np.random.Generator,
 ) -> list[FoundTopic]:
     """The same without dates: terms of texts that mention no dimension, against the texts that do."""
-    parts = [_drawn(uncovered, sample, rng), _drawn(covered, sample, rng)]
+    parts = [drawn(uncovered, sample, rng), drawn(covered, sample, rng)]
     return _topics(scored, parts, cut, whole_second=True)
 
 
@@ -93,5 +93,6 @@ def _topics(
     return topics
 
 
-def _drawn(rows: NDArray[np.intp], most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def drawn(rows: NDArray[np.intp], most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """At most `most` of the rows, at random, in their order."""
     return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))

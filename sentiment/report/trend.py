@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,8 +11,8 @@ from scipy import stats
 
 from sentiment.report.cells import Cells, index_cells
 from sentiment.report.comparison import ALPHA, MIN_SIDE, cell_figure, difference
-from sentiment.report.intervals import Floats, adjusted
-from sentiment.report.model import ChangePoint, Figure, Trend, TrendSeries
+from sentiment.report.intervals import Floats, adjusted, bounded_figure
+from sentiment.report.model import ChangePoint, Trend, TrendSeries
 
 WEEKLY_UP_TO = 183  # days
 MIN_PERIODS = 4
@@ -103,11 +103,7 @@ def splits(index: Floats, mentions: Floats, variance: Floats) -> list[Split]:
         for low, part in ((0, slice(None, at)), (at, slice(at, None))):
             for inner in splits(index[part], mentions[part], variance[part]):
                 if inner.p <= ALPHA:
-                    found.append(
-                        Split(
-                            inner.at + low, inner.before, inner.after, inner.value, inner.error, inner.freedom, inner.p
-                        )
-                    )
+                    found.append(replace(inner, at=inner.at + low))
     return found
 
 
@@ -155,7 +151,7 @@ def trend(
                 sorted(changes.get(number, []), key=lambda change: change.at),
             )
         )
-    return Trend(kind, starts, [int(n) for n in whole.texts], series)
+    return Trend(kind, starts, [int(n) for n in whole.texts], series, [None] * len(starts))
 
 
 def _change(split: Split, starts: list[str], q: float) -> ChangePoint:
@@ -166,9 +162,9 @@ def _change(split: Split, starts: list[str], q: float) -> ChangePoint:
     after = difference(split.after[0], float(share2), split.freedom)
     return ChangePoint(
         starts[split.at],
-        Figure(before.value, max(0.0, before.low), min(100.0, before.high), n1),
-        Figure(after.value, max(0.0, after.low), min(100.0, after.high), n2),
-        Figure(spread.value, max(-100.0, spread.low), min(100.0, spread.high), n1 + n2),
+        bounded_figure(before.value, before.low, before.high, n1),
+        bounded_figure(after.value, after.low, after.high, n2),
+        bounded_figure(spread.value, spread.low, spread.high, n1 + n2, -100.0, 100.0),
         split.p,
         q,
     )

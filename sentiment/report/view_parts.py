@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sentiment.report.labels import label
-from sentiment.report.model import Figure, IndexRow, Question, Report
+from sentiment.report.model import Figure, Question, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,9 @@ class View:
     rows: Sequence[Sequence[Cell]]
 
 
+SENTIMENTS = ("negative", "positive", "neutral")
+
+
 class ViewParts:
     """Words, names and columns that the tables of one report share."""
 
@@ -64,22 +67,30 @@ class ViewParts:
     def names_of(self, keys: Iterable[str]) -> str:
         return ("、" if self.zh else ", ").join(self.name(key) for key in keys)
 
-    def owner(self, value: str) -> str:
-        """Of a department; texts without a mention belong to nobody."""
-        return self.t("unassigned") if value == "unassigned" else value
-
-    def owners(self, values: Iterable[str]) -> str:
-        return ("、" if self.zh else ", ").join(map(self.owner, values))
-
-    def quotes(self, key: str | None, *, word: str | None = None) -> Quotes:
-        """The list under `key`, and that of the other sentiments where it is one of a kind."""
+    def quotes(self, key: str | None) -> Quotes:
+        """The list under `key`; where it is of one sentiment, the negative and the positive one (the neutral one can be
+        chosen where they are shown)."""
         if key is None:
             return Quotes(())
         stem, _, last = key.rpartition("/")
         keys = [f"{stem}/{s}" for s in ("negative", "positive")] if last in ("negative", "positive") else [key]
         found = [(one, self.lists[one]) for one in keys if one in self.lists and self.lists[one].texts]
-        words = [word or (self.t(one.rpartition("/")[2]) if len(keys) > 1 else self.t("texts")) for one, _ in found]
+        words = [self.t(one.rpartition("/")[2] if last in SENTIMENTS else "quoted") for one, _ in found]
         return Quotes(tuple((w, one, many.total) for w, (one, many) in zip(words, found, strict=True)))
+
+    def only(self, key: str | None) -> Quotes:
+        """The list under `key` and no other."""
+        if key is None or key not in self.lists or not self.lists[key].texts:
+            return Quotes(())
+        return Quotes(((self.t("quoted"), key, self.lists[key].total),))
+
+    def both(self, before: str | None, after: str | None) -> Quotes:
+        """The texts of two sides."""
+        made = []
+        for word, key in (("before", before), ("after", after)):
+            if key is not None and key in self.lists and self.lists[key].texts:
+                made.append((f"{self.t(word)} · {self.t(key.rpartition('/')[2])}", key, self.lists[key].total))
+        return Quotes(tuple(made))
 
     def text(self, key: str) -> Column:
         return Column(self.t(key), "text")
@@ -87,19 +98,8 @@ class ViewParts:
     def count(self, key: str) -> Column:
         return Column(self.t(key), "number", 0)
 
+    def counts(self, *keys: str) -> list[Column]:
+        return [self.count(key) for key in keys]
+
     def quotes_column(self) -> Column:
         return Column(self.t("quotes"), "quotes")
-
-    def index_columns(self, first: str) -> list[Column]:
-        return [
-            self.text(first),
-            Column(self.t("index_short")),
-            Column(self.t("mention_share")),
-            Column(self.t("negative_share")),
-            Column(self.t("net"), sign=True),
-            self.quotes_column(),
-        ]
-
-    def index_cells(self, row: IndexRow, name: str | None = None) -> list[Cell]:
-        shown = name or (row.zh if self.zh else row.en)
-        return [shown, row.index, row.mention_share, row.negative_share, row.net, self.quotes(row.quotes)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,15 +31,34 @@ def build_voices(work: Work) -> Voices:
         sides = [np.flatnonzero(scored.overall == code) for code in (NEGATIVE, POSITIVE)]
         if max(map(len, sides)) > SAMPLE:
             work.notes.add("sampled", n=SAMPLE)
-        whole = [_drawn(side, SAMPLE, work.rng) for side in sides]
+        whole = [topics.drawn(side, SAMPLE, work.rng) for side in sides]
         if min(map(len, whole)) >= LEAST_SIDE:
             words = [[terms(scored.text(row), cut) for row in side.tolist()] for side in whole]
-            sets.append(PhraseSet("overall", len(words[0]), len(words[1]), *phrase_lists(words[0], words[1])))
+            sets.append(_phrase_set(work, "overall", words, whole))
         else:
             work.notes.add("no_phrases")
         sets += _dimension_phrases(work, cut)
         found = _topics(work, none, cut)
-    return Voices(work.quotes.texts, work.quotes.lists, sets, found, uncovered)
+    bare = np.flatnonzero(none)
+    quoted = work.quotes.add("uncovered", bare, np.ones(len(bare)))
+    return Voices(work.quotes.book.texts, work.quotes.book.lists, sets, found, uncovered, quoted)
+
+
+def _phrase_set(work: Work, key: str, words: list[list[set[str]]], rows: list[NDArray[np.intp]]) -> PhraseSet:
+    """The phrases of negative and positive `words`, each with the texts that hold it: those of its own side first."""
+    lists = []
+    for side, phrases in enumerate(phrase_lists(words[0], words[1])):
+        quoted = []
+        for phrase in phrases:
+            holding = [
+                of[np.array([phrase.words in found for found in some], bool)]
+                for of, some in zip(rows, words, strict=True)
+            ]
+            texts = np.unique(np.concatenate(holding))
+            own = np.isin(texts, holding[side])
+            quoted.append(replace(phrase, quotes=work.quotes.add(f"phrase/{key}/{phrase.words}", texts, 0.5 + own)))
+        lists.append(quoted)
+    return PhraseSet(key, len(words[0]), len(words[1]), *lists)
 
 
 def _dimension_phrases(work: Work, cut: topics.Cutter) -> list[PhraseSet]:
@@ -49,12 +70,14 @@ def _dimension_phrases(work: Work, cut: topics.Cutter) -> list[PhraseSet]:
     sets = []
     for d, key in enumerate(scored.taxonomy.keys):
         words: list[list[set[str]]] = []
+        rows: list[NDArray[np.intp]] = []
         for code in (NEGATIVE, POSITIVE):
-            at = _drawn(np.flatnonzero((m.dimension == d) & (label == code) & known), SAMPLE_EVIDENCE, work.rng)
+            at = topics.drawn(np.flatnonzero((m.dimension == d) & (label == code) & known), SAMPLE_EVIDENCE, work.rng)
             spans = zip(m.row[at].tolist(), m.start[at].tolist(), m.end[at].tolist(), strict=True)
             words.append([terms(scored.text(row)[start:end], cut) for row, start, end in spans])
+            rows.append(m.row[at].astype(np.intp))
         if min(map(len, words)) >= LEAST_SIDE:
-            sets.append(PhraseSet(key, len(words[0]), len(words[1]), *phrase_lists(words[0], words[1])))
+            sets.append(_phrase_set(work, key, words, rows))
     return sets
 
 
@@ -82,7 +105,3 @@ def _topics(work: Work, none: NDArray[np.bool_], cut: topics.Cutter) -> list[Top
             )
         )  # fmt: skip
     return found
-
-
-def _drawn(rows: NDArray[np.intp], most: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))

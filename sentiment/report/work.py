@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from sentiment.report.action import Facts
 from sentiment.report.index import AnySums, Sums, any_sums
 from sentiment.report.intervals import Floats, Units
-from sentiment.report.model import Lang
+from sentiment.report.mention_quotes import MentionQuotes
+from sentiment.report.model import Label, Lang
 from sentiment.report.notes import Notes
 from sentiment.report.quotes import Quotes
 from sentiment.report.scored import Scored
@@ -33,7 +35,8 @@ class ReportOptions:
 
 @dataclass(frozen=True)
 class Work:
-    """What the questions share: the readable texts, resampling units and weights, sums, facts, quotes, notes."""
+    """What the questions share: the readable texts, resampling units and weights, sums, facts, quotes, notes,
+    names of lens values."""
 
     scored: Scored
     service: list[int]
@@ -43,9 +46,11 @@ class Work:
     sums: Sums
     facts: Facts
     quotes: Quotes
+    mentions: MentionQuotes
     notes: Notes
     outcome: Floats
-    outcome_kind: str | None
+    outcome_kind: Literal["rating", "overall"] | None
+    names: dict[str, Label]
     options: ReportOptions
     roles: dict[str, str | None]
     rng: np.random.Generator

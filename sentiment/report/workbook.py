@@ -9,8 +9,7 @@ from typing import Any
 import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError
 
-from sentiment.report.format import number
-from sentiment.report.labels import label
+from sentiment.report.labels import label, number
 from sentiment.report.model import Cell, Figure, Report, RowColumn, Rows
 from sentiment.report.sentences import sentences
 from sentiment.report.view_parts import Column, Quotes, View

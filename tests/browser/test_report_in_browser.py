@@ -125,6 +125,41 @@ def test_page_opens_the_texts_behind_a_number_and_marks_the_evidence(opened: Ope
     assert page.evaluate("document.activeElement.className") == "quotes"
 
 
+def test_page_switches_between_the_sentiments_behind_a_number(opened: Opened) -> None:
+    page = opened.page
+    page.locator(".fix button.quotes").first.click()
+    dialog = page.get_by_role("dialog")
+    kinds = dialog.locator("#quotes-kinds button")
+    assert kinds.count() == 2
+    assert kinds.first.get_attribute("aria-pressed") == "true"
+    kinds.nth(1).click()
+    assert kinds.nth(1).get_attribute("aria-pressed") == "true"
+    assert dialog.locator("li").count() == 1
+    assert "12" in dialog.get_by_role("status").inner_text()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+
+
+def test_page_opens_the_texts_behind_a_point_of_a_chart(opened: Opened) -> None:
+    page = opened.page
+    page.locator('[data-chart="dimensions"] circle[data-texts]').first.click()
+    assert page.get_by_role("dialog").is_visible()
+    assert page.url.endswith("report.html")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize("width", [1440, 520, 390])
+def test_page_says_n_in_every_chart_at_any_width(opened: Opened, width: int) -> None:
+    page = opened.page
+    page.set_viewport_size({"width": width, "height": 900})
+    for chart in ("dimensions", "impact", "league", "ledger", "lenses", "comparison-0"):
+        written = page.locator(f'[data-chart="{chart}"] svg text').all_text_contents()
+        figures = [words for words in written if " · n " in words]
+        assert len(figures) >= 2, (chart, width, written[:9])
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_page_never_runs_what_reviews_contain(opened: Opened) -> None:
     page = opened.page
     page.locator("#table-league button.quotes").first.click()

@@ -47,7 +47,10 @@ def example_report() -> m.Report:
             )
             for d in TAXONOMY.dimensions
         ],
-        labels={"before": m.Label("售前", "before"), "tangibles": m.Label("有形性", "tangibles")},
+        labels={
+            "before": m.Label("售前", "before"), "tangibles": m.Label("有形性", "tangibles"),
+            "票务": m.Label("票务", "box office"), "物业": m.Label("物业", "property management"),
+        },
         notes=[
             m.Note("no_customer", "action", "cannot", "没有客户列，无法回答重复投诉。",
                    "Repeats cannot be answered: there is no customer column."),
@@ -56,8 +59,8 @@ def example_report() -> m.Report:
         performance=m.Performance(
             overall=index_row("service", "服务总体", "service overall", 61.4, "service/negative"),
             groups=[
-                index_row("影院环境", "影院环境", "影院环境", 58.0),
-                index_row("到达离开", "到达离开", "到达离开", 31.0),
+                index_row("影院环境", "影院环境", "surroundings", 58.0),
+                index_row("到达离开", "到达离开", "coming and going", 31.0, "group/到达离开/negative"),
             ],
             dimensions=[
                 index_row(d.key, d.zh, d.en, 20.0 + 4 * i, f"dimension/{d.key}/negative" if i < 3 else None)
@@ -65,6 +68,7 @@ def example_report() -> m.Report:
             ],
             film=index_row("film", "影片内容", "film", 74.0),
             sentiment={"positive": figure(48, 630), "neutral": figure(20, 630), "negative": figure(32, 630)},
+            sentiment_quotes={"negative": "overall/negative"},
         ),
         priorities=m.Priorities(
             outcome="rating", exploratory=False, outcome_low=1.0, outcome_high=5.0, r2=0.42, n=612,
@@ -103,7 +107,8 @@ def example_report() -> m.Report:
                                         m.Figure(None, n=3, reason="few_mentions"), figure(0.1), None, None, False),
                     ],
                     cinemas=[m.CinemaChange("星河影城·锦江店", "seating", figure(22), figure(80), figure(58.0),
-                                            0.0001, 0.002, True)],
+                                            0.0001, 0.002, True, "since/before/seating/negative",
+                                            "since/after/seating/positive")],
                 )
             ],
             league=m.League(
@@ -127,6 +132,7 @@ def example_report() -> m.Report:
                                   [figure(22), m.Figure(None, n=0, reason="few_mentions"), figure(78), figure(81)],
                                   [m.ChangePoint("2026-03-01", figure(22), figure(80), figure(58), 0.0001, 0.003)]),
                 ],
+                quotes=[None, None, "trend/2026-03-01/negative", None],
             ),
         ),
         action=m.Action(
@@ -134,13 +140,13 @@ def example_report() -> m.Report:
                 m.OwnerRow("票务", 12, 3, 5, 18.0, 61, ["refund"], "owner/票务"),
                 m.OwnerRow("物业", 8, 0, None, 30.5, 120, ["parking"], None),
             ],
-            complaints=20, escalations=3, urgent="urgent", repeats=None, repeats_total=0,
+            complaints=20, escalations=3, urgent="urgent", repeats=None,
             failures=[m.FailureRow("parking", 14, 9, figure(64.3, 14, 20), figure(4.0, 300, 2), "failure/parking")],
-            failure_outcome="rating", failure_at_most=2.0,
+            failure_outcome="rating", failure_at_most=2.0, only_praise="only_praise",
             silent=m.Silent(
                 90, 70, 20, figure(11.1, 630, 2.5), figure(22.2, 90, 8),
-                [m.ShareRow("parking", 30, figure(42.9, 70, 11))],
-                [m.ShareRow("星河影城·锦江店", 25, figure(80.0, 31, 14))], "silent",
+                [m.ShareRow("parking", 30, figure(42.9, 70, 11), "silent/parking")],
+                [m.ShareRow("星河影城·锦江店", 25, figure(80.0, 31, 14))], "silent", "complaining",
             ),
         ),
         lenses=m.Lenses(
@@ -155,6 +161,7 @@ def example_report() -> m.Report:
                     m.LedgerLine("money", "货币成本", "money", "cost", figure(6.5, 630, 2), ["price", "promotion"]),
                 ],
                 figure(12.0, 630, 2), figure(6.5, 630, 2), figure(5.5, 630, 3), figure(20.0, 630, 3),
+                {"balance": "service/negative"},
             ),
         ),
         voices=m.Voices(
@@ -184,12 +191,23 @@ def example_report() -> m.Report:
                 "owner/票务": m.QuoteList([2], 12),
                 "failure/parking": m.QuoteList([3], 14),
                 "silent": m.QuoteList([0, 3], 70),
+                "silent/parking": m.QuoteList([0, 3], 30),
+                "complaining": m.QuoteList([2], 20),
+                "only_praise": m.QuoteList([1], 300),
+                "overall/negative": m.QuoteList([0, 2], 202),
+                "group/到达离开/negative": m.QuoteList([0, 3], 36),
+                "since/before/seating/negative": m.QuoteList([1], 12),
+                "since/after/seating/positive": m.QuoteList([1], 14),
+                "dimension/parking/positive": m.QuoteList([1], 12),
+                "trend/2026-03-01/negative": m.QuoteList([0], 30),
+                "phrase/overall/没人": m.QuoteList([2], 32),
                 "cinema/星河影城·锦江店": m.QuoteList([0, 1], 210),
                 "topic/机器人": m.QuoteList([4], 9),
             },
             phrases=[
                 m.PhraseSet("overall", 200, 300,
-                            [m.Phrase("没人", 4.1, 1.9, 30, 2)], [m.Phrase("舒服", 5.2, 2.2, 1, 44)]),
+                            [m.Phrase("没人", 4.1, 1.9, 30, 2, "phrase/overall/没人")],
+                            [m.Phrase("舒服", 5.2, 2.2, 1, 44)]),
                 m.PhraseSet("parking", 36, 9, [m.Phrase("排队", 2.4, 1.1, 12, 1)], []),
             ],
             topics=[

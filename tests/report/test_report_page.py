@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.report.model import Figure, Label, Lang, Priorities, QuoteList, Report
-from sentiment.report.page import MAX_BYTES, render, shortened, write_page
+from sentiment.report.model import Figure, Label, Lang, Priorities, QuoteList, RepeatRow, Report
+from sentiment.report.page import MAX_BYTES, MOST_ROWS, render, shortened, write_page
 from tests.report.example import ExampleRows, example_report
 
 
@@ -94,6 +94,14 @@ def test_page_shortened_keeps_what_lists_name_and_drops_marks_beyond_the_cut() -
             assert report.voices.texts[before].text.startswith(short.voices.texts[at].text)
     cut = next(text for text in short.voices.texts if text.id == "4")
     assert (cut.cut, len(cut.text), cut.mentions[0].start) == (True, 14, None)
+
+
+def test_page_cuts_long_tables_and_says_so() -> None:
+    report = example_report()
+    rows = [RepeatRow(f"K{n:04d}", 2, 0, 0, None, None, None, ["票务"]) for n in range(MOST_ROWS + 33)]
+    shown = render(replace(report, action=replace(report.action, repeats=rows))).decode("utf-8")
+    assert shown.count('<td data-sort="K0') == MOST_ROWS
+    assert f"这里显示前 {MOST_ROWS} 行，共 {MOST_ROWS + 33} 行" in shown
 
 
 def empty(report: Report) -> Report:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sentiment.tables.scored import ScoredText
 from sentiment.taxonomy import Taxonomy
 from training.dataset import DatasetError
 from training.labelstudio import (
@@ -22,7 +23,6 @@ from training.labelstudio import (
     utf16,
 )
 from training.names import ShownNames
-from training.scored import Scored
 
 TEXT = "👍👍座椅坏，\n票价好"
 LABELS = {
@@ -32,7 +32,7 @@ LABELS = {
     ],
     "overall": "negative", "intent": "complaint", "escalation": True,
 }  # fmt: skip
-SCORED = Scored("in.csv", 3, "r3", TEXT, "ok", "m@1", LABELS, {"overall": 0.7, "seating": 0.6})
+SCORED = ScoredText("in.csv", 3, "r3", TEXT, "ok", "m@1", LABELS, {"overall": 0.7, "seating": 0.6})
 
 
 def exported(result: list[dict[str, Any]], **more: Any) -> dict[str, Any]:

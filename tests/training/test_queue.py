@@ -12,16 +12,16 @@ from word_scorer import score_file
 
 from sentiment.cli import main
 from sentiment.tables import Reject
+from sentiment.tables.scored import ScoredText
 from training.queue import choose, doubts, uncertainty
-from training.scored import Scored
 
 
-def one(number: int, text: str, overall: float = 0.9, **more: float) -> Scored:
+def one(number: int, text: str, overall: float = 0.9, **more: float) -> ScoredText:
     confidence = {"overall": overall, "intent": 0.99, "escalation": 0.99, **more}
-    return Scored("f", number, str(number), text, "ok", confidence=confidence)
+    return ScoredText("f", number, str(number), text, "ok", confidence=confidence)
 
 
-def varied(count: int) -> list[Scored]:
+def varied(count: int) -> list[ScoredText]:
     """Texts that share next to nothing, the later the surer."""
     return [
         one(i, "".join(chr(0x4E00 + 37 * i + 5 * k) for k in range(12)), 0.4 + 0.5 * i / count) for i in range(count)
@@ -29,12 +29,12 @@ def varied(count: int) -> list[Scored]:
 
 
 def test_queue_doubts_ask_about_every_question() -> None:
-    scored = Scored(
+    scored = ScoredText(
         "f", 1, "1", "座椅", "ok", confidence={"overall": 0.75, "intent": 0.5, "seating": 0.25, "price": 1.0}
     )
     assert doubts(scored) == (0.25, 0.5, 0.0, 0.75)
     shares = {"seating": [0.9, 0.0, 0.0], "sound": [0.25, 0.0, 0.25]}
-    scored = Scored("f", 1, "1", "座椅", "ok", confidence={"seating": 0.9}, probabilities=shares)
+    scored = ScoredText("f", 1, "1", "座椅", "ok", confidence={"seating": 0.9}, probabilities=shares)
     assert doubts(scored)[3] == pytest.approx(0.5)  # sound was almost called
 
 
@@ -72,7 +72,7 @@ def test_queue_chooses_from_every_kind() -> None:
 
 def test_queue_leaves_out_what_is_known_and_what_has_no_score() -> None:
     texts = varied(6)
-    blank = Scored("f", 7, "7", "", "empty")
+    blank = ScoredText("f", 7, "7", "", "empty")
     chosen = choose([*texts, blank], 10, known=[texts[0].text, texts[1].text + "。。"])
     assert {text.id for text in chosen.texts} == {"2", "3", "4", "5"}
     assert (chosen.unscored, chosen.repeated, chosen.near) == (1, 1, 1)

@@ -11,9 +11,9 @@ import pytest
 from word_scorer import score_file
 
 from sentiment.tables import Reject, TableError
+from sentiment.tables.scored import ScoredFiles, ScoredText
 from sentiment.taxonomy import Taxonomy
 from training.dataset import parse_record
-from training.scored import Scored, ScoredFiles
 
 TEXTS = ["😀座椅坏，票价好 61", "=停车平", "", "Great seats", "天气伤心 70", "座椅坏\n换行，座椅坏"]
 
@@ -28,7 +28,7 @@ def dump(tmp_path: Path) -> Path:
     return path
 
 
-def read(path: Path, taxonomy: Taxonomy, **options: Any) -> list[Scored]:
+def read(path: Path, taxonomy: Taxonomy, **options: Any) -> list[ScoredText]:
     found = list(ScoredFiles([path], taxonomy, **options))
     assert not any(isinstance(one, Reject) for one in found)
     return found  # type: ignore[return-value]
@@ -99,7 +99,7 @@ def test_scored_takes_changed_words_for_the_evidence(dump: Path, taxonomy: Taxon
     record["overall"] = "neutral"
     path.write_text(json.dumps(record, ensure_ascii=False) + "\n{broken\n", "utf-8")
     found = list(ScoredFiles([path], taxonomy))
-    assert isinstance(found[0], Scored) and isinstance(found[1], Reject)
+    assert isinstance(found[0], ScoredText) and isinstance(found[1], Reject)
     assert found[0].labels["labels"][0]["evidence"] == "座椅坏，" and found[0].labels["overall"] == "neutral"
 
 

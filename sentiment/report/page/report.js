@@ -21,7 +21,7 @@
   // --- charts -------------------------------------------------------------------------------------------------------
   const INK = "var(--ink)", SOFT = "var(--soft)", RULE = "var(--rule)", ACCENT = "var(--accent)";
   const NEGATIVE = "var(--negative)", POSITIVE = "var(--positive)";
-  const narrow = (width) => width < 560;
+  const narrow = (width) => width < 500;
   /** Room for the longest name, in pixels: a Chinese character takes a whole em. */
   const room = (names, width, size = 13) => {
     const em = (name) => [...name].reduce((sum, c) => sum + (c.codePointAt(0) > 0x2e7f ? 1 : 0.56), 0);
@@ -45,25 +45,45 @@
   };
   const base = (width, options) => ({ width, style: { fontSize: "13px", background: "none", color: INK, overflow: "visible" }, ...options });
 
+  const lengthOf = (text, size) => [...text].reduce((sum, c) => sum + (c.codePointAt(0) > 0x2e7f ? 1 : 0.56), 0) * size;
+  /** Rows of a chart: names at the left and figures at the right of what is drawn; on a narrow screen both above it.
+   *  `drawn` is what marks need to stand below them, `marks` the words themselves. */
+  function layout(shown, width, { left, right, says, fill = INK, weight = 400 }) {
+    const stacked = narrow(width), names = shown.map((row) => row.name);
+    left ??= room(names, width);
+    const words = { y: "name", fill, fontWeight: weight, fontSize: stacked ? 11 : 12, fontVariant: "tabular-nums", stroke: "var(--paper)", strokeWidth: 3 };
+    const said = stacked ? { ...words, frameAnchor: "right", textAnchor: "end", dy: -11 } : { ...words, frameAnchor: "right", textAnchor: "start", dx: 12 };
+    return {
+      stacked, step: stacked ? 40 : 26, drawn: { dy: stacked ? 6 : 0 },
+      margins: { marginLeft: stacked ? 8 : left, marginRight: stacked ? 8 : right },
+      y: { domain: names, label: null, tickSize: 0, ...(stacked ? { axis: null } : { tickFormat: clip(left) }) },
+      marks: [
+        stacked ? Plot.text(shown, { y: "name", frameAnchor: "left", textAnchor: "start", dy: -11, fill: INK, stroke: "var(--paper)", strokeWidth: 3, fontSize: 12, text: (row) => clip(Math.max(60, width - 16 - lengthOf(says(row), 11)), 12)(row.name) }) : null,
+        Plot.text(shown, { ...said, text: says }),
+      ],
+    };
+  }
+  /** A point that is clicked opens the texts behind it: by a link, of which `draw` keeps the address only. */
+  const linked = (row) => (row.quotes && data.quotes[row.quotes] ? `#${encodeURIComponent(`${row.quotes}\n${row.name ?? ""}`)}` : null);
+
   /** Rows of dots with intervals: [{name, figure, colour?}], a reference line, and values written at the right. */
   function dots(rows, width, { reference, domain, digits = 1, label, sort = true, right, left } = {}) {
     const shown = rows.filter((row) => known(row.figure));
     if (!shown.length) return null;
     if (sort) shown.sort((a, b) => d3.ascending(a.figure.value, b.figure.value));
-    left ??= room(shown.map((row) => row.name), width);
     const low = (row) => row.figure.low ?? row.figure.value, high = (row) => row.figure.high ?? row.figure.value;
     const colour = (row) => row.colour ?? ACCENT;
-    const marginRight = right ?? (narrow(width) ? 44 : 190);
+    const rowed = layout(shown, width, { left, right: right ?? 190, says: (row) => withInterval(row.figure, digits) });
     return Plot.plot(base(width, {
-      marginLeft: left, marginRight, marginTop: reference == null ? 6 : 26, marginBottom: label ? 42 : 24, height: (reference == null ? 36 : 56) + (label ? 18 : 0) + shown.length * 26,
+      ...rowed.margins, marginTop: reference == null ? 6 : 26, marginBottom: label ? 42 : 24, height: (reference == null ? 36 : 56) + (label ? 18 : 0) + shown.length * rowed.step,
       x: { domain: domain ?? [0, 100], label, labelArrow: "none", labelAnchor: "center", labelOffset: 38, grid: true, ticks: narrow(width) ? 4 : 6, tickSize: 0 },
-      y: { domain: shown.map((row) => row.name), label: null, tickSize: 0, tickFormat: clip(left) },
+      y: rowed.y,
       marks: [
         reference == null ? null : Plot.ruleX([reference], { stroke: SOFT, strokeDasharray: "3,3" }),
         reference == null ? null : Plot.text([reference], { x: (v) => v, frameAnchor: "top", dy: -14, text: (v) => `${say("service")} ${fixed(v, digits)}`, fill: SOFT, fontSize: 12 }),
-        Plot.ruleY(shown, { y: "name", x1: low, x2: high, stroke: colour, strokeWidth: 2, strokeOpacity: 0.65 }),
-        Plot.dot(shown, { y: "name", x: (row) => row.figure.value, fill: colour, r: 5, title: (row) => `${row.name}: ${withInterval(row.figure, digits)}` }),
-        Plot.text(shown, { y: "name", frameAnchor: "right", textAnchor: "start", dx: 12, text: (row) => marginRight < 100 ? fixed(row.figure.value, digits) : withInterval(row.figure, digits), fill: INK, fontSize: 12, fontVariant: "tabular-nums" }),
+        Plot.ruleY(shown, { ...rowed.drawn, y: "name", x1: low, x2: high, stroke: colour, strokeWidth: 2, strokeOpacity: 0.65 }),
+        Plot.dot(shown, { ...rowed.drawn, y: "name", x: (row) => row.figure.value, fill: colour, r: 5, href: linked, title: (row) => `${row.name}: ${withInterval(row.figure, digits)}` }),
+        rowed.marks,
       ],
     }));
   }
@@ -88,37 +108,37 @@
       const colour = ({ index }) => !bounded(index) || mean == null ? SOFT : index.high < mean ? NEGATIVE : index.low > mean ? POSITIVE : SOFT;
       const left = room([...dimensions, ...(film ? [film] : [])].map((row) => nameOf(row.key)), width);
       const domain = spanOf([...dimensions, ...(film ? [film] : [])].map((row) => row.index));
-      const parts = [dots(dimensions.map((row) => ({ name: nameOf(row.key), figure: row.index, colour: colour(row) })), width, { reference: mean, left, domain, label: film ? "" : say("index_short") })];
-      if (film) parts.push(dots([{ name: nameOf(film.key), figure: film.index, colour: SOFT }], width, { left, domain, label: `${say("index_short")} · ${say("film_apart")}` }));
+      const parts = [dots(dimensions.map((row) => ({ name: nameOf(row.key), figure: row.index, colour: colour(row), quotes: row.quotes })), width, { reference: mean, left, domain, label: film ? "" : say("index_short") })];
+      if (film) parts.push(dots([{ name: nameOf(film.key), figure: film.index, colour: SOFT, quotes: film.quotes }], width, { left, domain, label: `${say("index_short")} · ${say("film_apart")}` }));
       return parts;
     },
     impact(width) {
       const rows = data.priorities.impact.filter((row) => known(row.penalty) || known(row.reward))
-        .sort((a, b) => d3.descending(a.range.value ?? 0, b.range.value ?? 0));
+        .sort((a, b) => d3.descending(a.range.value ?? 0, b.range.value ?? 0)).map((row) => ({ ...row, name: nameOf(row.key) }));
       if (!rows.length) return null;
-      const left = room(rows.map((row) => nameOf(row.key)), width);
       const faded = (row) => row.kano === "inconclusive" ? 0.35 : 1;
-      const text = (row) => data.kano[row.kano] + (row.kano !== "inconclusive" && row.stability != null && !narrow(width) ? ` (${fixed(row.stability, 0)}%)` : "");
+      const says = (row) => data.kano[row.kano] + (row.kano !== "inconclusive" && row.stability != null ? ` (${fixed(row.stability, 0)}%)` : "") + ` · n ${fixed(row.negative, 0)} / ${fixed(row.positive, 0)}`;
+      const rowed = layout(rows, width, { right: 205, says });
       // Beyond the span an interval is cut: one rare dimension must not press all others together.
       const ends = rows.flatMap((row) => [row.penalty.high ?? row.penalty.value, row.reward.high ?? row.reward.value]).filter((v) => v != null);
       const points = rows.flatMap((row) => [row.penalty.value, row.reward.value]).filter((v) => v != null);
       const most = Math.min(Math.max(...ends), 1.6 * Math.max(...points)) || 1;
       const side = (row, key, sign, colour) => {
         const figure = row[key];
-        return known(figure) ? [{ name: nameOf(row.key), value: sign * figure.value, low: sign * (figure.low ?? figure.value), high: sign * Math.min(figure.high ?? figure.value, most), colour, opacity: faded(row), title: `${nameOf(row.key)} · ${say(key)} ${withInterval(figure, 2)}` }] : [];
+        return known(figure) ? [{ name: nameOf(row.key), value: sign * figure.value, low: sign * (figure.low ?? figure.value), high: sign * Math.min(figure.high ?? figure.value, most), colour, opacity: faded(row), quotes: row.quotes, title: `${nameOf(row.key)} · ${say(key)} ${withInterval(figure, 2)}` }] : [];
       };
       const bars = rows.flatMap((row) => [...side(row, "penalty", -1, NEGATIVE), ...side(row, "reward", 1, POSITIVE)]);
       return Plot.plot(base(width, {
-        marginLeft: left, marginRight: narrow(width) ? 76 : 130, marginTop: 26, marginBottom: 34, height: 60 + rows.length * 26,
+        ...rowed.margins, marginTop: 26, marginBottom: 34, height: 60 + rows.length * rowed.step,
         x: { domain: [-most, most], label: null, grid: true, ticks: narrow(width) ? 3 : 7, tickSize: 0, tickFormat: (v) => fixed(Math.abs(v), 1) },
-        y: { domain: rows.map((row) => nameOf(row.key)), label: null, tickSize: 0, tickFormat: clip(left), padding: 0.35 },
+        y: { ...rowed.y, padding: 0.35 },
         marks: [
-          Plot.barX(bars, { y: "name", x1: 0, x2: "value", fill: "colour", fillOpacity: (d) => 0.55 * d.opacity, title: "title" }),
-          Plot.ruleY(bars, { y: "name", x1: "low", x2: "high", stroke: "colour", strokeWidth: 1.5, strokeOpacity: "opacity" }),
+          Plot.barX(bars, { y: "name", x1: 0, x2: "value", fill: "colour", fillOpacity: (d) => 0.55 * d.opacity, title: "title", href: linked, ...(rowed.stacked ? { insetTop: 12, insetBottom: -4 } : {}) }),
+          Plot.ruleY(bars, { ...rowed.drawn, y: "name", x1: "low", x2: "high", stroke: "colour", strokeWidth: 1.5, strokeOpacity: "opacity" }),
           Plot.ruleX([0], { stroke: INK }),
           Plot.text([-most], { x: (v) => v, frameAnchor: "top", textAnchor: "start", dy: -14, text: () => `← ${say("penalty")}`, fill: NEGATIVE }),
           Plot.text([most], { x: (v) => v, frameAnchor: "top", textAnchor: "end", dy: -14, text: () => `${say("reward")} →`, fill: POSITIVE }),
-          Plot.text(rows, { y: (row) => nameOf(row.key), frameAnchor: "right", textAnchor: "start", dx: 10, text, fill: INK, fillOpacity: (row) => row.kano === "inconclusive" ? 0.75 : 1, fontSize: 12 }),
+          rowed.marks,
         ],
       }));
     },
@@ -146,7 +166,7 @@
           corners.map(([key, frameAnchor, sx, sy]) => Plot.text([key], { frameAnchor, dx: 6 * sx, dy: 6 * sy, text: (k) => say(k), fill: SOFT, fontSize: 12, fontWeight: key === "concentrate" ? 600 : 400 })),
           Plot.ruleY(points.filter((p) => bounded(p.performance)), { y: (p) => p.importance.value, x1: (p) => inside(p.performance.low, span), x2: (p) => inside(p.performance.high, span), stroke: ACCENT, strokeOpacity: 0.3 }),
           Plot.ruleX(points.filter((p) => bounded(p.importance)), { x: (p) => p.performance.value, y1: (p) => inside(p.importance.low, [0, high]), y2: (p) => inside(p.importance.high, [0, high]), stroke: ACCENT, strokeOpacity: 0.3 }),
-          Plot.dot(points, { x: (p) => p.performance.value, y: (p) => p.importance.value, r: 4.5, fill: (p) => p.quadrant === "concentrate" ? NEGATIVE : ACCENT, title: (p) => `${nameOf(p.key)}: ${say("index_short")} ${withInterval(p.performance)}; ${say("importance")} ${withInterval(p.importance, 2)}` }),
+          Plot.dot(points, { x: (p) => p.performance.value, y: (p) => p.importance.value, r: 4.5, fill: (p) => p.quadrant === "concentrate" ? NEGATIVE : ACCENT, href: (p) => linked({ ...p, name: nameOf(p.key) }), title: (p) => `${nameOf(p.key)}: ${say("index_short")} ${withInterval(p.performance)}; ${say("importance")} ${withInterval(p.importance, 2)}` }),
           labels.map(({ p, dx, dy, anchor, text }) => Plot.text([p], { x: p.performance.value, y: p.importance.value, dx, dy, textAnchor: anchor, text: () => text, fill: INK, fontSize: 12, stroke: "var(--paper)", strokeWidth: 4 })),
         ],
       }));
@@ -157,7 +177,7 @@
       const shown = rows.length > 40 ? [...rows.slice(0, 20), ...rows.slice(-20)] : rows;
       const all = shown.flatMap((row) => [row.index.low ?? row.index.value, row.index.high ?? row.index.value]);
       const domain = [Math.max(0, Math.floor(Math.min(...all) / 5) * 5 - 5), Math.min(100, Math.ceil(Math.max(...all) / 5) * 5 + 5)];
-      return dots(shown.map((row) => ({ name: `${row.band} · ${row.name}`, figure: row.index, colour: bounded(row.index) && row.index.low > league.mean ? POSITIVE : bounded(row.index) && row.index.high < league.mean ? NEGATIVE : SOFT })), width, { reference: league.mean, domain, label: say("shrunk"), sort: false });
+      return dots(shown.map((row) => ({ name: `${row.band} · ${row.name}`, figure: row.index, quotes: row.quotes, colour: bounded(row.index) && row.index.low > league.mean ? POSITIVE : bounded(row.index) && row.index.high < league.mean ? NEGATIVE : SOFT })), width, { reference: league.mean, domain, label: say("shrunk"), sort: false });
     },
     trend(width, box) {
       const { trend } = data.changes;
@@ -172,10 +192,10 @@
     },
     lenses(width) {
       const lenses = data.lenses.lenses, mean = data.performance.overall.index.value;
-      const each = width < 760 ? width : (width - 32) / 2, right = each < 420 ? 44 : 175;
+      const each = width < 760 ? width : (width - 32) / 2, right = 175;
       const domain = spanOf(lenses.flatMap((lens) => lens.rows.map((row) => row.index)));
       return make("div", { className: "multiples wide" }, ...lenses.map((lens) => {
-        const drawn = dots(lens.rows.map((row) => ({ name: nameOf(row.key), figure: row.index })), each, { reference: mean, sort: false, domain, right, label: "" });
+        const drawn = dots(lens.rows.map((row) => ({ name: data.lang === "zh" ? row.zh : row.en, figure: row.index, quotes: row.quotes })), each, { reference: mean, sort: false, domain, right, label: "" });
         return drawn ? make("div", {}, make("p", { textContent: data.lang === "zh" ? lens.zh : lens.en }), drawn) : "";
       }));
     },
@@ -184,21 +204,22 @@
       const name = (line) => `${say(line.side)} · ${data.lang === "zh" ? line.zh : line.en}`;
       const sign = (line) => (line.side === "value" ? 1 : -1);
       const turned = (figure, by) => by > 0 || !known(figure) ? figure : { ...figure, value: -figure.value, low: figure.high == null ? null : -figure.high, high: figure.low == null ? null : -figure.low };
-      const rows = lines.map((line) => ({ name: name(line), figure: turned(line.amount, sign(line)), said: line.amount }));
-      rows.push({ name: `Σ ${say("value")}`, figure: value, said: value, total: true }, { name: `Σ ${say("cost")}`, figure: turned(cost, -1), said: cost, total: true }, { name: say("balance"), figure: balance, said: balance, total: true });
+      const rows = lines.map((line) => ({ name: name(line), figure: turned(line.amount, sign(line)), said: line.amount, quotes: line.quotes }));
+      const { quotes } = data.lenses.ledger;
+      rows.push({ name: `Σ ${say("value")}`, figure: value, said: value, total: true, quotes: quotes.value }, { name: `Σ ${say("cost")}`, figure: turned(cost, -1), said: cost, total: true, quotes: quotes.cost }, { name: say("balance"), figure: balance, said: balance, total: true, quotes: quotes.balance });
       const shown = rows.filter((row) => known(row.figure));
       if (!shown.length) return null;
-      const left = room(shown.map((row) => row.name), width);
+      const rowed = layout(shown, width, { right: 190, says: (row) => withInterval(row.said), weight: (row) => (row.total ? 600 : 400) });
       const colour = (row) => (row.figure.value < 0 ? NEGATIVE : POSITIVE);
       return Plot.plot(base(width, {
-        marginLeft: left, marginRight: narrow(width) ? 44 : 190, marginTop: 10, marginBottom: 42, height: 58 + shown.length * 28,
+        ...rowed.margins, marginTop: 10, marginBottom: 42, height: 58 + shown.length * rowed.step,
         x: { label: say("amount"), labelArrow: "none", labelAnchor: "center", labelOffset: 38, grid: true, ticks: narrow(width) ? 4 : 8, tickSize: 0, tickFormat: (v) => fixed(v, 0) },
-        y: { domain: shown.map((row) => row.name), label: null, tickSize: 0, tickFormat: clip(left), padding: 0.3 },
+        y: { ...rowed.y, padding: 0.3 },
         marks: [
-          Plot.barX(shown, { y: "name", x1: 0, x2: (row) => row.figure.value, fill: colour, fillOpacity: (row) => (row.total ? 0.85 : 0.5) }),
-          Plot.ruleY(shown.filter((row) => bounded(row.figure)), { y: "name", x1: (row) => row.figure.low, x2: (row) => row.figure.high, stroke: INK, strokeWidth: 1.5 }),
+          Plot.barX(shown, { y: "name", x1: 0, x2: (row) => row.figure.value, fill: colour, fillOpacity: (row) => (row.total ? 0.85 : 0.5), href: linked, ...(rowed.stacked ? { insetTop: 12, insetBottom: -4 } : {}) }),
+          Plot.ruleY(shown.filter((row) => bounded(row.figure)), { ...rowed.drawn, y: "name", x1: (row) => row.figure.low, x2: (row) => row.figure.high, stroke: INK, strokeWidth: 1.5 }),
           Plot.ruleX([0], { stroke: INK }),
-          Plot.text(shown, { y: "name", frameAnchor: "right", textAnchor: "start", dx: 12, text: (row) => narrow(width) ? fixed(row.said.value) : withInterval(row.said), fontSize: 12, fontWeight: (row) => (row.total ? 600 : 400), fill: INK }),
+          rowed.marks,
         ],
       }));
     },
@@ -208,24 +229,20 @@
       const rows = comparison.rows.filter((row) => known(row.before) && known(row.after))
         .map((row) => ({ ...row, name: nameOf(row.key), colour: !row.significant ? SOFT : row.after.value > row.before.value ? POSITIVE : NEGATIVE }));
       if (!rows.length) return null;
-      const left = room(rows.map((row) => row.name), width);
-      const said = (row) => {
-        const { value, low, high } = row.difference;
-        if (value == null) return "";
-        const plus = value > 0 ? "+" : "";
-        return plus + fixed(value) + (narrow(width) || low == null ? "" : ` [${fixed(low)}, ${fixed(high)}]`);
-      };
+      const says = ({ difference }) => (known(difference) ? (difference.value > 0 ? "+" : "") + withInterval(difference) : "");
+      const rowed = layout(rows, width, { right: 190, says, fill: "colour", weight: (row) => (row.significant ? 600 : 400) });
+      const lower = rowed.drawn.dy;
       return Plot.plot(base(width, {
-        marginLeft: left, marginRight: narrow(width) ? 50 : 150, marginTop: 22, marginBottom: 42, height: 64 + rows.length * 28,
+        ...rowed.margins, marginTop: 22, marginBottom: 42, height: 64 + rows.length * (rowed.step + 2),
         x: { domain: spanOf(rows.flatMap((row) => [row.before, row.after])), label: say("index_short"), labelArrow: "none", labelAnchor: "center", labelOffset: 38, grid: true, ticks: narrow(width) ? 4 : 6, tickSize: 0 },
-        y: { domain: rows.map((row) => row.name), label: null, tickSize: 0, tickFormat: clip(left) },
+        y: rowed.y,
         marks: [
-          Plot.ruleY(rows.filter((row) => bounded(row.before)), { y: "name", x1: (row) => row.before.low, x2: (row) => row.before.high, stroke: RULE, strokeWidth: 1.5, dy: -5 }),
-          Plot.ruleY(rows.filter((row) => bounded(row.after)), { y: "name", x1: (row) => row.after.low, x2: (row) => row.after.high, stroke: "colour", strokeOpacity: 0.6, strokeWidth: 1.5, dy: 5 }),
-          Plot.link(rows, { x1: (row) => row.before.value, x2: (row) => row.after.value, y1: "name", y2: "name", stroke: "colour", strokeWidth: 2 }),
-          Plot.dot(rows, { x: (row) => row.before.value, y: "name", r: 4.5, fill: "var(--paper)", stroke: "colour", strokeWidth: 2, title: (row) => `${row.name} · ${say("before")}: ${withInterval(row.before)}` }),
-          Plot.dot(rows, { x: (row) => row.after.value, y: "name", r: 5, fill: "colour", title: (row) => `${row.name} · ${say("after")}: ${withInterval(row.after)}` }),
-          Plot.text(rows, { y: "name", frameAnchor: "right", textAnchor: "start", dx: 12, text: said, fill: "colour", fontWeight: (row) => (row.significant ? 600 : 400), fontSize: 12 }),
+          Plot.ruleY(rows.filter((row) => bounded(row.before)), { y: "name", x1: (row) => row.before.low, x2: (row) => row.before.high, stroke: SOFT, strokeOpacity: 0.5, strokeWidth: 1.5, dy: lower - 5 }),
+          Plot.ruleY(rows.filter((row) => bounded(row.after)), { y: "name", x1: (row) => row.after.low, x2: (row) => row.after.high, stroke: "colour", strokeOpacity: 0.6, strokeWidth: 1.5, dy: lower + 5 }),
+          Plot.link(rows, { dy: lower, x1: (row) => row.before.value, x2: (row) => row.after.value, y1: "name", y2: "name", stroke: "colour", strokeWidth: 2 }),
+          Plot.dot(rows, { dy: lower, href: (row) => linked({ quotes: row.before_quotes, name: `${row.name} · ${say("before")}` }), x: (row) => row.before.value, y: "name", r: 4.5, fill: "var(--paper)", stroke: "colour", strokeWidth: 2, title: (row) => `${row.name} · ${say("before")}: ${withInterval(row.before)}` }),
+          Plot.dot(rows, { dy: lower, href: (row) => linked({ quotes: row.after_quotes, name: `${row.name} · ${say("after")}` }), x: (row) => row.after.value, y: "name", r: 5, fill: "colour", title: (row) => `${row.name} · ${say("after")}: ${withInterval(row.after)}` }),
+          rowed.marks,
         ],
       }));
     };
@@ -252,7 +269,7 @@
         Plot.dot(shown, { x: "date", y: "value", fill: ACCENT, r: 2.5, title: (p) => `${d3.timeFormat("%Y-%m-%d")(p.date)}: ${withInterval(p)}` }),
         Plot.ruleX(marks, { x: "date", stroke: INK, strokeDasharray: "4,3" }),
         marks.map((mark) => Plot.text([mark], { x: "date", frameAnchor: "top", dy: -16, textAnchor: +mark.date > middle ? "end" : "start", text: "text", fill: INK, fontSize: 12, fontWeight: 600 })),
-        Plot.text([last], { x: "date", y: "value", dx: 8, textAnchor: "start", text: (p) => fixed(p.value), fill: ACCENT, fontWeight: 600, fontSize: 12 }),
+        Plot.text([last], { x: "date", y: "value", dx: 8, textAnchor: "start", text: (p) => `${fixed(p.value)}\nn ${fixed(p.n, 0)}`, fill: ACCENT, fontWeight: 600, fontSize: 12 }),
       ],
     }));
   }
@@ -277,12 +294,26 @@
   function draw(box, width) {
     const drawn = [charts[box.dataset.chart](width, box)].flat().filter(Boolean);
     box.replaceChildren(...(drawn.length ? drawn : [make("p", { className: "hint", textContent: say("nothing") })]));
+    for (const link of box.querySelectorAll("a")) { // a picture may not hold links; points answer the mouse, tables have buttons
+      const point = link.firstElementChild;
+      point.dataset.texts = link.href.baseVal.slice(1);
+      link.replaceWith(point);
+    }
     for (const svg of box.querySelectorAll("svg")) { // the box is one picture with a label; the tables hold its figures
       svg.setAttribute("aria-hidden", "true");
       for (const part of svg.querySelectorAll("[aria-label], [aria-description]")) ["aria-label", "aria-description"].forEach((name) => part.removeAttribute(name));
     }
   }
   const boxes = [...document.querySelectorAll("[data-chart]")].filter((box) => charts[box.dataset.chart]);
+  for (const box of boxes) {
+    box.addEventListener("click", (event) => {
+      const point = event.target.closest("[data-texts]");
+      if (!point) return;
+      const [key, name] = decodeURIComponent(point.dataset.texts).split("\n");
+      open(key, kindOf(key) ? `${name} · ${say(kindOf(key))}` : name);
+    });
+    box.closest("details")?.addEventListener("toggle", () => draw(box, box.clientWidth)); // what is folded has no width
+  }
   const drawAll = (width) => boxes.forEach((box) => draw(box, Math.max(260, Math.round(width ? Math.min(width, box.clientWidth || width) : box.clientWidth))));
   const trend = data.changes.trend;
   function main({ series }) { return Math.max(0, series.findIndex((one) => one.key === "service" && !one.cinema)); }
@@ -382,7 +413,7 @@
   function item(quote, focus) {
     const about = make("p", { className: "about" });
     const facts = [quote.date, quote.cinema, quote.rating == null ? null : `${say("rating")} ${fixed(quote.rating, quote.rating % 1 ? 1 : 0)}`,
-      quote.intent ? say(quote.intent) : null, quote.owner ? `${say("owner")}: ${quote.owner}` : null,
+      quote.intent ? say(quote.intent) : null, quote.owner ? `${say("owner")}: ${nameOf(quote.owner)}` : null,
       quote.days == null ? null : say("days_ago", { n: quote.days }), quote.replied == null ? null : say(quote.replied ? "replied" : "not_replied"),
       `${quote.source} ${say("row", { n: quote.row })}`];
     if (quote.escalation) about.append(make("b", { textContent: say("escalate") }), " · ");
@@ -391,16 +422,32 @@
     return make("li", {}, marked(quote, focus), about, ...(said ? [make("p", { className: "about", textContent: said })] : []));
   }
 
+  const KINDS = ["negative", "positive", "neutral"];
+  /** The sentiment that a list is of, if it is of one. */
+  function kindOf(key) { return KINDS.find((kind) => key.endsWith(`/${kind}`)); }
+
   function open(key, what) {
     const found = data.quotes[key];
     if (!found) return;
-    const focus = /^(?:dimension|failure)\/([^/]+)/.exec(key)?.[1];
+    const focus = key.split("/").find((part) => data.dimensions.includes(part));
     total = found.total;
     document.getElementById("quotes-title").textContent = what;
+    const kind = kindOf(key), stem = kind ? key.slice(0, -kind.length) : "";
+    const kinds = kind ? KINDS.filter((one) => data.quotes[stem + one]) : [];
+    document.getElementById("quotes-kinds").replaceChildren(...(kinds.length < 2 ? [] : kinds.map((one) => {
+      const button = make("button", { type: "button", textContent: `${say(one)} ${fixed(data.quotes[stem + one].total, 0)}` });
+      button.setAttribute("aria-pressed", String(one === kind));
+      button.addEventListener("click", () => {
+        const parts = what.split(" · ");
+        open(stem + one, [...(parts.length > 1 ? parts.slice(0, -1) : parts), say(one)].join(" · "));
+        document.querySelector('#quotes-kinds [aria-pressed="true"]')?.focus();
+      });
+      return button;
+    })));
     list.replaceChildren(...found.texts.map((at) => item(data.texts[at], focus)));
     filter.value = "";
     narrowTexts();
-    dialog.showModal();
+    if (!dialog.open) dialog.showModal();
     dialog.scrollTop = 0;
   }
   function narrowTexts() {
