@@ -23,6 +23,7 @@ from click.testing import CliRunner
 from sqlalchemy import update
 
 from sentiment.cli import main
+from sentiment.client import AsyncClient
 from sentiment.parts import StoppedError
 from sentiment.tables import TableError
 from serve import files, jobs
@@ -307,6 +308,17 @@ def test_files_suffixes_are_ours() -> None:
     assert files._display_name("...") == "file"
 
 
+class _Kept(httpx.AsyncBaseTransport):
+    """Another client's transport, which stays open when this one's client closes it."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response: httpx.Response = await self._transport.handle_async_request(request)
+        return response
+
+
 async def test_files_are_scored_by_the_engine_of_the_command_line(
     connect: Any, fake: Any, data_folder: Path, tmp_path: Path
 ) -> None:
@@ -314,11 +326,18 @@ async def test_files_are_scored_by_the_engine_of_the_command_line(
     (tmp_path / "a.csv").write_bytes(content)
     done = CliRunner().invoke(main, ["score", str(tmp_path / "a.csv"), "-o", str(tmp_path / "b.csv"), "--lang", "zh"])
     assert done.exit_code == 1, done.output
+    seen = []
     async with connect(fake) as client:
-        response = await _upload(client, content, lang="zh")
-        job = await _until(client, response.json()["links"]["self"], "done", "failed", seconds=400)
+        async with AsyncClient(str(client.base_url), transport=_Kept(client._transport)) as caller:
+            sent = await caller.upload(tmp_path / "a.csv", lang="zh")
+            found = await caller.wait(sent, progress=seen.append, timeout=400)
+            assert (found.rows_done, found.rows_total, found.rows_rejected) == (3, 3, 1)
+            assert found.links == ("result", "rejects", "report") and seen[-1] == found
+            await caller.download(found, tmp_path / "c.csv")
+        job = (await client.get(f"/v1/files/{sent.id}")).json()
         assert job["detail"] is None
         assert job["rows"] == {"done": 3, "total": 3, "rejected": 1}
+        assert (tmp_path / "c.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
         result = await client.get(job["links"]["result"])
         assert result.content == (tmp_path / "b.csv").read_bytes()
         rejects = await client.get(job["links"]["rejects"])
