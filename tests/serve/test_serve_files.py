@@ -19,6 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
+import xlsxwriter
 from click.testing import CliRunner
 from sqlalchemy import update
 
@@ -346,11 +347,31 @@ async def test_files_are_scored_by_the_engine_of_the_command_line(
     assert len(rows) == 4
 
 
-def test_files_of_too_many_rows_fail(tmp_path: Path) -> None:
+def _bursting() -> bytes:
+    """A workbook of 10 kB that unpacks to no more than it may, and would need hundreds of megabytes when it is read."""
+    book = io.BytesIO()
+    with xlsxwriter.Workbook(book) as sound:
+        sound.add_worksheet().write_column(0, 0, ["评论", "座椅太硬"])
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(book) as old, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b"</row>", b"<c/>" * 3_000_000 + b"</row>", 1))
+    return bomb.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("input.csv", CSV, "expected at most 1 rows, found more; split the file"),
+        ("input.xlsx", _bursting(), "expected a workbook as Excel writes it, found input.xlsx with more than 131,072 "),
+    ],
+    ids=["rows", "bomb"],
+)
+def test_files_that_are_too_much_fail(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     """In a process of its own, as it changes the folder and bounds what the process may do."""
-    (tmp_path / "input.csv").write_bytes(CSV)
+    (tmp_path / name).write_bytes(content)
     options = {"format": "csv", "layout": "wide", "lang": "en", "overwrite": False}
-    task = Task(str(tmp_path), "input.csv", options, None, None, 1, 1, 2 << 30, 1 << 30)
+    task = Task(str(tmp_path), name, options, None, None, 1, 1, 2 << 30, 1 << 30)
     with subprocess.Popen(
         [sys.executable, "-m", "serve.score_file"],
         cwd=Path(files.__file__).parent.parent,
@@ -363,7 +384,7 @@ def test_files_of_too_many_rows_fail(tmp_path: Path) -> None:
         process.stdin.flush()
         *_, last = process.stdout
         assert process.wait(60) == 0
-    assert json.loads(last) == {"failed": "expected at most 1 rows, found more; split the file"}
+    assert json.loads(last)["failed"].startswith(reason)
 
 
 def test_files_scoring_ends_with_the_service(tmp_path: Path) -> None:
