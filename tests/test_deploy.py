@@ -1,4 +1,4 @@
-"""What an operator copies: it runs as nobody, names settings that exist, and has commands that the command line takes."""
+"""What an operator copies: it runs as nobody, names settings that exist, and its commands are ones that we have."""
 
 from __future__ import annotations
 
