@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.crash_score import crash_score
-from serve.store import Feedback, Store, migrate, now, read_feedback
+from serve.rows import Feedback, now
+from serve.store import Store, migrate, read_feedback
 
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "crash.json"

@@ -11,7 +11,8 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from sqlalchemy import case, func, select
 
-from serve.store import Event, Job, Store, StoreError, now
+from serve.rows import Event, Job, now
+from serve.store import Store, StoreError
 
 _LOG = logging.getLogger(__name__)
 

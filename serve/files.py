@@ -31,9 +31,9 @@ from serve.errors import ProblemError
 from serve.jobs import FullError
 from serve.openapi import responses
 from serve.routes import json_response
+from serve.rows import Job, now
 from serve.score_file import REPORT, RESULT
 from serve.security import require
-from serve.store import Job, now
 
 Format = Literal["csv", "tsv", "xlsx", "jsonl", "parquet"]
 

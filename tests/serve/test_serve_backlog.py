@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from serve.backlog import expose_backlog
-from serve.store import Event, Job, Store, now
+from serve.rows import Event, Job, now
+from serve.store import Store
 
 
 def _samples(text: bytes) -> dict[str, float]:

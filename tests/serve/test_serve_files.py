@@ -30,9 +30,10 @@ from sentiment.tables import TableError
 from serve import files, jobs
 from serve.jobs import Jobs
 from serve.keys import new_key, write_keys
+from serve.rows import Job, now
 from serve.score_file import Task, _reason
 from serve.settings import Settings
-from serve.store import Job, Store, now
+from serve.store import Store
 
 pytestmark = pytest.mark.anyio
 
