@@ -1,12 +1,14 @@
 """kill −9 in the middle of writing corrections, many times: is the database whole, and is all there that was confirmed?
+And in the middle of `cinesent score --resume`: `benchmarks.crash_score`.
 
-    python -m benchmarks.crash                      # SQLite in a temporary folder, 20 kills
-    python -m benchmarks.crash --database postgresql://user@host/name --kills 5
+    python -m benchmarks.crash                      # SQLite in a temporary folder, 20 kills of each kind
+    python -m benchmarks.crash --only feedback --database postgresql://user@host/name --kills 5
+    python -m benchmarks.crash --only score --blocks 20
 
 Two processes write corrections; each says so on its standard output after the commit. After a random number of them,
 and a moment, both are killed. Then every confirmed correction has to be there, none twice, none torn, and SQLite's own
-check has to find nothing. The database is kept from one kill to the next. Writes the result to
-benchmarks/results/crash.json. With PostgreSQL the clients are killed, not the server.
+check has to find nothing. The database is kept from one kill to the next. With PostgreSQL the clients are killed, not
+the server. Writes the result to benchmarks/results/crash.json, and leaves the part there that was not run.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from serve.store import Feedback, Store, migrate, now, read_feedback
+from benchmarks.crash_score import crash_score
+from serve.rows import Feedback, now
+from serve.store import Store, migrate, read_feedback
 
 ROOT = Path(__file__).parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "crash.json"
@@ -109,20 +113,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", help="an empty database; default: SQLite in a temporary folder")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--only", choices=["feedback", "score"], help="default: both")
+    parser.add_argument("--blocks", type=int, default=20, help="of 4,096 rows, in the file that is scored")
     parser.add_argument("--output", type=Path, default=RESULT)
     parser.add_argument("--writer", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.writer:
         write_corrections(options.database, options.writer)
-    with tempfile.TemporaryDirectory() as folder:
-        url = options.database or f"sqlite:///{folder}/cinesent.sqlite"
-        found = crash(url, options.kills)
-    kind = url.partition(":")[0]
-    result = {"date": date.today().isoformat(), "python": platform.python_version(), "database": kind, **found}
+    results = json.loads(options.output.read_text("utf-8")) if options.output.exists() else {}
+    ran = ["feedback", "score"] if options.only is None else [options.only]
+    for part in ran:
+        with tempfile.TemporaryDirectory() as folder:
+            if part == "feedback":
+                url = options.database or f"sqlite:///{folder}/cinesent.sqlite"
+                found = {"database": url.partition(":")[0], **crash(url, options.kills)}
+            else:
+                found = crash_score(Path(folder), options.kills, options.blocks)
+        results[part] = {"date": date.today().isoformat(), "python": platform.python_version(), **found}
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(json.dumps(result, ensure_ascii=False))
-    return 3 if found["wrong"] else 0
+    options.output.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(json.dumps(results, ensure_ascii=False))
+    failed = [part for part in ran if results[part]["wrong"] or results[part]["kills"] < options.kills]
+    return 3 if failed else 0
 
 
 if __name__ == "__main__":

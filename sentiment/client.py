@@ -8,17 +8,19 @@ the extra `client`.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from sentiment.client_calls import (
-    Calls,
     Info,
     ItemError,
     Limits,
     Pause,
+    Send,
     ServiceError,
     Steps,
     T,
@@ -26,19 +28,26 @@ from sentiment.client_calls import (
     httpx,
     request,
 )
+from sentiment.client_files import FileCalls, FileJob, FileOptions, Progress
 from sentiment.records import Analysis
 from sentiment.taxonomy import Taxonomy
 
-__all__ = ["AsyncClient", "Client", "Info", "ItemError", "Limits", "ServiceError"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["AsyncClient", "Client", "FileJob", "FileOptions", "Info", "ItemError", "Limits", "ServiceError"]
+
+Source = str | os.PathLike[str] | bytes
 
 
-class Client(Calls):
+class Client(FileCalls):
     """Blocks until the answer is there. Safe to use from several threads; close it, or use it with `with`.
 
     Args:
         url: where the service is, with the path before /v1 if there is one.
         key: an API key, where the service wants one.
-        timeout: seconds for a call and its repetitions; for `analyze_many` for each of its requests.
+        timeout: seconds for a call and its repetitions; for `analyze_many` for each of its requests; for a file for
+            each piece that is sent or received.
         dimensions, evidence, probabilities: what the records are to hold; by default all dimensions with evidence.
         transport: another httpx transport: client certificates, a proxy, a test.
 
@@ -79,6 +88,46 @@ class Client(Calls):
         here and only its sha256 goes, unless `keep_text`."""
         return cast("dict[str, Any]", self._do(self.feedback_steps(text, before, after, keep_text)))
 
+    def score_file(
+        self, source: Source, target: str | os.PathLike[str], *, name: str | None = None,
+        progress: Progress | None = None, timeout: float | None = None, **options: Unpack[FileOptions],
+    ) -> FileJob:  # fmt: skip
+        """Scores a table of reviews into `target`, whose suffix names the format, and removes it from the service.
+
+        Args:
+            source: a path, or the bytes of a file called `name`. What `cinesent score` reads is read here.
+            progress: called with the job now and then, and in the end.
+            timeout: seconds for all the scoring. Default: none, a long file takes as long as it takes.
+            options: see `FileOptions`.
+
+        Raises:
+            ServiceError: `file_failed` if the file cannot be scored; its `detail` says why. ValueError: `target` has
+                another suffix. OSError: a file of this machine cannot be read or written.
+        """
+        return self._do(self.score_file_steps(source, target, name, progress, timeout, options))
+
+    def upload(self, source: Source, *, name: str | None = None, **options: Unpack[FileOptions]) -> FileJob:
+        """Sends a file, as `score_file` does, and answers as soon as it is accepted."""
+        return self._do(self.upload_steps(source, name, options))
+
+    def file(self, job: FileJob | str) -> FileJob:
+        """How far an uploaded file is; its id, from any process with the same key, is enough."""
+        return self._do(self.file_steps(job))
+
+    def wait(
+        self, job: FileJob | str, *, progress: Progress | None = None, timeout: float | None = None
+    ) -> FileJob:  # fmt: skip
+        """Until the file is scored; arguments and errors as for `score_file`."""
+        return self._do(self.wait_steps(job, progress, timeout))
+
+    def download(self, job: FileJob | str, target: str | os.PathLike[str], link: str = "result") -> Path:
+        """What one of the job's `links` leads to, as a file, which is there only once it is whole."""
+        return self._do(self.download_steps(job, link, target))
+
+    def remove(self, job: FileJob | str) -> None:
+        """Removes an uploaded file and its results from the service; if it is being scored, that ends."""
+        self._do(self.remove_steps(job))
+
     def reload(self) -> dict[str, Any]:
         """Has every worker of the service load its checkpoint anew, which may take minutes; wants the role admin."""
         return cast("dict[str, Any]", self._do(self.reload_steps()))
@@ -104,12 +153,21 @@ class Client(Calls):
                 answer = None
                 continue
             try:
-                answer = self._http.request(step.method, step.path, **request(step))
+                answer = self._send(step)
             except httpx.TransportError as error:
                 answer = error
 
+    def _send(self, step: Send) -> httpx.Response:
+        with request(step) as arguments, self._http.stream(**arguments) as answer:
+            if step.into is None or not answer.is_success:
+                answer.read()
+            else:
+                for piece in answer.iter_bytes():
+                    step.into.write(piece)
+        return answer
 
-class AsyncClient(Calls):
+
+class AsyncClient(FileCalls):
     """As `Client`, awaited. `analyze_many` keeps up to `concurrency` requests under way, and the order."""
 
     def __init__(
@@ -161,6 +219,35 @@ class AsyncClient(Calls):
         """See `Client.feedback`."""
         return cast("dict[str, Any]", await self._do(self.feedback_steps(text, before, after, keep_text)))
 
+    async def score_file(
+        self, source: Source, target: str | os.PathLike[str], *, name: str | None = None,
+        progress: Progress | None = None, timeout: float | None = None, **options: Unpack[FileOptions],
+    ) -> FileJob:  # fmt: skip
+        """See `Client.score_file`."""
+        return await self._do(self.score_file_steps(source, target, name, progress, timeout, options))
+
+    async def upload(self, source: Source, *, name: str | None = None, **options: Unpack[FileOptions]) -> FileJob:
+        """See `Client.upload`."""
+        return await self._do(self.upload_steps(source, name, options))
+
+    async def file(self, job: FileJob | str) -> FileJob:
+        """See `Client.file`."""
+        return await self._do(self.file_steps(job))
+
+    async def wait(
+        self, job: FileJob | str, *, progress: Progress | None = None, timeout: float | None = None
+    ) -> FileJob:  # fmt: skip
+        """See `Client.wait`."""
+        return await self._do(self.wait_steps(job, progress, timeout))
+
+    async def download(self, job: FileJob | str, target: str | os.PathLike[str], link: str = "result") -> Path:
+        """See `Client.download`."""
+        return await self._do(self.download_steps(job, link, target))
+
+    async def remove(self, job: FileJob | str) -> None:
+        """See `Client.remove`."""
+        await self._do(self.remove_steps(job))
+
     async def reload(self) -> dict[str, Any]:
         """See `Client.reload`."""
         return cast("dict[str, Any]", await self._do(self.reload_steps()))
@@ -186,6 +273,16 @@ class AsyncClient(Calls):
                 answer = None
                 continue
             try:
-                answer = await self._http.request(step.method, step.path, **request(step))
+                answer = await self._send(step)
             except httpx.TransportError as error:
                 answer = error
+
+    async def _send(self, step: Send) -> httpx.Response:
+        with request(step) as arguments:
+            async with self._http.stream(**arguments) as answer:
+                if step.into is None or not answer.is_success:
+                    await answer.aread()
+                else:
+                    async for piece in answer.aiter_bytes():
+                        step.into.write(piece)
+        return answer

@@ -13,11 +13,14 @@ import math
 import random
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from itertools import repeat
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
 import orjson
 
@@ -62,9 +65,10 @@ class ItemError:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the service takes at once: bytes, texts, characters a text, seconds, texts that may wait."""
+    """What the service takes at once: bytes, bytes of a file, texts, characters a text, seconds, waiting texts."""
 
     max_body: int
+    max_upload: int
     max_batch_items: int
     max_characters: int
     deadline: float
@@ -83,11 +87,23 @@ class Info:
 
 
 @dataclass(frozen=True, slots=True)
+class Upload:
+    """A file as a form: its bytes or where it is, what it is called, and the other fields."""
+
+    file: bytes | Path
+    name: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
+    """`content` is JSON; a good answer's body goes into `into`, where there is one, and not into memory."""
+
     method: str
     path: str
-    content: bytes | None
+    content: bytes | Upload | None
     timeout: float
+    into: BinaryIO | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,24 +152,26 @@ class Calls:
                 raise ValueError("expected an API key of ASCII characters, found others")
             self._headers["Authorization"] = f"Bearer {key}"
 
-    def call_steps(self, method: str, path: str, body: Any = None, least: float = 0.0) -> Steps[Any]:
+    def call_steps(
+        self, method: str, path: str, body: Any = None, least: float = 0.0, into: BinaryIO | None = None
+    ) -> Steps[Any]:
         """One request, sent again until it is answered or refused for good, or waiting would pass the deadline: the
-        timeout, or `least` seconds if that is longer.
+        timeout, or `least` seconds if that is longer. The body is JSON, or an `Upload`.
 
         Returns:
-            The answer's JSON.
+            The answer's JSON; None if its body went into `into`.
 
         Raises:
             ServiceError: an error, or nothing within the timeout.
         """
-        content = None if body is None else _encoded(body)
+        content = body if body is None or isinstance(body, Upload) else _encoded(body)
         seconds = max(self.timeout, least)
         deadline = time.monotonic() + seconds
         attempt = 0
         while True:
-            answer = yield Send(method, path, content, max(deadline - time.monotonic(), 0.001))
+            answer = yield Send(method, path, content, max(deadline - time.monotonic(), 0.001), into)
             if isinstance(answer, httpx.Response) and answer.status_code not in RETRIED:
-                return _value(answer)
+                return None if into is not None and answer.is_success else _value(answer)
             error, wait, again = _trouble(answer, attempt, seconds)
             pause = wait + random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt))
             if not again or time.monotonic() + pause >= deadline:
@@ -204,11 +222,22 @@ class Calls:
         return (yield from self.call_steps("POST", "/v1/admin/reload", least=RELOAD_SECONDS))
 
 
-def request(step: Send) -> dict[str, Any]:
-    """The step as keyword arguments of httpx's `request`."""
-    headers = {} if step.content is None else {"Content-Type": "application/json"}
-    timeout = httpx.Timeout(step.timeout, connect=min(step.timeout, LONGEST_CONNECT))
-    return {"content": step.content, "headers": headers, "timeout": timeout}
+@contextmanager
+def request(step: Send) -> Iterator[dict[str, Any]]:
+    """The step as keyword arguments of httpx's `stream`; a file to upload is open meanwhile."""
+    arguments: dict[str, Any] = {"method": step.method, "url": step.path}
+    arguments["timeout"] = httpx.Timeout(step.timeout, connect=min(step.timeout, LONGEST_CONNECT))
+    if step.into is not None:  # what an attempt before left in it
+        step.into.seek(0)
+        step.into.truncate()
+    if isinstance(step.content, Upload):
+        upload = step.content
+        with BytesIO(upload.file) if isinstance(upload.file, bytes) else upload.file.open("rb") as stream:
+            yield arguments | {"data": upload.fields, "files": {"file": (upload.name, stream)}}
+    elif step.content is not None:
+        yield arguments | {"content": step.content, "headers": {"Content-Type": "application/json"}}
+    else:
+        yield arguments
 
 
 def _encoded(body: Any) -> bytes:

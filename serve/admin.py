@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from serve import schemas
+from serve.backlog import expose_backlog
 from serve.context import Context
 from serve.openapi import responses
 from serve.routes import json_response
@@ -37,4 +40,5 @@ async def reload(service: Context) -> Response:
 async def metrics(service: Context) -> Response:
     """Prometheus' text format, summed over the workers. Wants a key of any role, if there are keys."""
     alive = [peer.process for peer in service.reloader.peers()]
-    return Response(service.metrics.expose(alive), media_type=CONTENT_TYPE_LATEST)
+    backlog = await asyncio.to_thread(expose_backlog, service.store)
+    return Response(service.metrics.expose(alive) + backlog, media_type=CONTENT_TYPE_LATEST)

@@ -22,8 +22,9 @@ from serve.context import Context, Service
 from serve.errors import ProblemError
 from serve.openapi import responses
 from serve.routes import json_response
+from serve.rows import Feedback, now
 from serve.security import require
-from serve.store import Feedback, StoreError, now
+from serve.store import StoreError
 
 _LOG = logging.getLogger(__name__)
 _SWEEP_SECONDS = 3600.0

@@ -28,9 +28,10 @@ from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from serve.context import Service
+from serve.rows import Job, now
 from serve.score_file import Task
 from serve.settings import Settings
-from serve.store import Job, Store, StoreError, changed, now
+from serve.store import Store, StoreError, changed
 
 _LOG = logging.getLogger(__name__)
 

@@ -13,11 +13,13 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
+
+from filelock import FileLock, Timeout
 
 from serve.settings import SettingsError
 
@@ -28,6 +30,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CHECK_SECONDS = 1.0  # between two looks at the file
+_LOCK_SECONDS = 30.0
 
 
 class KeysError(SettingsError):
@@ -105,6 +108,59 @@ def write_keys(path: Path, keys: Sequence[Key]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def add_key(path: Path, name: str, roles: Sequence[Role], rate_limit: int | None = None) -> str:
+    """Makes a key, puts its hash into the file, which is made if there is none, and returns the key.
+
+    Raises:
+        KeysError: the name is taken or has other characters than it may have, or the file cannot be used.
+    """
+    plain, made = new_key(name, roles, rate_limit)
+
+    def added(kept: tuple[Key, ...]) -> tuple[Key, ...]:
+        if any(key.name == name for key in kept):
+            raise KeysError(f"expected a new name, found that {path} has a key {name}; revoke that one first")
+        return (*kept, made)
+
+    _change(path, added)
+    return plain
+
+
+def revoke_key(path: Path, name: str) -> None:
+    """
+    Raises:
+        KeysError: there is no key of that name, or the file cannot be used.
+    """
+
+    def without(kept: tuple[Key, ...]) -> tuple[Key, ...]:
+        rest = tuple(key for key in kept if key.name != name)
+        if len(rest) == len(kept):
+            raise KeysError(f"expected the name of a key in {path}, found another; `cinesent serve keys list` has them")
+        return rest
+
+    if not path.exists():
+        read_keys(path)  # says that there is none, and leaves no lock behind
+    _change(path, without)
+
+
+def _change(path: Path, change: Callable[[tuple[Key, ...]], Sequence[Key]]) -> None:
+    """Reads, changes and replaces the file while no other process does: beside it, NAME.lock says who is at it.
+
+    Raises:
+        KeysError: the file cannot be used, another process does not let go of it, or what `change` raises.
+    """
+    try:
+        with FileLock(path.with_name(f"{path.name}.lock"), timeout=_LOCK_SECONDS, mode=0o600):
+            write_keys(path, change(read_keys(path) if path.exists() else ()))
+    except Timeout:
+        raise KeysError(
+            f"expected {path} to be free within {_LOCK_SECONDS:g} s, found another process changing it; try again"
+        ) from None
+    except OSError as error:
+        raise KeysError(
+            f"expected a file of keys that can be written, found {path}: {error.strerror or type(error).__name__}"
+        ) from None
 
 
 class Bucket:

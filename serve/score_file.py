@@ -30,7 +30,7 @@ _WRITING = 0.05
 
 @dataclass(frozen=True)
 class Task:
-    """`input` lies in `folder`, and so will the result; `options` are those of `serve.files.FileOptions`.
+    """`input` lies in `folder`, and so will the result; `options` are those of `serve.job_shapes.FileOptions`.
 
     `memory` is in bytes, `file_size` bounds every file that is written.
     """

@@ -22,23 +22,15 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import (
-    JSON,
     URL,
-    BigInteger,
     CursorResult,
-    DateTime,
-    Dialect,
     Engine,
     Executable,
-    Index,
-    LargeBinary,
-    String,
-    Text,
     create_engine,
     delete,
     event,
@@ -47,8 +39,9 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.orm import Session
+
+from serve.rows import Event, Feedback
 
 if TYPE_CHECKING:
     from serve.context import Service
@@ -62,93 +55,6 @@ _MIGRATION_LOCK = 0x63696E65  # any number; the same in every process that migra
 
 class StoreError(RuntimeError):
     """The database cannot be used; the message says why and never shows a text or a password."""
-
-
-def now() -> datetime:
-    return datetime.now(timezone.utc)
-
-
-class Utc(TypeDecorator[datetime]):
-    """A moment, kept in UTC: SQLite knows no time zones."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(timezone.utc).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=timezone.utc)
-
-
-class Base(DeclarativeBase):
-    """The tables. To change one, change it here and add a migration; a test compares the two."""
-
-
-class Feedback(Base):
-    """A correction. `text` is UTF-8, or null where texts are not stored: PostgreSQL's strings cannot hold a NUL."""
-
-    __tablename__ = "feedback"
-    __table_args__ = (Index("feedback_sha256", "sha256"), Index("feedback_at", "at"))
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    sha256: Mapped[str] = mapped_column(String(64))
-    text: Mapped[bytes | None] = mapped_column(LargeBinary)
-    before: Mapped[dict[str, Any]] = mapped_column(JSON)
-    after: Mapped[dict[str, Any]] = mapped_column(JSON)
-    model: Mapped[str | None] = mapped_column(Text)
-    by: Mapped[str | None] = mapped_column(Text)
-    at: Mapped[datetime] = mapped_column(Utc)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As the module's docstring shows it."""
-        return {
-            "id": self.id,
-            "sha256": self.sha256,
-            **({} if self.text is None else {"text": self.text.decode()}),
-            "before": self.before,
-            "after": self.after,
-            "model": self.model,
-            "by": self.by,
-            "at": self.at.isoformat(timespec="microseconds"),
-        }
-
-
-class Job(Base):
-    """An uploaded file on its way through `serve.jobs`. While it runs, `owner` must renew `lease` or lose it."""
-
-    __tablename__ = "job"
-    __table_args__ = (Index("job_status", "status", "created"),)
-
-    id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    status: Mapped[str] = mapped_column(String(8))
-    name: Mapped[str] = mapped_column(Text)
-    size: Mapped[int] = mapped_column(BigInteger)
-    options: Mapped[dict[str, Any]] = mapped_column(JSON)
-    by: Mapped[str | None] = mapped_column(Text)
-    created: Mapped[datetime] = mapped_column(Utc)
-    finished: Mapped[datetime | None] = mapped_column(Utc)
-    progress: Mapped[float] = mapped_column(default=0.0)
-    rows: Mapped[int] = mapped_column(default=0)
-    reason: Mapped[str | None] = mapped_column(Text)
-    summary: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    attempts: Mapped[int] = mapped_column(default=0)
-    owner: Mapped[str | None] = mapped_column(String(32))
-    lease: Mapped[datetime | None] = mapped_column(Utc)
-
-
-class Event(Base):
-    """An event that the webhook's receiver has not yet acknowledged; `due` is when it is tried (again)."""
-
-    __tablename__ = "outbox"
-    __table_args__ = (Index("outbox_due", "due"), Index("outbox_sha256", "sha256"))
-
-    id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    sha256: Mapped[str] = mapped_column(String(64))
-    body: Mapped[bytes] = mapped_column(LargeBinary)
-    created: Mapped[datetime] = mapped_column(Utc)
-    due: Mapped[datetime] = mapped_column(Utc)
-    attempts: Mapped[int] = mapped_column(default=0)
 
 
 class Store:

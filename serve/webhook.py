@@ -37,8 +37,9 @@ from sqlalchemy import delete, select, update
 
 from sentiment.records import Analysis
 from serve.context import Service
+from serve.rows import Event, now
 from serve.settings import Settings
-from serve.store import Event, Store, StoreError, changed, now
+from serve.store import Store, StoreError, changed
 
 _LOG = logging.getLogger(__name__)
 

@@ -131,18 +131,14 @@ def add(path: Path, name: str, roles: tuple[Any, ...], rate_limit: int | None) -
       cinesent serve keys add --keys keys.json call-centre --role score --role feedback
       cinesent serve keys add --keys keys.json nightly-import --rate-limit 600
     """
-    from serve.keys import KeysError, new_key, read_keys, write_keys
+    from serve.keys import KeysError, add_key
 
     try:
-        kept = read_keys(path) if path.exists() else ()
-        if any(key.name == name for key in kept):
-            raise KeysError(f"expected a new name, found that {path} has a key {name}; revoke that one first")
-        plain, key = new_key(name, roles, rate_limit)
-        write_keys(path, [*kept, key])
+        plain = add_key(path, name, roles, rate_limit)
     except KeysError as error:
         raise Failure(str(error)) from None
     click.echo(plain)
-    say(f"key {name} ({', '.join(key.roles)}) is in {path}; it is shown only now")
+    say(f"key {name} ({', '.join(dict.fromkeys(roles))}) is in {path}; it is shown only now")
 
 
 @keys.command("list")
@@ -170,14 +166,10 @@ def list_keys(path: Path, as_json: bool) -> None:
 @click.argument("name")
 def revoke(path: Path, name: str) -> None:
     """The key called NAME stops working, in a running service within a second."""
-    from serve.keys import KeysError, read_keys, write_keys
+    from serve.keys import KeysError, revoke_key
 
     try:
-        kept = read_keys(path)
-        rest = [key for key in kept if key.name != name]
-        if len(rest) == len(kept):
-            raise KeysError(f"expected the name of a key in {path}, found another; `cinesent serve keys list` has them")
-        write_keys(path, rest)
+        revoke_key(path, name)
     except KeysError as error:
         raise Failure(str(error)) from None
     say(f"key {name} is revoked")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
-from openpyxl import load_workbook
 from openpyxl.workbook import Workbook
 
 from sentiment.tables.base import ReadOptions, Reject, Row, TableError
@@ -18,6 +17,7 @@ from sentiment.tables.columns import KNOWN_NAMES
 from sentiment.tables.header import find_header, header_notes, name_columns, numbered_columns, trimmed_width
 from sentiment.tables.packing import Packed, check_zip
 from sentiment.tables.reader import SAMPLE_ROWS, Reader, Sample
+from sentiment.tables.xlsx_guard import check_place, read_workbook
 
 _BATCH = 256
 # A workbook's way to write control characters: Excel shows `_x000D_` as a carriage return.
@@ -150,7 +150,7 @@ class XlsxReader(Reader):
             self._raw = raw
             with self._guarded(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                book = load_workbook(raw, read_only=True, data_only=True, keep_links=False)
+                book = read_workbook(raw, self.name)
             try:
                 yield book
             finally:
@@ -162,18 +162,22 @@ class XlsxReader(Reader):
         with self._guarded():
             sheet.reset_dimensions()  # what a writer says of the size may be wrong
             rows = sheet.iter_rows(values_only=True)
-        done, error = 0, None
+        done, filled, error = 0, 0, None
         while error is None:
             batch, error = _batch(rows)
             if not batch and error is None:
                 return
             for row in batch:
                 done += 1
+                filled += len(row)
+                check_place(self.name, done, len(row), filled)
                 cells = [_value(cell) for cell in row]
                 while cells and cells[-1] in (None, ""):
                     cells.pop()
                 if cells:
                     yield done, cells
+        if isinstance(error, TableError | MemoryError):
+            raise error
         raise self._broken(error, f" in sheet {title} after row {done}") from None
 
     @contextmanager

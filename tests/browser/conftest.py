@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--process-per-site", "--disable-extensions", "--mute-audio"),
 )
 PATIENCE = 120  # seconds; a busy machine is no fault
 # The browser's own word for an answer that is an error; the tests of errors cause them.
@@ -108,9 +109,9 @@ def service(data_dir: Path) -> Iterator[str]:
         thread.join()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(require_tool: Callable[[str, str | None], None]) -> Iterator[Browser]:
-    """Chromium. One a module: its event loop must be gone before other modules run theirs."""
+    """Chromium, started once for this folder: its event loop must be gone before other folders' tests run theirs."""
     found = next((path for path in map(shutil.which, ("chromium", "chromium-browser")) if path), None)
     missing = None if found else "there is no Chromium: apt-get install chromium"
     if importlib.util.find_spec("playwright") is None:
@@ -124,19 +125,36 @@ def browser(require_tool: Callable[[str, str | None], None]) -> Iterator[Browser
         browser.close()
 
 
+@pytest.fixture(scope="package")
+def profiles(browser: Browser, service: str) -> Callable[..., Page]:
+    """For each set of options a profile with one quiet page of the service, which runs nothing. It keeps the process
+    of its site alive: starting one, and a profile, costs more than most tests."""
+    made: dict[str, Page] = {}
+
+    def profile(**options: Any) -> Page:
+        key = json.dumps(options, sort_keys=True)
+        if key not in made:
+            context = browser.new_context(**options)
+            context.set_default_timeout(1000 * PATIENCE)
+            made[key] = context.new_page()
+            made[key].goto(f"{service}page/icon.svg")
+        return made[key]
+
+    return profile
+
+
 @pytest.fixture
-def visit(browser: Browser, service: str) -> Iterator[Callable[..., Visit]]:
-    """Opens the page in a fresh profile: `visit(locale="en-GB", width=390, path="#file", …)`.
+def visit(profiles: Callable[..., Page], service: str) -> Iterator[Callable[..., Visit]]:
+    """Opens the page in a profile that remembers nothing: `visit(locale="en-GB", width=390, path="#file", …)`.
 
     Afterwards nothing may have gone to another host, nor been said in the console but that a request was refused.
     """
     visits = []
 
     def start(locale: str = "zh-CN", width: int = 1280, path: str = "", load: bool = True, **options: Any) -> Visit:
-        context = browser.new_context(locale=locale, viewport={"width": width, "height": 844}, **options)
-        context.set_default_timeout(1000 * PATIENCE)
-        found = Visit(context.new_page(), service)
-        visits.append(found)
+        quiet = profiles(locale=locale, viewport={"width": width, "height": 844}, **options)
+        found = Visit(quiet.context.new_page(), service)
+        visits.append((found, quiet))
         page = found.page
         page.on("request", found.saw)
         page.on("pageerror", lambda error: found.console.append(str(error)))
@@ -146,8 +164,11 @@ def visit(browser: Browser, service: str) -> Iterator[Callable[..., Visit]]:
         return found
 
     yield start
-    for found in visits:
-        found.page.context.close()
+    for found, quiet in visits:
+        found.page.close()
+        assert quiet.context.pages == [quiet], "the page opens no other tab by itself"
+        assert quiet.context.cookies() == []
+        quiet.evaluate("localStorage.clear()")
         assert [line for line in found.console if not line.startswith(REFUSED)] == []
         assert {url for url in found.requests if not url.startswith((found.url, "blob:" + found.url))} == set()
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from pathlib import Path
 from typing import Any
 
 import httpx
+import openpyxl
 import pytest
+import xlsxwriter
 
 pytestmark = pytest.mark.browser
 
@@ -37,21 +40,44 @@ def _choose(found: Any, name: str = "reviews.csv", content: bytes = "评论\n座
     return found.page.locator(".job").first
 
 
-def test_files_go_all_the_way(visit: Any, service: str, sample: Path, tmp_path: Path) -> None:
+def _write(path: Path, rows: list[list[str]]) -> None:
+    if path.suffix == ".csv":
+        with path.open("w", encoding="utf-8-sig", newline="") as stream:
+            csv.writer(stream).writerows(rows)
+        return
+    with xlsxwriter.Workbook(path, {"strings_to_formulas": False}) as book:
+        sheet = book.add_worksheet("评论")
+        for number, row in enumerate(rows):
+            sheet.write_row(number, 0, row)
+
+
+def _read(path: Path) -> list[list[str]]:
+    if path.suffix == ".csv":
+        return list(csv.reader(path.read_text("utf-8-sig").splitlines()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sheet = openpyxl.load_workbook(path).active
+    return [["" if cell is None else cell for cell in row] for row in sheet.iter_rows(values_only=True)]
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_files_go_all_the_way(visit: Any, service: str, sample: Path, tmp_path: Path, kind: str) -> None:
+    rows = list(csv.reader(sample.read_text("utf-8-sig").splitlines()))[:12]
+    _write(tmp_path / f"reviews.{kind}", rows)
     found = visit(path="#file")
     page = found.page
-    page.select_option("#output-format", "csv")
-    page.set_input_files("#choose", sample)
+    page.select_option("#output-format", kind)
+    page.set_input_files("#choose", tmp_path / f"reviews.{kind}")
     page.wait_for_selector(".job .state.done", timeout=300_000)
-    rows = list(csv.DictReader(sample.read_text("utf-8-sig").splitlines()))
-    assert f"{len(rows)} / {len(rows)} 行" in page.locator(".job").text_content()
+    assert "11 / 11 行" in page.locator(".job").text_content()
     with page.expect_download() as download:
         page.click('[data-link="result"]')
-    download.value.save_as(tmp_path / "scored.csv")
-    assert download.value.suggested_filename == "reviews.scored.csv"
-    scored = list(csv.DictReader((tmp_path / "scored.csv").read_text("utf-8-sig").splitlines()))
-    assert len(scored) == len(rows)
-    assert {row["整体情感"] for row in scored} >= {"正面", "负面"}
+    assert download.value.suggested_filename == f"reviews.scored.{kind}"
+    download.value.save_as(tmp_path / f"scored.{kind}")
+    header, *scored = _read(tmp_path / f"scored.{kind}")
+    assert [row[: len(rows[0])] for row in (header, *scored)] == rows
+    assert {row[header.index("整体情感")] for row in scored} >= {"正面", "负面"}
+    assert page.locator('[data-link="report"]').count() == 1
     identifier = page.evaluate("JSON.parse(sessionStorage.getItem('cinesent.jobs'))[0].state.id")
     assert httpx.get(f"{service}v1/files/{identifier}").status_code == 200
     page.click("text=删除")

@@ -20,8 +20,9 @@ from sqlalchemy import delete
 from sentiment.records import Analysis, Mention
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from serve.app import create_app
+from serve.rows import Event, Feedback, Job
 from serve.settings import Settings
-from serve.store import Event, Feedback, Job, Store, StoreError, migrate
+from serve.store import Store, StoreError, migrate
 
 BAD = "炸弹"
 

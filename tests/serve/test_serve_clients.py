@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 import uvicorn
 
 from sentiment.client import AsyncClient, ItemError
+from serve import jobs
 from serve.app import create_app
 from serve.settings import Settings
 from serve.store import read_feedback
@@ -26,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = re.compile(r"<!-- test -->\n```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 EXAMPLES = EXAMPLE.findall((ROOT / "docs" / "clients.md").read_text("utf-8"))
 HOME = "http://localhost:8000"
+REVIEWS = "评论\n座椅太硬\n音响震撼\n"
 
 
 @pytest.mark.anyio
@@ -68,22 +71,27 @@ async def test_client_feedback_reaches_the_training_data(fake: Any, connect: Any
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A service on a port of its own, with the made-up analyser."""
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service on a port of its own, with the made-up analyser, whose files come back as they are, with a report."""
     from tests.serve.conftest import FakeAnalyzer
+    from tests.serve.test_serve_files import BEGIN, GOOD
 
-    config = uvicorn.Config(create_app(Settings(), FakeAnalyzer()), port=0, log_config=None)
-    server = uvicorn.Server(config)
+    settings = Settings(data_dir=tmp_path_factory.mktemp("service"))
+    server = uvicorn.Server(uvicorn.Config(create_app(settings, FakeAnalyzer()), port=0, log_config=None))
     thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(30)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "_COMMAND", (sys.executable, "-S", "-c", BEGIN + GOOD))
+        patch.setattr(jobs, "_LOOK_SECONDS", 0.05)
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive()
+                time.sleep(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.should_exit = True
+            thread.join(30)
 
 
 def run(tool: str, *arguments: str, folder: Path) -> str:
@@ -99,7 +107,7 @@ def run(tool: str, *arguments: str, folder: Path) -> str:
 
 
 def test_clients_has_every_language() -> None:
-    assert [language for language, _ in EXAMPLES] == ["python"] * 3 + ["bash", "javascript", "java"]
+    assert [language for language, _ in EXAMPLES] == ["python"] * 5 + ["bash", "javascript", "java"]
     assert all(HOME in code for _, code in EXAMPLES)
 
 
@@ -107,8 +115,14 @@ def test_clients_has_every_language() -> None:
 def test_clients_examples_run(language: str, code: str, address: str, tmp_path: Path) -> None:
     code = code.replace(HOME, address)
     if language == "python":
+        (tmp_path / "reviews.csv").write_text(REVIEWS, "utf-8")
         shown = run(sys.executable, "-W", "error", "-c", code, folder=tmp_path)
-        assert "seating" in shown or shown == "negative\n"
+        scored = tmp_path / "scored.csv"
+        if "score_file" in code:
+            assert shown.endswith("done: 100%, 2 rows\n1 rows could not be read\n")
+        assert "seating" in shown or shown == "negative\n" or scored.read_text("utf-8") == REVIEWS
+        assert scored.exists() == ("scored.csv" in code)
+        assert (tmp_path / "report.html").exists() == ("report.html" in code)
     elif language == "bash":
         if shutil.which("curl") is None:
             pytest.skip("there is no curl")

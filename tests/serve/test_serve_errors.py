@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -76,6 +77,7 @@ async def test_errors_of_validation_point_and_do_not_quote(connect: Any, fake: A
         b'{"id": ' + b"9" * 5000 + b"}",
         b"[" * 100_000,
         b'{"text": ' * 50_000,
+        f'{{"text": "{REVIEW}\x00\x1b\x07"}}'.encode(),  # control characters as they are
     ],
 )
 async def test_errors_of_a_body_that_is_no_json_object(connect: Any, fake: Any, content: bytes) -> None:
@@ -100,3 +102,40 @@ async def test_errors_are_bounded_in_number(connect: Any, fake: Any) -> None:
         found = _is_problem(await client.post("/v1/analyze/batch", json=body), 422, "invalid_request")
         assert len(found["errors"]) == 20
         assert found["errors"][3]["pointer"] == "#/items/3/id"
+
+
+@pytest.mark.parametrize("member", ["text", "id", "dimensions", "items", "unknown"])
+async def test_errors_of_json_a_hundred_deep_point_to_the_member(connect: Any, fake: Any, member: str) -> None:
+    deep = "[" * 100 + "]" * 100
+    body = f'{{"text": "{REVIEW}", "{member}": {deep}}}'.encode()
+    async with connect(fake) as client:
+        response = await client.post("/v1/analyze", content=body, headers={"Content-Type": "application/json"})
+        _is_problem(response, 422, "text_missing" if member == "text" else "invalid_request")
+    assert not fake.blocks
+
+
+async def test_errors_are_none_for_control_characters_that_are_escaped(connect: Any, fake: Any) -> None:
+    text = "座椅\x00\x1b[31m\u202e太硬\x07"
+    async with connect(fake) as client:
+        response = await client.post("/v1/analyze", json={"text": text})
+        assert response.status_code == 200
+        (mention,) = response.json()["dimensions"]
+        assert text[mention["start"] : mention["end"]] == mention["evidence"]
+    assert fake.blocks == [[text]]
+
+
+async def test_errors_of_a_body_of_a_gigabyte_that_does_not_say_so(connect: Any, fake: Any) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 1 << 30:
+            sent += 1 << 16
+            yield b"x" * (1 << 16)
+
+    async with connect(fake, max_body=1 << 16) as client:
+        for route in ("/v1/analyze", "/v1/analyze/batch", "/v1/feedback"):
+            sent = 0
+            headers = {"Content-Type": "application/json"}
+            _is_problem(await client.post(route, content=endless(), headers=headers), 413, "body_too_large")
+            assert sent < 1 << 21, "what is read of it is bounded"

@@ -13,8 +13,9 @@ import pytest
 from serve import feedback
 from serve.feedback import FeedbackRequest
 from serve.keys import new_key, write_keys
+from serve.rows import Feedback, now
 from serve.settings import Settings
-from serve.store import Feedback, Store, now, read_feedback
+from serve.store import Store, read_feedback
 
 pytestmark = pytest.mark.anyio
 

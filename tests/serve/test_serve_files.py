@@ -19,18 +19,21 @@ from typing import Any
 
 import httpx
 import pytest
+import xlsxwriter
 from click.testing import CliRunner
 from sqlalchemy import update
 
 from sentiment.cli import main
+from sentiment.client import AsyncClient
 from sentiment.parts import StoppedError
 from sentiment.tables import TableError
 from serve import files, jobs
 from serve.jobs import Jobs
 from serve.keys import new_key, write_keys
+from serve.rows import Job, now
 from serve.score_file import Task, _reason
 from serve.settings import Settings
-from serve.store import Job, Store, now
+from serve.store import Store
 
 pytestmark = pytest.mark.anyio
 
@@ -307,6 +310,17 @@ def test_files_suffixes_are_ours() -> None:
     assert files._display_name("...") == "file"
 
 
+class _Kept(httpx.AsyncBaseTransport):
+    """Another client's transport, which stays open when this one's client closes it."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response: httpx.Response = await self._transport.handle_async_request(request)
+        return response
+
+
 async def test_files_are_scored_by_the_engine_of_the_command_line(
     connect: Any, fake: Any, data_folder: Path, tmp_path: Path
 ) -> None:
@@ -314,11 +328,18 @@ async def test_files_are_scored_by_the_engine_of_the_command_line(
     (tmp_path / "a.csv").write_bytes(content)
     done = CliRunner().invoke(main, ["score", str(tmp_path / "a.csv"), "-o", str(tmp_path / "b.csv"), "--lang", "zh"])
     assert done.exit_code == 1, done.output
+    seen = []
     async with connect(fake) as client:
-        response = await _upload(client, content, lang="zh")
-        job = await _until(client, response.json()["links"]["self"], "done", "failed", seconds=400)
+        async with AsyncClient(str(client.base_url), transport=_Kept(client._transport)) as caller:
+            sent = await caller.upload(tmp_path / "a.csv", lang="zh")
+            found = await caller.wait(sent, progress=seen.append, timeout=400)
+            assert (found.rows_done, found.rows_total, found.rows_rejected) == (3, 3, 1)
+            assert found.links == ("result", "rejects", "report") and seen[-1] == found
+            await caller.download(found, tmp_path / "c.csv")
+        job = (await client.get(f"/v1/files/{sent.id}")).json()
         assert job["detail"] is None
         assert job["rows"] == {"done": 3, "total": 3, "rejected": 1}
+        assert (tmp_path / "c.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
         result = await client.get(job["links"]["result"])
         assert result.content == (tmp_path / "b.csv").read_bytes()
         rejects = await client.get(job["links"]["rejects"])
@@ -327,11 +348,31 @@ async def test_files_are_scored_by_the_engine_of_the_command_line(
     assert len(rows) == 4
 
 
-def test_files_of_too_many_rows_fail(tmp_path: Path) -> None:
+def _bursting() -> bytes:
+    """A workbook of 10 kB that unpacks to no more than it may, and would need hundreds of megabytes when it is read."""
+    book = io.BytesIO()
+    with xlsxwriter.Workbook(book) as sound:
+        sound.add_worksheet().write_column(0, 0, ["评论", "座椅太硬"])
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(book) as old, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b"</row>", b"<c/>" * 3_000_000 + b"</row>", 1))
+    return bomb.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("input.csv", CSV, "expected at most 1 rows, found more; split the file"),
+        ("input.xlsx", _bursting(), "expected a workbook as Excel writes it, found input.xlsx with more than 131,072 "),
+    ],
+    ids=["rows", "bomb"],
+)
+def test_files_that_are_too_much_fail(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     """In a process of its own, as it changes the folder and bounds what the process may do."""
-    (tmp_path / "input.csv").write_bytes(CSV)
+    (tmp_path / name).write_bytes(content)
     options = {"format": "csv", "layout": "wide", "lang": "en", "overwrite": False}
-    task = Task(str(tmp_path), "input.csv", options, None, None, 1, 1, 2 << 30, 1 << 30)
+    task = Task(str(tmp_path), name, options, None, None, 1, 1, 2 << 30, 1 << 30)
     with subprocess.Popen(
         [sys.executable, "-m", "serve.score_file"],
         cwd=Path(files.__file__).parent.parent,
@@ -344,7 +385,7 @@ def test_files_of_too_many_rows_fail(tmp_path: Path) -> None:
         process.stdin.flush()
         *_, last = process.stdout
         assert process.wait(60) == 0
-    assert json.loads(last) == {"failed": "expected at most 1 rows, found more; split the file"}
+    assert json.loads(last)["failed"].startswith(reason)
 
 
 def test_files_scoring_ends_with_the_service(tmp_path: Path) -> None:

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from filelock import FileLock
 
 from sentiment.cli import main
 from serve import keys
@@ -41,6 +45,59 @@ def test_keys_file_is_for_its_owner_only(tmp_path: Path) -> None:
     _cli("add", "--keys", str(path), "desk")
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.glob("*.tmp")) == list(tmp_path.glob(".*")) == []
+
+
+def test_keys_of_processes_that_change_the_file_at_once_are_all_kept(tmp_path: Path) -> None:
+    """Each process adds its keys one after the other, and revokes every second one of them."""
+    path = tmp_path / "keys.json"
+    code = textwrap.dedent(
+        f"""
+        import sys
+        from pathlib import Path
+        from serve.keys import add_key, revoke_key
+        print("begins", flush=True)
+        sys.stdin.read()  # until all of them are there
+        for number in range(10):
+            print(add_key(Path({str(path)!r}), f"{{sys.argv[1]}}-{{number}}", ["score"]), flush=True)
+            if number % 2:
+                revoke_key(Path({str(path)!r}), f"{{sys.argv[1]}}-{{number}}")
+        """
+    )
+    command = [sys.executable, "-c", code]
+    root = Path(keys.__file__).parent.parent
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": root}
+    processes = [subprocess.Popen([*command, str(number)], **pipes) for number in range(4)]
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline() == "begins\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    printed = []
+    for process in processes:
+        assert process.stdout is not None
+        printed.append(process.stdout.read().split())
+        process.stdout.close()
+        assert process.wait(60) == 0
+    expected = {f"{writer}-{number}": printed[writer][number] for writer in range(4) for number in range(0, 10, 2)}
+    assert {key.name for key in read_keys(path)} == expected.keys()
+    ring = Keyring(path)
+    for name, plain in expected.items():
+        key = ring.find(plain.encode())
+        assert key is not None and key.name == name
+
+
+def test_keys_that_another_process_holds_are_waited_for_and_then_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "keys.json"
+    monkeypatch.setattr(keys, "_LOCK_SECONDS", 0.1)
+    with FileLock(tmp_path / "keys.json.lock"):
+        result = _cli("add", "--keys", str(path), "desk")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert "to be free within 0.1 s" in result.stderr and not path.exists()
+    assert _cli("add", "--keys", str(path), "desk").exit_code == 0
+    nowhere = _cli("add", "--keys", str(path / "sub" / "keys.json"), "desk")
+    assert nowhere.exit_code == 2 and "can be written" in nowhere.stderr
 
 
 def test_keys_refuse_what_makes_no_sense(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,6 @@ SERVICE = """
         except WorkerError as error:
             sys.exit(f"WorkerError: {{error}}")
 """
-Start = Callable[..., tuple[subprocess.Popen[str], str]]
 
 
 def _free_port() -> int:
@@ -47,40 +48,48 @@ def _free_port() -> int:
         return port
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "name").write_text("first", "utf-8")
-    return folder
+@dataclass
+class Running:
+    """A service; what it loads is named by the file `model`."""
 
+    process: subprocess.Popen[str]
+    url: str
+    folder: Path
 
-@pytest.fixture
-def start(model: Path, tmp_path: Path) -> Iterator[Start]:
-    """Starts a service, by default of two workers, and waits until all of them answer; its log is in `tmp_path`."""
-    processes: list[subprocess.Popen[str]] = []
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text("utf-8")
 
-    def begin(workers: int = 2, *, ready: bool = True) -> tuple[subprocess.Popen[str], str]:
-        port = _free_port()
-        script = textwrap.dedent(SERVICE).format(
-            here=str(HERE), port=port, workers=workers, model=str(model), data=str(tmp_path)
-        )
-        log = (tmp_path / "log").open("w", encoding="utf-8")
-        (tmp_path / "shared").mkdir(exist_ok=True)
-        environment = os.environ | {"TMPDIR": str(tmp_path / "shared"), "PYTHONPATH": str(HERE.parent.parent)}
-        command = [sys.executable, "-c", script]
-        process = subprocess.Popen(command, stderr=log, text=True, cwd=tmp_path, env=environment)
-        log.close()
-        processes.append(process)
-        url = f"http://127.0.0.1:{port}"
+    def name(self, name: str) -> None:
+        """The next checkpoint to load; without a name none can be."""
+        (self.folder / "model" / "name").write_text(name, "utf-8")
+
+    def wait_for(self, workers: int) -> None:
+        """Until so many workers have said that they are ready."""
         until = time.monotonic() + PATIENCE
-        while ready and (tmp_path / "log").read_text("utf-8").count("ready with first") < workers:
-            assert process.poll() is None and time.monotonic() < until, (tmp_path / "log").read_text("utf-8")
-            time.sleep(0.1)
-        return process, url
+        while self.log.count("ready with ") < workers:
+            assert self.process.poll() is None and time.monotonic() < until, self.log
+            time.sleep(0.05)
 
-    yield begin
-    for process in processes:
+
+@contextmanager
+def started(folder: Path, workers: int, name: str = "first") -> Iterator[Running]:
+    """Starts a service in an empty folder; ends it by SIGTERM if the test has not."""
+    (folder / "model").mkdir()
+    (folder / "shared").mkdir()
+    port = _free_port()
+    script = textwrap.dedent(SERVICE).format(
+        here=str(HERE), port=port, workers=workers, model=str(folder / "model"), data=str(folder)
+    )
+    environment = os.environ | {"TMPDIR": str(folder / "shared"), "PYTHONPATH": str(HERE.parent.parent)}
+    with (folder / "log").open("w", encoding="utf-8") as log:
+        (folder / "model" / "name").write_text(name, "utf-8")
+        process = subprocess.Popen(
+            [sys.executable, "-c", script], stderr=log, text=True, cwd=folder, env=environment
+        )  # fmt: skip
+    try:
+        yield Running(process, f"http://127.0.0.1:{port}", folder)
+    finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
@@ -88,6 +97,25 @@ def start(model: Path, tmp_path: Path) -> Iterator[Start]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service of two workers, for the tests that leave it as they found it: whole, and with `first`."""
+    with started(tmp_path_factory.mktemp("service"), 2) as running:
+        running.wait_for(2)
+        yield running
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(PATIENCE) == 0
+        assert "Traceback" not in running.log
+
+
+@pytest.fixture
+def service(shared: Running) -> Iterator[Running]:
+    yield shared
+    shared.name("first")
+    answer = httpx.post(f"{shared.url}/v1/admin/reload", timeout=PATIENCE).json()
+    assert (answer["model"], answer["workers"]) == ("first", 2)
 
 
 async def _load(url: str, until: asyncio.Event, clients: int = 8) -> Counter[tuple[int, str]]:
@@ -114,98 +142,93 @@ def _sum(text: str, name: str) -> float:
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
 
 
-async def _swap_under_load(url: str, model: Path, names: tuple[str, ...]) -> tuple[list[Any], Counter[tuple[int, str]]]:
+async def _swap_under_load(
+    service: Running, names: tuple[str, ...]
+) -> tuple[list[Any], Counter[tuple[int, str]]]:  # fmt: skip
     until = asyncio.Event()
-    loading = asyncio.create_task(_load(url, until))
-    reloads = []
-    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http:
+    async with httpx.AsyncClient(base_url=service.url, timeout=PATIENCE) as http:
+        before = (await http.get("/metrics")).text
+        loading = asyncio.create_task(_load(service.url, until))
+        reloads = []
         for name in names:
             await asyncio.sleep(0.3)
-            (model / "name").write_text(name, "utf-8")
+            service.name(name)
             reloads.append((await http.post("/v1/admin/reload")).json())
         await asyncio.sleep(0.3)
         until.set()
         found = await loading
         for _ in range(10):
             assert (await http.get("/v1/info", headers={"Connection": "close"})).json()["model"] == names[-1]
-        text = (await http.get("/metrics")).text
-    requests = [line for line in text.splitlines() if line.startswith("cinesent_requests_total") and "analyze" in line]
-    assert _sum("\n".join(requests), "cinesent") == sum(found.values()), "summed over the workers"
-    assert _sum(text, 'cinesent_texts_total{status="ok"}') == sum(found.values())
-    assert f'cinesent_model{{model="{names[-1]}"}} 1.0' in text
-    assert 'cinesent_model{model="first"} 0.0' in text
+        after = (await http.get("/metrics")).text
+    answered = 'cinesent_requests_total{method="POST",route="/v1/analyze"'
+    assert _sum(after, answered) - _sum(before, answered) == sum(found.values()), "summed over the workers"
+    scored = 'cinesent_texts_total{status="ok"}'
+    assert _sum(after, scored) - _sum(before, scored) == sum(found.values())
+    assert f'cinesent_model{{model="{names[-1]}"}} 1.0' in after
+    assert 'cinesent_model{model="first"} 0.0' in after
     return reloads, found
 
 
-def test_run_swaps_in_every_worker_without_a_dropped_request(start: Start, model: Path) -> None:
-    process, url = start()
-    reloads, found = asyncio.run(_swap_under_load(url, model, ("second", "third")))
+def test_run_swaps_in_every_worker_without_a_dropped_request(service: Running) -> None:
+    reloads, found = asyncio.run(_swap_under_load(service, ("second", "third")))
     assert [(answer["model"], answer["changed"], answer["workers"]) for answer in reloads] == [
         ("second", True, 2),
         ("third", True, 2),
     ]
     assert {status for status, _ in found} == {200}
     assert {name for _, name in found} == {"first", "second", "third"}
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE) == 0
 
 
-def test_run_keeps_the_old_checkpoint_if_the_new_one_cannot_be_loaded(start: Start, model: Path) -> None:
-    _, url = start()
-    (model / "name").write_text("", "utf-8")
-    response = httpx.post(f"{url}/v1/admin/reload", timeout=PATIENCE)
+def test_run_keeps_the_old_checkpoint_if_the_new_one_cannot_be_loaded(service: Running) -> None:
+    service.name("")
+    response = httpx.post(f"{service.url}/v1/admin/reload", timeout=PATIENCE)
     assert (response.status_code, response.json()["code"]) == (409, "reload_failed")
     for _ in range(6):
-        assert httpx.get(f"{url}/v1/info").json()["model"] == "first"
+        assert httpx.get(f"{service.url}/v1/info", timeout=PATIENCE).json()["model"] == "first"
 
 
-def test_run_answers_what_it_accepted_and_exits_with_0(start: Start, tmp_path: Path) -> None:
-    process, url = start()
+def test_run_replaces_a_worker_that_dies(service: Running) -> None:
+    ready = service.log.count("ready with ")
+    (folder,) = (service.folder / "shared").glob("cinesent-*")
+    worker = json.loads(next(folder.glob("worker-*.json")).read_text("utf-8"))
+    os.kill(worker["process"], signal.SIGKILL)
+    service.wait_for(ready + 1)
+    answer = httpx.post(f"{service.url}/v1/admin/reload", timeout=PATIENCE).json()
+    assert answer["workers"] == 2, "the dead one is not waited for"
 
-    async def sent() -> list[int]:
-        async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as http:
+
+def test_run_answers_what_it_accepted_and_exits_with_0(tmp_path: Path) -> None:
+    async def sent(running: Running) -> list[int]:
+        async with httpx.AsyncClient(base_url=running.url, timeout=PATIENCE) as http:
             posts = [
                 asyncio.create_task(http.post("/v1/analyze/batch", json={"items": [{"text": "票价贵"}] * 50}))
                 for _ in range(8)
             ]
             await asyncio.sleep(0.3)
-            process.send_signal(signal.SIGTERM)
+            running.process.send_signal(signal.SIGTERM)
             return [(await post).status_code for post in posts]
 
-    assert asyncio.run(sent()) == [200] * 8
-    assert process.wait(PATIENCE) == 0
-    log = (tmp_path / "log").read_text("utf-8")
-    assert "Traceback" not in log
-    assert all(isinstance(json.loads(line), dict) for line in log.splitlines())
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{url}/health")
+    with started(tmp_path, 2) as running:
+        running.wait_for(2)
+        assert asyncio.run(sent(running)) == [200] * 8
+        assert running.process.wait(PATIENCE) == 0
+        assert "Traceback" not in running.log
+        assert all(isinstance(json.loads(line), dict) for line in running.log.splitlines())
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{running.url}/health")
 
 
-def test_run_replaces_a_worker_that_dies(start: Start, tmp_path: Path) -> None:
-    _, url = start()
-    (folder,) = (tmp_path / "shared").glob("cinesent-*")
-    worker = json.loads(next(folder.glob("worker-*.json")).read_text("utf-8"))
-    os.kill(worker["process"], signal.SIGKILL)
-    until = time.monotonic() + PATIENCE
-    while (tmp_path / "log").read_text("utf-8").count("ready with first") < 3:
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    answer = httpx.post(f"{url}/v1/admin/reload", timeout=PATIENCE).json()
-    assert answer["workers"] == 2, "the dead one is not waited for"
+def test_run_gives_up_if_no_worker_can_begin(tmp_path: Path) -> None:
+    with started(tmp_path, 2, name="") as running:
+        assert running.process.wait(PATIENCE) == 1
+        assert running.log.splitlines()[-1] == "WorkerError: expected a name, found none"
 
 
-def test_run_gives_up_if_no_worker_can_begin(start: Start, model: Path, tmp_path: Path) -> None:
-    (model / "name").write_text("", "utf-8")
-    process, _ = start(ready=False)
-    assert process.wait(PATIENCE) == 1
-    lines = (tmp_path / "log").read_text("utf-8").splitlines()
-    assert lines[-1] == "WorkerError: expected a name, found none"
-
-
-def test_run_reloads_a_single_worker_too(start: Start, model: Path) -> None:
-    process, url = start(workers=1)
-    (model / "name").write_text("second", "utf-8")
-    assert httpx.post(f"{url}/v1/admin/reload", timeout=PATIENCE).json()["workers"] == 1
-    assert httpx.get(f"{url}/v1/info").json()["model"] == "second"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE) == 0
+def test_run_reloads_a_single_worker_too(tmp_path: Path) -> None:
+    with started(tmp_path, 1) as running:
+        running.wait_for(1)
+        running.name("second")
+        assert httpx.post(f"{running.url}/v1/admin/reload", timeout=PATIENCE).json()["workers"] == 1
+        assert httpx.get(f"{running.url}/v1/info", timeout=PATIENCE).json()["model"] == "second"
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(PATIENCE) == 0

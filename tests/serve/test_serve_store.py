@@ -16,11 +16,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from serve import store as module
-from serve.store import VERSION, Base, Feedback, Store, StoreError, migrate, now, read_feedback
+from serve.rows import Base, Feedback, now
+from serve.store import VERSION, Store, StoreError, migrate, read_feedback
 
 WRITER = """
 import sys
-from serve.store import Feedback, Store, migrate, now
+from serve.rows import Feedback, now
+from serve.store import Store, migrate
 migrate(sys.argv[1])
 store = Store(sys.argv[1])
 print("ready", flush=True)

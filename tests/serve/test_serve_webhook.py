@@ -19,8 +19,9 @@ from sqlalchemy import func, select, update
 
 from sentiment.records import Analysis, Mention
 from serve import webhook as module
+from serve.rows import Event, now
 from serve.settings import Settings, SettingsError
-from serve.store import Event, Store, now
+from serve.store import Store
 from serve.webhook import Webhook
 
 pytestmark = pytest.mark.anyio
