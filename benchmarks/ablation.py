@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.machine import machine
+from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.bases import BaseError, keep_layers, load_base
 from training.calibrate import calibrate, cross_fitted, fold_numbers, folds
@@ -160,7 +161,7 @@ class Bench:
         rows = [Example(text=text, source="unlabelled") for text in texts[: self.unlabelled]]
         rows = without_near_duplicates(rows, self.judged)
         folders = sorted(self.work.glob(f"{REFERENCE}-*/model.safetensors"))
-        shares = [score_folder(path.parent, rows).probabilities({}) for path in folders]
+        shares = [score_folder(path.parent, rows).probabilities(Scaling()) for path in folders]
         return with_soft_labels(rows, {name: np.mean([share[name] for share in shares], axis=0) for name in HEADS})
 
 

@@ -99,7 +99,7 @@ def probabilities(checkpoint: Checkpoint, engine: Engine, texts: Sequence[Sequen
     answers = iter(engine.run([window for windows in texts for window in windows]))
     rows = []
     for windows in texts:
-        decoded = join([next(answers) for _ in windows], checkpoint.temperatures)
+        decoded = join([next(answers) for _ in windows], checkpoint.scaling)
         shares = decoded.polarity * decoded.mention[:, None]
         rows.append(np.concatenate([decoded.mention, shares.ravel(), decoded.overall, decoded.intent,
                                     [decoded.escalation]]))  # fmt: skip

@@ -32,7 +32,7 @@ SAMPLES = 1000
 
 
 def said_of(checkpoint: Checkpoint, engine: Engine, examples: Sequence[Example]) -> Predictions:
-    """What the checkpoint says, by its own thresholds and temperatures."""
+    """What the checkpoint says, by its own thresholds and scaling."""
     return packaged_rules(checkpoint).decide(score_examples(checkpoint, engine, examples), checkpoint.taxonomy)
 
 

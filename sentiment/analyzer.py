@@ -146,7 +146,7 @@ class Analyzer:
         logits: Sequence[Logits],
     ) -> Analysis:
         rules = self._checkpoint
-        decoded = join(logits, rules.temperatures)
+        decoded = join(logits, rules.scaling)
         shares = decoded.polarity * decoded.mention[:, None]
         mentions = []
         for k in np.flatnonzero((decoded.mention >= self._thresholds) & self._wanted):

@@ -207,7 +207,7 @@ class _Job:
         def tell() -> None:
             self.progress(Tick("score", done, summary.scored, self.table.position(), self.table.bytes_total))
 
-        def missing() -> Iterator[Block]:
+        def missing() -> Generator[Block]:
             nonlocal parts, done
             for block in blocks_of(self.table, self.options.block_rows):
                 parts = block.number + 1
@@ -221,7 +221,8 @@ class _Job:
                     done += len(block.rows)
                     tell()
 
-        with closing(self.runner.run(missing(), rules)) as finished:  # closed before what it runs on is
+        # Closed when it stops midway: the error keeps what was being read alive, and with it the open input file.
+        with closing(missing()) as blocks, closing(self.runner.run(blocks, rules)) as finished:
             for block, part in finished:
                 self.store.write(block.number, part, block.rejects, sources=rules.sources)
                 summary.scored += len(block.rows)
@@ -300,9 +301,9 @@ def stream(
     rules = rules_of(table, scorer.taxonomy.keys if options.dimensions is None else options.dimensions)
     started = time.monotonic()
     summary = Summary(scorer.name, scorer.hash, "-")
-    with stopping("what was written so far is not the whole"):
+    with stopping("what was written so far is not the whole"), closing(blocks_of(table, options.block_rows)) as blocks:
         writer = JsonlWriter(output, probabilities=options.probabilities)
-        for block in blocks_of(table, options.block_rows):
+        for block in blocks:
             part, distinct = analyze_rows(block.rows, rules, scorer)
             writer.write(part)
             output.flush()

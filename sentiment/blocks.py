@@ -7,7 +7,7 @@ nor on who scored which block.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -91,7 +91,7 @@ def rules_of(table: Table, dimensions: Sequence[str]) -> BlockRules:
     return BlockRules(table.text_column, table.id_column, len(table.readers) > 1, table.schema, tuple(dimensions))
 
 
-def blocks_of(table: Table, size: int = BLOCK_ROWS) -> Iterator[Block]:
+def blocks_of(table: Table, size: int = BLOCK_ROWS) -> Generator[Block]:
     """The input in blocks of `size` data rows; a rejected row belongs to the block that was being filled."""
     block = Block(0, [], [])
     for item in table:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy, TaxonomyError, taxonomy_from_dict
 
 SCHEMA_VERSION = 1
@@ -23,9 +24,8 @@ class CheckpointError(ValueError):
 class Checkpoint:
     """A verified checkpoint.
 
-    `thresholds`: the least mention probability per dimension, and of `escalation`. `temperatures`: divisors of the
-    logits of mention, polarity, overall, intent, escalation. `uncertain`: the least confidence per head below which a
-    person should look.
+    `thresholds`: the least mention probability per dimension, and of `escalation`. `scaling`: from logits to those of
+    probabilities. `uncertain`: the least confidence per head below which a person should look.
     """
 
     folder: Path
@@ -33,7 +33,7 @@ class Checkpoint:
     hash: str
     taxonomy: Taxonomy
     thresholds: dict[str, float]
-    temperatures: dict[str, float]
+    scaling: Scaling
     uncertain: dict[str, float]
     max_tokens: int
     config: dict[str, Any]
@@ -67,11 +67,12 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
                 f"expected a checkpoint of schema version {SCHEMA_VERSION}, found {version}; "
                 "export it again with this version"
             )
-        thresholds, temperatures = dict(config["thresholds"]), dict(config["temperatures"])
+        thresholds = dict(config["thresholds"])
         uncertain, max_tokens, title = dict(config["uncertain"]), int(config["max_tokens"]), str(config["name"])
         graph = config["sha256"]["model.onnx"]
         tokenizer = config["sha256"]["tokenizer.json"]
         taxonomy = taxonomy_from_dict(config["taxonomy"])
+        scaling = Scaling.from_config(config, taxonomy)
         for key in taxonomy.keys:
             thresholds[key] = float(thresholds[key])
     except CheckpointError:
@@ -92,5 +93,5 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
         digest.update(content)
     identity = digest.hexdigest()
     return Checkpoint(
-        path, f"{title}@{identity[:8]}", identity, taxonomy, thresholds, temperatures, uncertain, max_tokens, config
+        path, f"{title}@{identity[:8]}", identity, taxonomy, thresholds, scaling, uncertain, max_tokens, config
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.engine import Logits
+from sentiment.scaling import Scaling
 
 Floats = NDArray[np.floating[Any]]
 
@@ -47,20 +48,22 @@ def sigmoid(logits: Floats) -> Floats:
     return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)))
 
 
-def join(windows: Sequence[Logits], temperatures: dict[str, float]) -> Decoded:
-    """Joins a text's windows after dividing the logits by each head's temperature (Guo et al. 2017).
+def join(windows: Sequence[Logits], scaling: Scaling) -> Decoded:
+    """Joins a text's windows after scaling the logits of each.
 
     A dimension is as surely mentioned as in its best window, whose polarity counts by how surely each window mentions
     it. `overall` is the mean weighted by tokens. An intent other than the first, and `escalation`, is as sure as in the
     window that shows it best: one complaint at the end makes the text a complaint.
     """
-    mention = sigmoid(np.stack([w.mention for w in windows]).astype(np.float64) / temperatures.get("mention", 1.0))
-    polarity = softmax(np.stack([w.polarity for w in windows]).astype(np.float64) / temperatures.get("polarity", 1.0))
-    overall = softmax(np.stack([w.overall for w in windows]).astype(np.float64) / temperatures.get("overall", 1.0))
-    intent = softmax(np.stack([w.intent for w in windows]).astype(np.float64) / temperatures.get("intent", 1.0))
-    escalation = sigmoid(
-        np.stack([w.escalation for w in windows]).astype(np.float64) / temperatures.get("escalation", 1.0)
-    )
+    raw = np.stack([w.mention for w in windows]).astype(np.float64)
+    share = scaling.share(raw)
+
+    def scaled(head: str) -> Floats:
+        return scaling.scaled(head, np.stack([getattr(w, head) for w in windows]).astype(np.float64), share)
+
+    mention = sigmoid(scaling.scaled("mention", raw, share))
+    polarity, overall, intent = (softmax(scaled(head)) for head in ("polarity", "overall", "intent"))
+    escalation = sigmoid(scaled("escalation"))
     if len(windows) == 1:
         return Decoded(
             mention[0], polarity[0], overall[0], intent[0], float(escalation[0]), np.zeros(mention.shape[1], int)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy, taxonomy_from_dict
 
 if TYPE_CHECKING:
@@ -254,7 +255,9 @@ def package() -> Callable[..., Path]:
         onnx.save(quantise(onnx.load(str(folder / "float32.onnx"))), str(folder / "model.onnx"))
         (folder / "float32.onnx").unlink()
         tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
-        _write_config(folder, _config(model, tokenizer, "tiny", {}), Calibration({}, thresholds, uncertain or {}))
+        _write_config(
+            folder, _config(model, tokenizer, "tiny", {}), Calibration(Scaling(), thresholds, uncertain or {})
+        )
         return folder
 
     return pack

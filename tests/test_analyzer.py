@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count, islice
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import Checkpoint, CheckpointError
 from sentiment.engine import Logits
 from sentiment.records import Analysis
+from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy, TaxonomyError, taxonomy_from_dict
 from sentiment.text import MAX_CHARACTERS, normalise
 
@@ -65,7 +67,7 @@ def stub(
     space: Taxonomy, words: dict[str, tuple[str, str]], *, window: int = 1000, **rules: dict[str, float]
 ) -> Analyzer:
     thresholds = {**dict.fromkeys(space.keys, 0.5), "escalation": 0.5}
-    settings = {"thresholds": thresholds, "temperatures": {}, "uncertain": {}, **rules}
+    settings: dict[str, Any] = {"thresholds": thresholds, "scaling": Scaling(), "uncertain": {}, **rules}
     checkpoint = Checkpoint(Path(), "stub@0", "0", space, **settings, max_tokens=window, config={})
     return Analyzer(checkpoint, StubEngine(space, words, window))  # type: ignore[arg-type]
 

@@ -71,8 +71,14 @@ class FakeReader:
     name: str = "in.csv"
     columns: list[str] = field(default_factory=list)
 
+    reading: bool = False
+
     def rows(self) -> Iterator[Row | Reject]:
-        return iter(self.items)
+        self.reading = True
+        try:
+            yield from self.items
+        finally:
+            self.reading = False
 
     def position(self) -> int:
         return 0
@@ -333,6 +339,18 @@ def test_batch_internal_error_names_the_place_but_no_text(tmp_path: Path) -> Non
     with pytest.raises(StoppedError, match=r"internal error, RuntimeError in test_batch\.py, line \d+") as caught:
         score(make_table(tmp_path, many(3)), FakeAnalyzer(fail_at=0), tmp_path / "out.csv", options())
     assert "座位" not in str(caught.value)
+
+
+def test_batch_input_is_closed_when_a_job_stops_midway(tmp_path: Path) -> None:
+    table = make_table(tmp_path, many(23))
+    (reader,) = table.readers
+    assert isinstance(reader, FakeReader)
+    with pytest.raises(StoppedError) as stopped:  # holds the frames of what was being read
+        score(table, FakeAnalyzer(fail_at=1), tmp_path / "out.csv", options())
+    assert (stopped.value.__traceback__ is not None, reader.reading) == (True, False)
+    with pytest.raises(StoppedError) as stopped, (tmp_path / "out.jsonl").open("wb") as handle:
+        stream(table, FakeAnalyzer(fail_at=1), handle, options())
+    assert (stopped.value.__traceback__ is not None, reader.reading) == (True, False)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit()])

@@ -37,7 +37,9 @@ def test_checkpoint_loads_what_the_export_wrote(tiny_checkpoint: Path, taxonomy:
     checkpoint = load_checkpoint(tiny_checkpoint)
     assert checkpoint.folder == tiny_checkpoint and checkpoint.taxonomy == taxonomy
     assert checkpoint.thresholds == {**dict.fromkeys(taxonomy.keys, 0.6), "escalation": 0.5}
-    assert checkpoint.temperatures == {} and checkpoint.uncertain["overall"] == 0.5 and checkpoint.max_tokens == 64
+    assert (
+        checkpoint.scaling.temperatures == {} and checkpoint.uncertain["overall"] == 0.5 and checkpoint.max_tokens == 64
+    )
     assert load_checkpoint(str(tiny_checkpoint)) == checkpoint
 
 

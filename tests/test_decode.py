@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sentiment.decode import _TRIMMED, MAX_EVIDENCE, evidence_span, join, sigmoid, softmax
 from sentiment.engine import Logits
+from sentiment.scaling import Scaling
 
 LN2, LN3, LN7 = np.log([2.0, 3.0, 7.0])
 WEAK = -9.0  # log attention of a token that says nothing
@@ -30,7 +31,7 @@ def test_decode_functions_are_stable_at_the_ends() -> None:
 
 
 def test_decode_one_window_is_taken_as_it_is() -> None:
-    decoded = join([FIRST], {})
+    decoded = join([FIRST], Scaling())
     assert decoded.mention == pytest.approx([0.5]) and decoded.polarity[0] == pytest.approx([0.5, 0.25, 0.25])
     assert decoded.overall == pytest.approx([0.5, 0.25, 0.25]) and decoded.intent == pytest.approx([0.4, 0.2, 0.2, 0.2])
     assert decoded.escalation == pytest.approx(0.5) and decoded.best.tolist() == [0]
@@ -39,7 +40,7 @@ def test_decode_one_window_is_taken_as_it_is() -> None:
 def test_decode_temperature_divides_its_own_head_only() -> None:
     single = window([2 * LN3], [[2 * LN3, 0, 0]], [2 * LN3, 0, 0], [2 * LN3, 0, 0], 2 * LN3)
     for name in ("mention", "polarity", "overall", "intent", "escalation"):
-        cold, plain = join([single], {name: 2.0}), join([single], {})
+        cold, plain = join([single], Scaling({name: 2.0})), join([single], Scaling())
         for head in ("mention", "polarity", "overall", "intent", "escalation"):
             expected = {True: (0.75, 0.6), False: (0.9, 9 / 11)}[head == name][head not in ("mention", "escalation")]
             assert np.max(getattr(cold, head)) == pytest.approx(expected), (name, head)
@@ -47,7 +48,7 @@ def test_decode_temperature_divides_its_own_head_only() -> None:
 
 
 def test_decode_joins_two_windows_by_the_rules() -> None:
-    decoded = join([FIRST, SECOND], {})
+    decoded = join([FIRST, SECOND], Scaling())
     # mention: 1/2 and 3/4
     assert decoded.mention == pytest.approx([0.75]) and decoded.best.tolist() == [1]
     # polarity: (1/2 · 1/4 + 1/3 · 9/16) / (1/4 + 9/16)
@@ -60,7 +61,7 @@ def test_decode_joins_two_windows_by_the_rules() -> None:
 
 
 def test_decode_join_does_not_depend_on_the_order_of_windows() -> None:
-    one, other = join([FIRST, SECOND], {}), join([SECOND, FIRST], {})
+    one, other = join([FIRST, SECOND], Scaling()), join([SECOND, FIRST], Scaling())
     for name in ("mention", "polarity", "overall", "intent", "escalation"):
         assert getattr(one, name) == pytest.approx(getattr(other, name))
     assert other.best.tolist() == [0]
@@ -69,7 +70,7 @@ def test_decode_join_does_not_depend_on_the_order_of_windows() -> None:
 def test_decode_each_dimension_has_its_own_best_window() -> None:
     first = window([3, -3], np.zeros((2, 3)), np.zeros(3), np.zeros(2), 0)
     second = window([-3, 3], np.zeros((2, 3)), np.zeros(3), np.zeros(2), 0)
-    assert join([first, second], {}).best.tolist() == [0, 1]
+    assert join([first, second], Scaling()).best.tolist() == [0, 1]
 
 
 def test_decode_dimension_that_no_window_mentions_has_a_polarity_all_the_same() -> None:

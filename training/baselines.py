@@ -92,7 +92,7 @@ def fit_linear(
 ) -> Fitted:
     """TF-IDF features and a logistic regression for each head, one for each dimension's mention.
 
-    Each head's setting, and then thresholds and temperatures, come from five-fold cross-validation on the training
+    Each head's setting, and then thresholds and scaling, come from five-fold cross-validation on the training
     texts (whole near-duplicate groups); the final models are fitted on all of them.
 
     Args:

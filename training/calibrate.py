@@ -1,15 +1,17 @@
-"""Temperatures and thresholds from development texts, and the cross-fitted predictions by which they are judged."""
+"""Scaling and thresholds from development texts, and the cross-fitted predictions by which they are judged."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 
+from sentiment.scaling import Scaling, not_service
 from sentiment.taxonomy import Taxonomy
 from training.metrics import HEADS, UNKNOWN, Predictions
 from training.scores import Scores
@@ -29,16 +31,17 @@ FOLDS = 5
 class Calibration:
     """Decision rules of a checkpoint, as its config.json keeps them."""
 
-    temperatures: dict[str, float]
+    scaling: Scaling
     thresholds: dict[str, float]
     uncertain: dict[str, float]
 
-    def to_dict(self) -> dict[str, dict[str, float]]:
-        return asdict(self)
+    def to_config(self) -> dict[str, dict[str, Any]]:
+        """The parts of config.json."""
+        return {**self.scaling.to_config(), "thresholds": self.thresholds, "uncertain": self.uncertain}
 
     def decide(self, scores: Scores, taxonomy: Taxonomy) -> Predictions:
         """Labels by these rules."""
-        shares = scores.probabilities(self.temperatures)
+        shares = scores.probabilities(self.scaling)
         said = shares["mention"] >= np.array([self.thresholds[key] for key in taxonomy.keys])
         return Predictions(
             said.astype(int),
@@ -51,12 +54,12 @@ class Calibration:
 
 def neutral(taxonomy: Taxonomy) -> Calibration:
     """Probabilities as the model gives them, decided at 0.5: the rules before any were fitted."""
-    return Calibration({}, {**dict.fromkeys(taxonomy.keys, 0.5), "escalation": 0.5}, {})
+    return Calibration(Scaling(), {**dict.fromkeys(taxonomy.keys, 0.5), "escalation": 0.5}, {})
 
 
 def calibrate(scores: Scores, gold: Predictions, taxonomy: Taxonomy) -> Calibration:
-    """Fits all rules: temperatures by likelihood (Guo et al. 2017), thresholds by the mean of mention and joint F1."""
-    fitted = temperatures(scores, gold)
+    """Fits all rules: the scaling by likelihood, thresholds by the mean of mention and joint F1."""
+    fitted = fit_scaling(scores, gold, taxonomy)
     shares = scores.probabilities(fitted)
     found, called, said = _counts(shares["mention"], shares["polarity"].argmax(-1), gold)
     pooled = _best(found.sum(0), called.sum(0), said.sum())
@@ -73,9 +76,20 @@ def calibrate(scores: Scores, gold: Predictions, taxonomy: Taxonomy) -> Calibrat
     return Calibration(fitted, thresholds, _uncertain(shares, thresholds, taxonomy))
 
 
-def temperatures(scores: Scores, gold: Predictions) -> dict[str, float]:
-    """The temperature of each head under which its labels are likeliest (Guo et al. 2017)."""
-    return {name: round(_temperature(getattr(scores, name), getattr(gold, name)), 4) for name in HEADS}
+def fit_scaling(scores: Scores, gold: Predictions, taxonomy: Taxonomy) -> Scaling:
+    """The scaling under which the labels are likeliest (Guo et al. 2017; Platt 1999).
+
+    The logarithm of a factor, and a bias, have a standard normal prior, so that a few texts move them little.
+    """
+    aside = not_service(taxonomy)
+    share = Scaling(aside=aside).share(scores.mention)
+    found = {name: _fit_head(getattr(scores, name), getattr(gold, name), share) for name in HEADS}
+    return Scaling(
+        {name: temperature for name, (temperature, _, _) in found.items()},
+        {name: factor for name, (_, factor, _) in found.items()} if aside else {},
+        {name: biases for name, (_, _, biases) in found.items()},
+        aside,
+    )
 
 
 def cross_fitted(
@@ -111,21 +125,29 @@ def folds(
     return result
 
 
-def _temperature(logits: Array, labels: Array) -> float:
+def _fit_head(logits: Array, labels: Array, share: Array) -> tuple[float, float, tuple[float, ...]]:
+    """(temperature, factor, biases) under which the labels are likeliest, given the prior of `fit_scaling`."""
     known = labels != UNKNOWN
+    binary = logits.ndim == labels.ndim
+    classes = 1 if binary else logits.shape[-1]
     if not known.any():
-        return 1.0
-    logits, labels = logits[known], labels[known]
+        return 1.0, 1.0, (0.0,) * classes
+    around = np.broadcast_to(share.reshape(-1, *(1,) * (labels.ndim - 1)), labels.shape)[known]
+    values, truth = logits[known].reshape(-1, classes), labels[known]
+    count = len(truth)
 
-    def likelihood(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        if scaled.ndim == labels.ndim:  # binary
-            return float(np.logaddexp(0.0, np.where(labels == 1, -scaled, scaled)).mean())
-        shifted = scaled - scaled.max(-1, keepdims=True)
-        normaliser = np.log(np.exp(shifted).sum(-1))
-        return float((normaliser - np.take_along_axis(shifted, labels[..., None], -1)[..., 0]).mean())
+    def loss(weights: Array) -> float:
+        scaled = values * np.exp(-(weights[0] + weights[1] * around))[:, None] + weights[2:]
+        if binary:
+            likelihood = np.logaddexp(0.0, np.where(truth == 1, -scaled[:, 0], scaled[:, 0]))
+        else:
+            likelihood = logsumexp(scaled, -1) - scaled[np.arange(count), truth]
+        return float(likelihood.mean() + (weights[1:] ** 2).sum() / (2 * count))
 
-    return float(np.exp(minimize_scalar(likelihood, bounds=(-1.5, 1.5), method="bounded").x))
+    bounds = [(-1.5, 1.5), *[(None, None)] * (1 + classes)]
+    found = minimize(loss, np.zeros(2 + classes), method="L-BFGS-B", bounds=bounds).x
+    temperature, factor = (round(float(np.exp(value)), 4) for value in found[:2])
+    return temperature, factor, tuple(round(float(value), 4) for value in found[2:])
 
 
 def _counts(mention: Array, polarity: Array, gold: Predictions) -> tuple[Array, Array, Array]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sentiment.scaling import not_service
 from sentiment.taxonomy import Taxonomy, load_taxonomy, taxonomy_from_dict
 from training.quality_tables import (
     MISSING,
@@ -169,16 +170,26 @@ def _is_number(value: Any) -> bool:
 def _decision_rules(config: Mapping[str, Any], taxonomy: Taxonomy) -> str:
     thresholds = config["thresholds"]
     shown = ", ".join(f"{key} {thresholds[key]:g}" for key in (*taxonomy.keys, "escalation") if key in thresholds)
-    temperatures = ", ".join(f"{name} {value:g}" for name, value in config["temperatures"].items())
+    temperatures, factors = (
+        ", ".join(f"{name} {value:g}" for name, value in config.get(part, {}).items())
+        for part in ("temperatures", "factors")
+    )
+    biases = "; ".join(
+        f"{name} {', '.join(f'{value:g}' for value in values)}" for name, values in config.get("biases", {}).items()
+    )
     lines = [
         "## Decision rules",
         "",
         "Kept in `config.json`, fitted on the development texts.",
         "",
         f"- A dimension is mentioned, a text escalated, from these probabilities on: {shown}.",
-        f"- Temperatures by which the logits are divided (Guo et al. 2017): {temperatures or 'none'}.",
+        f"- Temperatures by which the logits are divided (Guo et al. 2017): {temperatures or 'none'}; then these are "
+        f"added: {biases or 'none'}.",
         f"- Texts are read in windows of at most {config['max_tokens']} tokens, whose answers are joined.",
     ]
+    if factors:
+        aside = " or ".join(taxonomy.dimensions[i].en for i in not_service(taxonomy))
+        lines.insert(-1, f"- Where a text speaks of {aside}, the temperatures are taken times these: {factors}.")
     bounds = config.get("uncertain") or {}
     if bounds:
         values = ", ".join(f"{name} {value:g}" for name, value in bounds.items())

@@ -1,7 +1,7 @@
 """Runs and checkpoints side by side on the same labelled texts, with paired intervals of their differences.
 
 `python -m training.compare FIRST OTHER... --dev real=FILE written=FILE`: run folders or checkpoints; differences are to
-the first. All are decided by thresholds and temperatures fitted across five folds of the texts, so that a run needs no
+the first. All are decided by thresholds and scaling fitted across five folds of the texts, so that a run needs no
 export to be compared.
 """
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sentiment.checkpoint import load_checkpoint
 from sentiment.taxonomy import Taxonomy
 from training.bases import BaseError
-from training.calibrate import temperatures
+from training.calibrate import fit_scaling
 from training.dataset import Example
 from training.folders import label_space, score_folder
 from training.label_issues import read_folds
@@ -32,7 +32,7 @@ def from_teachers(teachers: Sequence[Path], examples: Sequence[Example], space: 
     """The examples with the mean of the checkpoints' calibrated probabilities.
 
     Args:
-        teachers: packaged checkpoints, which hold the temperatures of their development texts.
+        teachers: packaged checkpoints, which hold the scaling of their development texts.
 
     Raises:
         BaseError, CheckpointError: no such checkpoint, or one of another label space.
@@ -41,14 +41,14 @@ def from_teachers(teachers: Sequence[Path], examples: Sequence[Example], space: 
     for folder in teachers:
         if label_space(folder) != space:
             raise BaseError(f"expected a teacher of the same label space, found another in {folder}")
-        shares.append(score_folder(folder, examples).probabilities(load_checkpoint(folder).temperatures))
+        shares.append(score_folder(folder, examples).probabilities(load_checkpoint(folder).scaling))
     return with_soft_labels(examples, {name: np.mean([share[name] for share in shares], axis=0) for name in HEADS})
 
 
 def from_folds(folder: Path, examples: Sequence[Example], space: Taxonomy) -> list[Example]:
     """The examples, with what a cross-validation's models say about those of them that it held out.
 
-    The temperatures are fitted to the same held-out answers.
+    The scaling is fitted to the same held-out answers.
 
     Raises:
         BaseError: the folder is not that of a cross-validation, or of another label space.
@@ -59,7 +59,7 @@ def from_folds(folder: Path, examples: Sequence[Example], space: Taxonomy) -> li
     spans = np.zeros((len(kept["texts"]), len(space.keys), 2), dtype=int)  # not needed here
     scores = Scores(**{name: kept[name] for name in HEADS}, evidence=spans)
     gold = Predictions(*(kept[f"gold_{name}"] for name in HEADS))
-    shares = scores.probabilities(temperatures(scores, gold))
+    shares = scores.probabilities(fit_scaling(scores, gold, space))
     row = {str(text): i for i, text in enumerate(kept["texts"])}
     found = [i for i, example in enumerate(examples) if example.text in row]
     rows = [row[examples[i].text] for i in found]

@@ -71,7 +71,7 @@ def answer(scores: Scores, taxonomy: Taxonomy, rules: Rules) -> Answers:
     for calibration, rows in parts:
         part = scores.take(rows)
         said = calibration.decide(part, taxonomy)
-        shares = part.probabilities(calibration.temperatures)
+        shares = part.probabilities(calibration.scaling)
         for name in HEADS:
             put(labels, name, rows, getattr(said, name))
         put(sure, "dimensions", rows, shares["mention"] * shares["polarity"].max(-1))
@@ -219,7 +219,7 @@ def cross_fitted_rules(
 def packaged_rules(checkpoint: Checkpoint) -> Calibration:
     """The rules that a checkpoint decides by."""
     thresholds = {"escalation": 0.5, **checkpoint.thresholds}
-    return Calibration(checkpoint.temperatures, thresholds, checkpoint.uncertain)
+    return Calibration(checkpoint.scaling, thresholds, checkpoint.uncertain)
 
 
 def evaluate_checkpoint(
@@ -234,7 +234,7 @@ def evaluate_checkpoint(
     """Runs a packaged checkpoint on sets of labelled texts and reports on each.
 
     Args:
-        cross_fit: refit thresholds and temperatures for each fold without it, for texts that the checkpoint's own were
+        cross_fit: refit thresholds and scaling for each fold without it, for texts that the checkpoint's own were
             fitted on; by default the checkpoint's own are used.
         taxonomy: names and lenses in place of the checkpoint's; same keys.
         threads: CPU threads. `options` go to `evaluate`.

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 SUMS = {"service": "service dimensions", "all": "all dimensions"}
 FIGURES = ("precision", "recall", "f1")
 RULES = {
-    "packaged": "the checkpoint's own thresholds and temperatures",
-    "cross-fitted": "thresholds and temperatures refitted for each of five folds without its texts "
+    "packaged": "the checkpoint's own thresholds and scaling",
+    "cross-fitted": "thresholds and scaling refitted for each of five folds without its texts "
     "(whole near-duplicate groups)",
-    "development": "thresholds and temperatures fitted on the development texts",
-    "training": "thresholds and temperatures from cross-validation on the training texts",
+    "development": "thresholds and scaling fitted on the development texts",
+    "training": "thresholds and scaling from cross-validation on the training texts",
 }
 
 

@@ -209,7 +209,7 @@ def export(
     """Writes a packaged checkpoint: model.onnx, tokenizer.json, config.json.
 
     Args:
-        development: sets of development texts by name; thresholds and temperatures are fitted on all of them together.
+        development: sets of development texts by name; thresholds and scaling are fitted on all of them together.
         details: what config.json shall tell of the training.
 
     Raises:
@@ -305,5 +305,5 @@ def _write_config(folder: Path, config: dict[str, Any], rules: Calibration) -> N
     hashes = {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.onnx", "tokenizer.json")
     }
-    content = {**config, **rules.to_dict(), "sha256": hashes}
+    content = {**config, **rules.to_config(), "sha256": hashes}
     (folder / "config.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")

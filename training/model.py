@@ -28,7 +28,8 @@ TEXT_HEADS = 3  # overall, intent, escalation pool the text each in its own way
 class CinesentConfig(PreTrainedConfig):
     """Label space, encoder and decision rules of a checkpoint.
 
-    `thresholds` holds the least mention probability per dimension; `temperatures` divides the logits of each head.
+    `thresholds` holds the least mention probability per dimension; `temperatures`, `factors` and `biases`
+    are those of `sentiment.scaling.Scaling`.
     """
 
     model_type = "cinesent"
@@ -40,6 +41,8 @@ class CinesentConfig(PreTrainedConfig):
         max_tokens: int = 256,
         thresholds: dict[str, float] | None = None,
         temperatures: dict[str, float] | None = None,
+        factors: dict[str, float] | None = None,
+        biases: dict[str, list[float]] | None = None,
         uncertain: dict[str, float] | None = None,
         dropout: float = 0.1,
         **kwargs: Any,
@@ -49,6 +52,8 @@ class CinesentConfig(PreTrainedConfig):
         self.max_tokens = max_tokens
         self.thresholds = thresholds or {}
         self.temperatures = temperatures or {}
+        self.factors = factors or {}
+        self.biases = biases or {}
         self.uncertain = uncertain or {}
         self.dropout = dropout
         super().__init__(**kwargs)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sentiment.checkpoint import Checkpoint
 from sentiment.decode import Decoded, evidence_span, join, sigmoid, softmax
 from sentiment.engine import Engine
+from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
 from sentiment.windows import split_windows
@@ -39,11 +40,12 @@ class Scores:
     def take(self, index: Array | Sequence[int]) -> Scores:
         return Scores(*(getattr(self, name)[index] for name in (*HEADS, "evidence")))
 
-    def probabilities(self, temperatures: dict[str, float]) -> dict[str, Array]:
+    def probabilities(self, scaling: Scaling) -> dict[str, Array]:
         """Calibrated probabilities of each head, in the shapes of the logits."""
+        share = scaling.share(self.mention)
         return {
             name: (sigmoid if name in ("mention", "escalation") else softmax)(
-                getattr(self, name) / temperatures.get(name, 1.0)
+                scaling.scaled(name, getattr(self, name), share)
             )
             for name in HEADS
         }
@@ -72,7 +74,7 @@ def score_examples(checkpoint: Checkpoint, engine: Engine, examples: Sequence[Ex
     answers = iter(engine.run(windows))
     for i, encoding, parts in zip(readable, encodings, ranges, strict=True):
         logits = [next(answers) for _ in parts]
-        decoded = join(logits, {})
+        decoded = join(logits, Scaling())
         for name in HEADS:
             value = getattr(logits[0], name) if len(logits) == 1 else _logit(decoded, name)
             getattr(table, name)[i] = value

@@ -81,7 +81,7 @@ def _keys(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
 @click.option(
     "--cross-fit",
     is_flag=True,
-    help="For the development files that the checkpoint's thresholds were fitted on: refit thresholds and temperatures "
+    help="For the development files that the checkpoint's thresholds were fitted on: refit thresholds and scaling "
     "for each of five folds without its texts. Default: the checkpoint's own.",
 )
 @click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Threads. Default: one for each core.")

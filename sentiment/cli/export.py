@@ -13,7 +13,7 @@ from sentiment.cli import Failure, say
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Checkpoint folder to write.")
 @click.option("--dev", multiple=True, required=True, metavar="[NAME=]FILE",
-              help="Labelled development file, on which thresholds and temperatures are fitted; may be given several "
+              help="Labelled development file, on which thresholds and scaling are fitted; may be given several "
                    "times, with a name for the card.")  # fmt: skip
 @click.option("--name", default="cinesent-zh", show_default=True, help="Name of the checkpoint; its hash is added.")
 def command(run: Path, output: Path, dev: tuple[str, ...], name: str) -> None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
-from training.calibrate import FOLDS, GRID, MIN_MENTIONS, Calibration, calibrate, cross_fitted, folds
+from training.calibrate import FOLDS, GRID, MIN_MENTIONS, Calibration, calibrate, cross_fitted, fit_scaling, folds
 from training.metrics import HEADS, UNKNOWN, Predictions, summary
 from training.scores import Scores
 
@@ -33,7 +34,7 @@ def simulated(taxonomy: Taxonomy, size: int = 600, sharpness: float = 1.0, seed:
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 2.5])
 def test_temperatures_undo_the_sharpness_of_logits(taxonomy: Taxonomy, sharpness: float) -> None:
     rules = calibrate(*simulated(taxonomy, 3000, sharpness), taxonomy)
-    for name, temperature in rules.temperatures.items():
+    for name, temperature in rules.scaling.temperatures.items():
         assert temperature == pytest.approx(sharpness, rel=0.12), name
 
 
@@ -56,16 +57,17 @@ def test_thresholds_find_the_gap_between_mentions_and_the_rest(taxonomy: Taxonom
     odds = {1: np.log(0.7 / 0.3), 0: np.log(0.55 / 0.45)}
     scores = replace(scores, mention=np.where(gold.mention == 1, odds[1], odds[0]))
     rules = calibrate(scores, gold, taxonomy)
-    temperature = rules.temperatures["mention"]
-    bounds = [1 / (1 + np.exp(-odds[label] / temperature)) for label in (0, 1)]
-    assert all(bounds[0] < rules.thresholds[key] <= bounds[1] for key in taxonomy.keys)
+    shares = scores.probabilities(rules.scaling)["mention"]
+    for k, key in enumerate(taxonomy.keys):
+        said = gold.mention[:, k] == 1
+        assert shares[~said, k].max() < rules.thresholds[key] <= shares[said, k].min()
     assert summary(gold, rules.decide(scores, taxonomy))["mention"] == 1.0
 
 
 def test_decide_follows_the_rules(taxonomy: Taxonomy) -> None:
     scores, _ = simulated(taxonomy, 50)
     thresholds = dict.fromkeys(taxonomy.keys, 0.3) | {"escalation": 0.9}
-    rules = Calibration({"mention": 2.0, "escalation": 0.5}, thresholds, {})
+    rules = Calibration(Scaling({"mention": 2.0, "escalation": 0.5}), thresholds, {})
     answer = rules.decide(scores, taxonomy)
     assert (answer.mention == 1).tolist() == (1 / (1 + np.exp(-scores.mention / 2)) >= 0.3).tolist()
     assert (answer.escalation == 1).tolist() == (1 / (1 + np.exp(-scores.escalation / 0.5)) >= 0.9).tolist()
@@ -78,7 +80,7 @@ def test_decide_follows_the_rules(taxonomy: Taxonomy) -> None:
 def test_bounds_of_uncertain_flag_their_share(taxonomy: Taxonomy) -> None:
     scores, gold = simulated(taxonomy, 2000)
     rules = calibrate(scores, gold, taxonomy)
-    sure = scores.probabilities(rules.temperatures)["overall"].max(-1)
+    sure = scores.probabilities(rules.scaling)["overall"].max(-1)
     assert (sure < rules.uncertain["overall"]).mean() == pytest.approx(0.15, abs=0.01)
     assert 0 <= rules.uncertain["escalation"] <= 0.2
 
@@ -92,8 +94,36 @@ def test_heads_without_labels_keep_temperature_one(taxonomy: Taxonomy) -> None:
         escalation=np.full(100, UNKNOWN),
     )
     rules = calibrate(scores, unknown, taxonomy)
-    assert [rules.temperatures[name] for name in ("overall", "intent", "escalation")] == [1.0, 1.0, 1.0]
+    assert [rules.scaling.temperatures[name] for name in ("overall", "intent", "escalation")] == [1.0, 1.0, 1.0]
+    assert {rules.scaling.factors[name] for name in ("overall", "intent", "escalation")} == {1.0}
+    assert not any(any(rules.scaling.biases[name]) for name in ("overall", "intent", "escalation"))
     assert 0.1 <= rules.thresholds["escalation"] <= 0.9
+
+
+def test_scaling_finds_biases_and_what_talk_of_the_film_does(taxonomy: Taxonomy) -> None:
+    scores, gold = simulated(taxonomy, 4000)
+    film = taxonomy.index["film"]
+    about = np.where(np.arange(4000) % 2, 9.0, -9.0)  # every other text speaks of the film, beyond doubt
+    mention = scores.mention * 1.5 + 0.8
+    mention[:, film] = about
+    overall = scores.overall * np.where(about > 0, 3.0, 1.5)[:, None] + np.array([0.9, 0.0, -0.9])
+    found = fit_scaling(
+        replace(scores, mention=mention, overall=overall),
+        replace(gold, mention=np.where(np.arange(len(taxonomy.keys)) == film, about[:, None] > 0, gold.mention)),
+        taxonomy,
+    )
+    assert found.temperatures["overall"] == pytest.approx(1.5, rel=0.1)
+    assert found.factors["overall"] == pytest.approx(2.0, rel=0.1)
+    assert found.factors["intent"] == pytest.approx(1.0, abs=0.1)
+    first, _, last = found.biases["overall"]
+    assert first - last == pytest.approx(-0.9, abs=0.2)  # what was added, between −1.8 / 1.5 and −1.8 / 3
+    assert found.biases["mention"][0] == pytest.approx(-0.8 / 1.5, abs=0.1)
+
+
+def test_scaling_of_a_few_texts_stays_near_the_prior(taxonomy: Taxonomy) -> None:
+    scores, gold = simulated(taxonomy, 8)
+    found = fit_scaling(scores, replace(gold, overall=np.zeros(8, int)), taxonomy)  # one class alone
+    assert max(map(abs, found.biases["overall"])) < 2 and 0.3 < found.factors["overall"] < 3
 
 
 def test_folds_judge_every_text_once_and_never_part_a_group(taxonomy: Taxonomy) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sentiment.cli import main as cinesent
+from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
 from training.calibrate import Calibration
 from training.compare import compare, figures, main, replacement, score_folder, table
@@ -126,7 +127,7 @@ def predictions(examples: list[Example], taxonomy: Taxonomy, wrong: int) -> tupl
 
 
 def packaged_rules_of(taxonomy: Taxonomy) -> Calibration:
-    return Calibration({}, {**dict.fromkeys(taxonomy.keys, 0.5), "escalation": 0.5}, {})
+    return Calibration(Scaling(), {**dict.fromkeys(taxonomy.keys, 0.5), "escalation": 0.5}, {})
 
 
 def test_replacement_of_a_clearly_worse_one_is_refused(examples: list[Example], taxonomy: Taxonomy) -> None:

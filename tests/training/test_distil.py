@@ -29,7 +29,7 @@ EXAMPLES = [Example(text="座椅太硬，坐得腰疼"), Example(text="音响震
 def test_distil_takes_the_mean_of_calibrated_teachers(tiny_checkpoint: Path, taxonomy: Taxonomy) -> None:
     (alone,) = from_teachers([tiny_checkpoint], EXAMPLES[:1], taxonomy)
     checkpoint = load_checkpoint(tiny_checkpoint)
-    shares = score_folder(tiny_checkpoint, EXAMPLES[:1]).probabilities(checkpoint.temperatures)
+    shares = score_folder(tiny_checkpoint, EXAMPLES[:1]).probabilities(checkpoint.scaling)
     assert alone.soft is not None
     for head in HEADS:
         np.testing.assert_allclose(alone.soft[head], shares[head][0], atol=1e-6)

@@ -41,7 +41,7 @@ def test_embedded_base_scores_as_the_packaged_checkpoint() -> None:
     arrays = [np.concatenate(logits[name])[back] for name in HEADS]
     read_back = Scores(*arrays, evidence=packaged.evidence)
 
-    rules = Calibration(checkpoint.temperatures, checkpoint.thresholds, checkpoint.uncertain)
+    rules = Calibration(checkpoint.scaling, checkpoint.thresholds, checkpoint.uncertain)
     before = summary(gold, rules.decide(packaged, space))
     after = summary(gold, rules.decide(read_back, space))
     for name in ("mention", "joint", "overall"):

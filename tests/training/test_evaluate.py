@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import load_checkpoint
 from sentiment.cli import main
+from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
 from training.calibrate import FOLDS, Calibration, calibrate
 from training.dataset import Example, near_duplicate_groups
@@ -66,7 +67,7 @@ def scored(taxonomy: Taxonomy, said: list[dict[str, Any]]) -> Scores:
 
 
 def plain_rules(taxonomy: Taxonomy) -> Calibration:
-    return Calibration({}, dict.fromkeys((*taxonomy.keys, "escalation"), 0.5), {})
+    return Calibration(Scaling(), dict.fromkeys((*taxonomy.keys, "escalation"), 0.5), {})
 
 
 @pytest.fixture
@@ -297,7 +298,9 @@ def test_answer_wants_rules_for_every_text_once(taxonomy: Taxonomy) -> None:
 
 def test_each_text_is_answered_by_its_own_rules(taxonomy: Taxonomy) -> None:
     scores, _ = simulated(taxonomy, 30)
-    strict = Calibration({"mention": 2.0, "overall": 3.0}, dict.fromkeys((*taxonomy.keys, "escalation"), 0.9), {})
+    strict = Calibration(
+        Scaling({"mention": 2.0, "overall": 3.0}), dict.fromkeys((*taxonomy.keys, "escalation"), 0.9), {}
+    )
     mild = plain_rules(taxonomy)
     odd, even = np.arange(1, 30, 2), np.arange(0, 30, 2)
     mixed = answer(scores, taxonomy, [(strict, odd), (mild, even)])

@@ -130,7 +130,7 @@ def test_export_config_tells_rules_and_training(
     checkpoint = load_checkpoint(done.folder)
     assert checkpoint.name.startswith("bakery@") and checkpoint.config["training"] == {"epochs": 3}
     assert set(checkpoint.thresholds) == {*own_taxonomy.keys, "escalation"}
-    assert set(checkpoint.temperatures) == {"mention", "polarity", "overall", "intent", "escalation"}
+    assert set(checkpoint.scaling.temperatures) == {"mention", "polarity", "overall", "intent", "escalation"}
     assert set(done.drift) == {"changed_cells", "changed_overall", "joint_lost", "overall_lost"}
     assert {name.split("/")[0] for name in done.development} == {"ours", "theirs"}
     assert done.development["ours/joint"] > 0.9 and done.development["theirs/mention"] > 0.9

@@ -209,11 +209,22 @@ def test_model_automodel_loads_what_was_saved(own_run: Any) -> None:
 def test_model_config_keeps_rules_and_encoder(tmp_path: Path, own_taxonomy: Taxonomy) -> None:
     config = CinesentConfig(
         encoder={"model_type": "bert", "hidden_size": 32}, taxonomy=own_taxonomy.to_dict(), max_tokens=40,
-        thresholds={"bread": 0.4}, temperatures={"mention": 1.5}, uncertain={"overall": 0.5}, dropout=0.2,
+        thresholds={"bread": 0.4}, temperatures={"mention": 1.5}, factors={"overall": 1.2},
+        biases={"overall": [0.1, 0.0, -0.1]}, uncertain={"overall": 0.5}, dropout=0.2,
     )  # fmt: skip
     config.save_pretrained(tmp_path)
     again = CinesentConfig.from_pretrained(tmp_path)
-    for name in ("encoder", "taxonomy", "max_tokens", "thresholds", "temperatures", "uncertain", "dropout"):
+    for name in (
+        "encoder",
+        "taxonomy",
+        "max_tokens",
+        "thresholds",
+        "temperatures",
+        "factors",
+        "biases",
+        "uncertain",
+        "dropout",
+    ):
         assert getattr(again, name) == getattr(config, name)
 
 
