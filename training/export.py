@@ -233,7 +233,8 @@ def export(
         gold = gold_labels(examples, space)
         rules = calibrate(scores[packed], gold, space)
         drift = drift_of(scores[exact], scores[packed], gold, rules, space)
-        _check(drift)
+        judged = {"joint_lost": int((gold.mention == 1).sum()), "overall_lost": int((gold.overall >= 0).sum())}
+        _check(drift, judged)
         _write_config(packed, config, rules)
         groups = near_duplicate_groups([example.text for example in examples])
         guess = cross_fitted(scores[packed], gold, space, groups)
@@ -272,11 +273,14 @@ def drift_of(exact: Scores, packed: Scores, gold: Predictions, rules: Calibratio
     return {name: round(value, 5) for name, value in drift.items()}
 
 
-def _check(drift: dict[str, float]) -> None:
+def _check(drift: dict[str, float], judged: dict[str, int] | None = None) -> None:
     bounds = {
         "changed_cells": MAX_CHANGED_CELLS, "changed_overall": MAX_CHANGED_OVERALL,
         "joint_lost": MAX_LOSS, "overall_lost": MAX_LOSS,
     }  # fmt: skip
+    for name, count in (judged or {}).items():
+        # Of fewer than a hundred labels, one is more than the bound: that it changed sides says nothing of the packing.
+        bounds[name] = max(bounds[name], 1 / max(count, 1))
     for name, bound in bounds.items():
         if drift.get(name, 0.0) > bound:
             raise ExportError(
