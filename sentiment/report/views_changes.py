@@ -103,10 +103,30 @@ def _trend(parts: ViewParts, trend: Trend) -> Iterable[View]:
     where = [parts.text("dimension"), parts.text("cinema"), parts.text("changed_at")]
     columns = [*where, *_sides(parts), *_tests(parts), parts.quotes_column()]
     yield View("change-points", "changes", t("change_points"), columns, points)
+    everywhere = [series for series in trend.series if series.cinema is None]
     columns = [parts.text("period_start"), parts.count("texts"), parts.quotes_column()]
-    columns += [Column(_series_title(parts, series)) for series in trend.series]
+    columns += [Column(parts.name(series.key)) for series in everywhere]
     rows: list[list[Cell]] = [
-        [start, trend.texts[at], parts.quotes(trend.quotes[at]), *(series.values[at] for series in trend.series)]
+        [
+            start,
+            trend.texts[at],
+            parts.quotes(trend.quotes[at]),
+            *(_value(parts, trend, series, at) for series in everywhere),
+        ]
         for at, start in enumerate(trend.starts)
     ]
     yield View("trend", "changes", t("trend_title"), columns, rows)
+    single: list[list[Cell]] = [
+        [parts.name(series.key), series.cinema, start, _value(parts, trend, series, at)]
+        for series in trend.series
+        if series.cinema is not None
+        for at, start in enumerate(trend.starts)
+    ]
+    columns = [parts.text("dimension"), parts.text("cinema"), parts.text("period_start"), Column(t("index_short"))]
+    yield View("trend-cinemas", "changes", t("trend_cinemas"), columns, single)
+
+
+def _value(parts: ViewParts, trend: Trend, series: TrendSeries, at: int) -> Cell:
+    """The index in one period, which opens its texts."""
+    key = series.period_quotes[at] if series.period_quotes else None
+    return parts.linked(series.values[at], f"{_series_title(parts, series)} · {trend.starts[at]}", key)

@@ -12,7 +12,7 @@ from xlsxwriter.exceptions import FileCreateError
 from sentiment.report.labels import label, number
 from sentiment.report.model import Cell, Figure, Report, RowColumn, Rows
 from sentiment.report.sentences import sentences
-from sentiment.report.view_parts import Column, Quotes, View
+from sentiment.report.view_parts import Column, LinkedFigure, Quotes, View
 from sentiment.report.views import views
 from sentiment.tables.xlsx_writer import MAX_ROWS, cell_text
 
@@ -20,6 +20,7 @@ _QUESTIONS = ("performance", "priorities", "changes", "action", "lenses", "voice
 # Tables with a chart of their first figure by name beside them.
 _CHARTS = ("dimensions", "fix", "league", "failures", "ledger")
 _COLOURS = {"accent": "#1F5C87", "negative": "#B2432A", "positive": "#23756A", "soft": "#565D66"}
+MOST_LINES = 6  # of a line chart
 _FIRST_DAY = dt.date(1900, 3, 1)  # before it Excel's calendar is off by one
 
 
@@ -140,9 +141,10 @@ class _Workbook:
             for start, column, value in zip(starts, view.columns, row, strict=True):
                 self._cell(sheet, first + offset, start, column, value)
         end = first + len(view.rows)
-        if view.id == "trend":
-            self._trend(sheet, view, starts, first, end - 1, sum(spans) + 1)
-        elif view.id in _CHARTS or view.id.startswith("lens-"):
+        if view.id in ("trend", "trend-cinemas"):
+            self._trend(sheet, view, starts, first, end - 1)
+            return end + 2 + max(16, len(self._trend_starts()) + 3)
+        if view.id in _CHARTS or view.id.startswith("lens-"):
             self._bars(sheet, view, starts, first, end - 1, sum(spans) + 1)
         else:
             return end + 1
@@ -151,6 +153,8 @@ class _Workbook:
     def _cell(self, sheet: Any, row: int, at: int, column: Column, value: object) -> None:
         if value is None or isinstance(value, Quotes):
             return
+        if isinstance(value, LinkedFigure):
+            value = value.figure
         if isinstance(value, Figure):
             form = self.number_format(column.digits, column.sign)
             for offset, part in enumerate((value.value, value.low, value.high)):
@@ -192,27 +196,36 @@ class _Workbook:
         chart.set_size({"width": 560, "height": 20 * max(12, len(view.rows) + 3)})
         sheet.insert_chart(first - 1, at, chart, {"description": view.title})
 
-    def _trend(self, sheet: Any, view: View, starts: list[int], first: int, last: int, at: int) -> None:
-        where = sheet.get_name()
+    def _trend(self, sheet: Any, view: View, starts: list[int], first: int, last: int) -> None:
+        """Lines below the table: of the service and of series that changed, at most six, the title saying of how many.
+        Series of all cinemas are columns of their table, those of single cinemas stand below one another in theirs."""
+        where, trend, size = sheet.get_name(), self.report.changes.trend, len(self._trend_starts())
+        series = [] if trend is None else [one for one in trend.series if (one.cinema is None) == (view.id == "trend")]
+        shown = [i for i, one in enumerate(series) if one.key == "service" or one.changes] or [0]
+        titles = [str(view.rows[i * size][0]) + f" · {series[i].cinema}" for i in shown] if view.id != "trend" else []
         chart = self.book.add_chart({"type": "line"})
-        series = self.report.changes.trend.series if self.report.changes.trend else []
-        shown = [i for i, one in enumerate(series) if one.key == "service" or one.changes][:6] or [0]
-        for i in shown:
-            column = starts[i + 2]
+        for place, i in enumerate(shown[:MOST_LINES]):
+            column = starts[i + 3] if view.id == "trend" else starts[3]
+            top = first if view.id == "trend" else first + i * size
+            days = starts[0] if view.id == "trend" else starts[2]
             chart.add_series(
                 {
-                    "name": [where, first - 1, column],
-                    "categories": [where, first, 0, last, 0],
-                    "values": [where, first, column, last, column],
+                    "name": titles[place] if titles else [where, first - 1, column],
+                    "categories": [where, top, days, top + size - 1, days],
+                    "values": [where, top, column, top + size - 1, column],
                     "marker": {"type": "circle", "size": 4},
                 }
             )
-        chart.set_title({"name": view.title, "name_font": {"size": 11}})
+        cut = self.t("shown_of", k=MOST_LINES, n=len(shown)) if len(shown) > MOST_LINES else ""
+        chart.set_title({"name": view.title + cut, "name_font": {"size": 11}})
         chart.set_legend({"position": "bottom"})
         chart.set_y_axis({"min": 0, "max": 100, "major_gridlines": {"visible": True, "line": {"color": "#DDDDDD"}}})
         chart.show_blanks_as("gap")
-        chart.set_size({"width": 760, "height": 20 * max(16, len(view.rows) + 3)})
+        chart.set_size({"width": 760, "height": 20 * max(16, size + 3)})
         sheet.insert_chart(last + 2, 1, chart, {"description": view.title})
+
+    def _trend_starts(self) -> list[str]:
+        return self.report.changes.trend.starts if self.report.changes.trend else []
 
     def rows(self, rows: Rows) -> None:
         """Every scored row, with a filter over the columns."""
