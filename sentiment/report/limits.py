@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MOST_ROWS = 200  # of a table
+MOST_PERIODS = 1500  # rows of the table of the trend: six years of months and some cinemas
 MOST_SERIES = 50  # of single cinemas in the trend
 MOST_POINTS = 600  # periods of all these together: each is a cell with a button
 LEAST_SERIES = 6  # however long the time is

@@ -20,7 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sentiment.report.labels import interval, kano_label, label, labels, number, probability
-from sentiment.report.limits import LEAGUE_ENDS, MOST_POINTS, MOST_ROWS, shown_series
+from sentiment.report.limits import LEAGUE_ENDS, MOST_PERIODS, MOST_ROWS, shown_series
 from sentiment.report.model import Changes, Figure, Lang, Note, QuoteList, Report, Rows, to_plain
 from sentiment.report.notes import reason
 from sentiment.report.sentences import sentences
@@ -127,7 +127,7 @@ def _render(report: Report, rows_name: str | None, all_series: int) -> bytes:
         sort_key=_sort_key,
         reason=lambda code: _reason(code, lang),
         most_rows=MOST_ROWS,
-        most_points=MOST_POINTS,
+        most_periods=MOST_PERIODS,
         league_ends=LEAGUE_ENDS,
         series=changed_cinemas(report),
         all_series=all_series,

@@ -103,27 +103,24 @@ def _trend(parts: ViewParts, trend: Trend) -> Iterable[View]:
     where = [parts.text("dimension"), parts.text("cinema"), parts.text("changed_at")]
     columns = [*where, *_sides(parts), *_tests(parts), parts.quotes_column()]
     yield View("change-points", "changes", t("change_points"), columns, points)
-    everywhere = [series for series in trend.series if series.cinema is None]
-    columns = [parts.text("period_start"), parts.count("texts"), parts.quotes_column()]
-    columns += [Column(parts.name(series.key)) for series in everywhere]
     rows: list[list[Cell]] = [
         [
+            parts.name(series.key),
+            series.cinema or t("all_cinemas"),
             start,
-            trend.texts[at],
-            parts.quotes(trend.quotes[at]),
-            *(_value(parts, trend, series, at) for series in everywhere),
+            trend.texts[at] if series.cinema is None else None,
+            _value(parts, trend, series, at),
         ]
+        for series in trend_order(trend)
         for at, start in enumerate(trend.starts)
     ]
-    yield View("trend", "changes", t("trend_title"), columns, rows)
-    single: list[list[Cell]] = [
-        [parts.name(series.key), series.cinema, start, _value(parts, trend, series, at)]
-        for series in trend.series
-        if series.cinema is not None
-        for at, start in enumerate(trend.starts)
-    ]
-    columns = [parts.text("dimension"), parts.text("cinema"), parts.text("period_start"), Column(t("index_short"))]
-    yield View("trend-cinemas", "changes", t("trend_cinemas"), columns, single)
+    columns = [parts.text("dimension"), parts.text("cinema"), parts.text("period_start"), parts.count("texts")]
+    yield View("trend", "changes", t("trend_title"), [*columns, Column(t("index_short"))], rows)
+
+
+def trend_order(trend: Trend) -> list[TrendSeries]:
+    """The series as tables have them: all service first."""
+    return sorted(trend.series, key=lambda series: (series.cinema is not None, series.key != "service"))
 
 
 def _value(parts: ViewParts, trend: Trend, series: TrendSeries, at: int) -> Cell:

@@ -60,7 +60,7 @@ def _phrase_set(work: Work, key: str, words: list[list[set[str]]], rows: list[ND
             own = np.isin(texts, holding[side])
             quoted.append(replace(phrase, quotes=work.quotes.add(f"phrase/{key}/{phrase.words}", texts, 0.5 + own)))
         lists.append(quoted)
-    return PhraseSet(key, len(words[0]), len(words[1]), *lists, *found)
+    return PhraseSet(key, len(words[0]), len(words[1]), lists[0], lists[1], *found)
 
 
 def _dimension_phrases(work: Work, cut: topics.Cutter) -> list[PhraseSet]:

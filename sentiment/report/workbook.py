@@ -14,6 +14,7 @@ from sentiment.report.model import Cell, Figure, Report, RowColumn, Rows
 from sentiment.report.sentences import sentences
 from sentiment.report.view_parts import Column, LinkedFigure, Quotes, View
 from sentiment.report.views import views
+from sentiment.report.views_changes import trend_order
 from sentiment.tables.xlsx_writer import MAX_ROWS, cell_text
 
 _QUESTIONS = ("performance", "priorities", "changes", "action", "lenses", "voices", "input")
@@ -141,10 +142,9 @@ class _Workbook:
             for start, column, value in zip(starts, view.columns, row, strict=True):
                 self._cell(sheet, first + offset, start, column, value)
         end = first + len(view.rows)
-        if view.id in ("trend", "trend-cinemas"):
-            self._trend(sheet, view, starts, first, end - 1)
-            return end + 2 + max(16, len(self._trend_starts()) + 3)
-        if view.id in _CHARTS or view.id.startswith("lens-"):
+        if view.id == "trend":
+            self._trend(sheet, view, starts, first, sum(spans) + 1)
+        elif view.id in _CHARTS or view.id.startswith("lens-"):
             self._bars(sheet, view, starts, first, end - 1, sum(spans) + 1)
         else:
             return end + 1
@@ -196,23 +196,22 @@ class _Workbook:
         chart.set_size({"width": 560, "height": 20 * max(12, len(view.rows) + 3)})
         sheet.insert_chart(first - 1, at, chart, {"description": view.title})
 
-    def _trend(self, sheet: Any, view: View, starts: list[int], first: int, last: int) -> None:
-        """Lines below the table: of the service and of series that changed, at most six, the title saying of how many.
-        Series of all cinemas are columns of their table, those of single cinemas stand below one another in theirs."""
-        where, trend, size = sheet.get_name(), self.report.changes.trend, len(self._trend_starts())
-        series = [] if trend is None else [one for one in trend.series if (one.cinema is None) == (view.id == "trend")]
-        shown = [i for i, one in enumerate(series) if one.key == "service" or one.changes] or [0]
-        titles = [str(view.rows[i * size][0]) + f" · {series[i].cinema}" for i in shown] if view.id != "trend" else []
+    def _trend(self, sheet: Any, view: View, starts: list[int], first: int, at: int) -> None:
+        """Lines of the service and of series that changed, at most six, the title saying of how many. The series stand
+        below one another in the table."""
+        trend = self.report.changes.trend
+        if trend is None:
+            return
+        where, size, series = sheet.get_name(), len(trend.starts), trend_order(trend)
+        shown = [i for i, one in enumerate(series) if (one.key == "service" and not one.cinema) or one.changes] or [0]
         chart = self.book.add_chart({"type": "line"})
-        for place, i in enumerate(shown[:MOST_LINES]):
-            column = starts[i + 3] if view.id == "trend" else starts[3]
-            top = first if view.id == "trend" else first + i * size
-            days = starts[0] if view.id == "trend" else starts[2]
+        for i in shown[:MOST_LINES]:
+            top, last = first + i * size, first + (i + 1) * size - 1
             chart.add_series(
                 {
-                    "name": titles[place] if titles else [where, first - 1, column],
-                    "categories": [where, top, days, top + size - 1, days],
-                    "values": [where, top, column, top + size - 1, column],
+                    "name": f"{view.rows[i * size][0]} · {view.rows[i * size][1]}",
+                    "categories": [where, top, starts[2], last, starts[2]],
+                    "values": [where, top, starts[4], last, starts[4]],
                     "marker": {"type": "circle", "size": 4},
                 }
             )
@@ -221,11 +220,8 @@ class _Workbook:
         chart.set_legend({"position": "bottom"})
         chart.set_y_axis({"min": 0, "max": 100, "major_gridlines": {"visible": True, "line": {"color": "#DDDDDD"}}})
         chart.show_blanks_as("gap")
-        chart.set_size({"width": 760, "height": 20 * max(16, size + 3)})
-        sheet.insert_chart(last + 2, 1, chart, {"description": view.title})
-
-    def _trend_starts(self) -> list[str]:
-        return self.report.changes.trend.starts if self.report.changes.trend else []
+        chart.set_size({"width": 760, "height": 400})
+        sheet.insert_chart(first - 1, at, chart, {"description": view.title})
 
     def rows(self, rows: Rows) -> None:
         """Every scored row, with a filter over the columns."""

@@ -134,8 +134,9 @@ def test_page_says_what_its_charts_leave_out() -> None:
 
 def test_page_opens_the_texts_of_a_dimension_in_a_period() -> None:
     html = render(example_report()).decode("utf-8")
-    table = html[html.index('id="table-trend-cinemas"') :].split("</table>")[0]
-    (button,) = re.findall(r"<button[^>]*data-quotes=[^>]*>.*?</button>", table)
+    table = html[html.index('id="table-trend"') :].split("</table>")[0]
+    service, button = re.findall(r"<button[^>]*data-quotes=[^>]*>.*?</button>", table)
+    assert 'data-quotes="trend/2026-03-01/negative"' in service
     assert 'data-quotes="trend/星河影城·锦江店/seating/2026-03-01/positive"' in button
     assert 'data-what="座椅视野 · 星河影城·锦江店 · 2026-03-01 · 正面"' in button
     assert "<b>78.0</b>" in button

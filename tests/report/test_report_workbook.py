@@ -72,19 +72,20 @@ def test_workbook_has_every_trend_of_a_cinema_and_its_lines_point_at_them(tmp_pa
     rows = [
         row for row in sheet.iter_rows(values_only=True) if str(row[1]).startswith("影院") and row[2] in trend.starts
     ]
-    assert [row[1:5] for row in rows[-2:]] == [("影院119", "2026-03-01", 78, 74), ("影院119", "2026-04-01", 81, 77)]
+    assert [row[1:7] for row in rows[-2:]] == [
+        ("影院119", "2026-03-01", None, 78, 74, 82),
+        ("影院119", "2026-04-01", None, 81, 77, 85),
+    ]
     assert len(rows) == 120 * (1 + len(trend.starts))  # a change point each, and every period
-    lines = [chart for chart in sheet._charts if chart.tagname == "lineChart"]
-    assert [len(chart.series) for chart in lines] == [1, 6]
-    titles = ["".join(run.t for part in chart.title.tx.rich.p for run in part.r or ()) for chart in lines]
-    assert titles[1].endswith("（6 / 共 120）")
-    for chart, series, name, column, first in ((0, 0, None, 2, 58), (1, 1, "座椅视野 · 影院1", 3, 22)):
-        line = lines[chart].series[series]
-        sheet_name, cells = line.val.numRef.f.rsplit("!", 1)
-        assert sheet_name.strip("'") == sheet.title
-        top = sheet[cells.replace("$", "").split(":")[0]]
-        assert (top.value, top.column - 1) == (first, column)
-        assert name is None or line.tx.v == name
+    (chart,) = [chart for chart in sheet._charts if chart.tagname == "lineChart"]
+    assert "".join(run.t for part in chart.title.tx.rich.p for run in part.r or ()).endswith("（6 / 共 121）")
+    assert [line.tx.v for line in chart.series] == [
+        "服务总体 · 全部影院",
+        *(f"座椅视野 · 影院{n}" for n in range(5)),
+    ]
+    for line, first, last in ((chart.series[0], 58, 64), (chart.series[5], 22, 81)):
+        cells = line.val.numRef.f.rsplit("!", 1)[1].replace("$", "").split(":")
+        assert [sheet[cell].value for cell in cells] == [first, last]
 
 
 def test_workbook_never_writes_a_formula(tmp_path: Path) -> None:

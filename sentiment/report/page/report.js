@@ -8,8 +8,8 @@
     const text = Math.abs(value).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
     return Number(text.replace(/,/g, "")) !== 0 && value < 0 ? `−${text}` : text;
   };
-  const withInterval = (figure, digits = 1) =>
-    fixed(figure.value, digits) + (figure.low == null ? "" : ` [${fixed(figure.low, digits)}, ${fixed(figure.high, digits)}]`) + ` · n ${fixed(figure.n, 0)}`;
+  const ranged = (figure, digits = 1) => fixed(figure.value, digits) + (figure.low == null ? "" : ` [${fixed(figure.low, digits)}, ${fixed(figure.high, digits)}]`);
+  const withInterval = (figure, digits = 1) => `${ranged(figure, digits)} · n ${fixed(figure.n, 0)}`;
   const known = (figure) => figure && figure.value != null;
   const bounded = (figure) => known(figure) && figure.low != null && figure.high != null;
   const make = (tag, properties = {}, ...children) => {
@@ -172,7 +172,7 @@
         ],
       }));
       if (!unnamed.length) return drawn;
-      const names = unnamed.map((p) => `${nameOf(p.key)} (${say("index_short")} ${withInterval(p.performance)}; ${say("importance")} ${withInterval(p.importance, 2)})`);
+      const names = unnamed.map((p) => `${nameOf(p.key)} (${say("index_short")} ${withInterval(p.performance)}; ${say("importance")} ${ranged(p.importance, 2)})`);
       return [drawn, make("p", { className: "hint", textContent: say("unlabelled", { names: names.join(data.lang === "zh" ? "；" : "; ") }) })];
     },
     league(width) {
