@@ -32,7 +32,7 @@ from sentiment.tables.csv_writer import as_text, guard
 MAX_BYTES = 5_000_000
 _SCRIPTS = ("d3.min.js", "plot.umd.min.js", "report.js")
 # Characters of a text and texts of a list, cut further until the page is small enough.
-_BUDGETS = ((1000, 20), (500, 20), (300, 12), (200, 6), (120, 3), (0, 0))
+_BUDGETS = ((1000, 20), (500, 20), (500, 16), (300, 12), (200, 6), (120, 3), (0, 0))
 _QUESTIONS = ("performance", "priorities", "changes", "action", "lenses", "voices")
 
 

@@ -474,8 +474,12 @@
   filter.addEventListener("input", narrowTexts);
   document.getElementById("quotes-close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-  for (const button of document.querySelectorAll("button.quotes"))
-    button.addEventListener("click", () => open(button.dataset.quotes, button.dataset.what));
+  for (const button of document.querySelectorAll("button.quotes")) {
+    const { quotes, what } = button.dataset;
+    button.addEventListener("click", () => open(quotes, what));
+    if (button.querySelector("b")) // a number that is a button itself; there are too many to say it in the file
+      button.setAttribute("aria-label", `${button.textContent}: ${say("show_texts", { what, n: fixed(data.quotes[quotes].total, 0) })}`);
+  }
 
   // --- theme and print -------------------------------------------------------------------------------------------------
   const root = document.documentElement;
