@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sentiment import __version__
 from sentiment.report import action, index, model
 from sentiment.report.advice import build_priorities, find_outcome
-from sentiment.report.changes import build_changes
+from sentiment.report.changes import build_changes, with_period_quotes
 from sentiment.report.intervals import LEVEL, make_units, weights
 from sentiment.report.labels import label
 from sentiment.report.lenses import value_names
@@ -72,6 +72,7 @@ def build_report(
     lens_part = build_lenses(work)
     progress("voices")
     voices = build_voices(work)
+    changes = with_period_quotes(work, changes)  # last: what is left of the budget for texts
     meta = _meta(read, ok, work, dates, as_of)
     infos = [
         model.DimensionInfo(

@@ -12,10 +12,12 @@ from sentiment.report import comparison, index, league, trend
 from sentiment.report.action import facts
 from sentiment.report.cells import index_cells
 from sentiment.report.intervals import MIN_CINEMAS, Units, make_units, weights
+from sentiment.report.limits import MOST_ROWS
 from sentiment.report.mention_quotes import MentionQuotes
 from sentiment.report.model import Changes, CinemaChange, Comparison, ComparisonRow, Label, League, Trend
 from sentiment.report.quotes import Quotes
 from sentiment.report.scored import Scored
+from sentiment.report.trend_quotes import quote_periods, quote_series
 from sentiment.report.work import Work
 
 MOST_GROUPS = 30
@@ -137,7 +139,8 @@ def _quoted_rows(rows: list[ComparisonRow], both: list[_Side], work: Work) -> li
 
 
 def _within_cinemas(work: Work, both: list[_Side]) -> list[CinemaChange]:
-    """The same within each cinema that both sides have, matched by name; none where there is but one."""
+    """The same within each cinema that both sides have, matched by name; none where there is but one. The surest have
+    their texts, as many as a page shows."""
     names = list(dict.fromkeys(name for side in both for name in side.scored.cinemas))
     if len(names) < 2:
         return []
@@ -150,10 +153,10 @@ def _within_cinemas(work: Work, both: list[_Side]) -> list[CinemaChange]:
     found = comparison.cinema_changes(cells[0], cells[1], names, [*work.scored.taxonomy.keys, "service"])
     sets = _sets(work)
     quoted = []
-    for change in found:
+    for change in found[:MOST_ROWS]:
         keys = [side.quote(change.key, sets[change.key], side.scored.cinemas.index(change.cinema)) for side in both]
         quoted.append(replace(change, before_quotes=keys[0], after_quotes=keys[1]))
-    return quoted
+    return quoted + found[MOST_ROWS:]
 
 
 def _by_groups(work: Work) -> list[Comparison]:
@@ -189,37 +192,25 @@ def _league(work: Work, keys: list[str]) -> League | None:
     found = league.league(column, cells, names, keys, work.rng, dict(zip(names, quoted, strict=True)))
     if found is None:
         work.notes.add("one_cinema")
+    enough = int((cells.mentions[:, -1] >= league.MIN_RANKED).sum())
+    if enough > league.MOST_RANKED:
+        work.notes.add("many_cinemas", n=enough, shown=league.MOST_RANKED)
     return found
 
 
 def _trend(work: Work, keys: list[str]) -> Trend | None:
-    """The trend with the texts behind every period, every series and both sides of every change point."""
+    """The trend with the texts behind its series and change points."""
     scored = work.scored
     found = trend.trend(scored.probabilities, scored.date, scored.cinema, scored.cinemas, keys, work.service)
     if found is None:
         work.notes.add("one_period")
         return None
-    _, period, starts = trend.periods(scored.date)
-    by_period = work.mentions.add_groups([f"trend/{start}" for start in starts], work.service, period)
-    sets = _sets(work)
-    series = []
-    for one in found.series:
-        among = np.ones(len(scored), bool)
-        if one.cinema is not None:
-            among = scored.cinema == scored.cinemas.index(one.cinema)
-        prefix = f"trend/{one.cinema or 'all'}/{one.key}"
-        changed = []
-        edges = [0, *(starts.index(change.at) for change in one.changes), len(starts)]
-        for change, first, at, last in zip(one.changes, edges, edges[1:], edges[2:], strict=False):
-            left = among & (period >= first) & (period < at)
-            right = among & (period >= at) & (period < last)
-            changed.append(
-                replace(
-                    change,
-                    before_quotes=work.mentions.add(f"{prefix}/{change.at}/before", sets[one.key], left),
-                    after_quotes=work.mentions.add(f"{prefix}/{change.at}/after", sets[one.key], right),
-                )
-            )
-        quotes = work.mentions.add(prefix, sets[one.key], among & (period >= 0))
-        series.append(replace(one, changes=changed, quotes=quotes))
-    return replace(found, series=series, quotes=by_period)
+    return quote_series(work, found, trend.periods(scored.date)[1], _sets(work))
+
+
+def with_period_quotes(work: Work, changes: Changes) -> Changes:
+    """The texts behind every period of the trend; after everything else has its own."""
+    if changes.trend is None:
+        return changes
+    period = trend.periods(work.scored.date)[1]
+    return replace(changes, trend=quote_periods(work, changes.trend, period, _sets(work)))

@@ -73,7 +73,8 @@ def league(
     """
     mentions = cells.mentions[:, -1]
     ranked = np.flatnonzero(mentions >= MIN_RANKED)
-    if len(ranked) > MOST_RANKED:
+    enough = len(ranked)
+    if enough > MOST_RANKED:
         ranked = np.sort(ranked[np.argsort(-mentions[ranked], kind="stable")[:MOST_RANKED]])
     if len(ranked) < 2:
         return None
@@ -100,7 +101,8 @@ def league(
                 quotes.get(names[ranked[i]]),
             )
         )  # fmt: skip
-    return League(column, found.centre, found.between, rows, int((cells.texts > 0).sum()) - len(ranked))
+    few = int((cells.texts > 0).sum()) - enough
+    return League(column, found.centre, found.between, rows, few)
 
 
 def _dimension_shrunk(cells: Cells, ranked: Floats, column: int) -> dict[int, Figure]:

@@ -68,10 +68,12 @@ class MentionQuotes:
     def add_groups(
         self, prefixes: Sequence[str], dimensions: Sequence[int], codes: NDArray[np.integer[Any]]
     ) -> list[str | None]:
-        """`add` for many groups at once: group g, the texts with that code, under `prefixes[g]`."""
+        """`add` for many groups at once: group g, the texts with that code (−1: in none), under `prefixes[g]`."""
         found: list[str | None] = [None] * len(prefixes)
         for sentiment in _ORDER:
             rows, confidence = self.rows(dimensions, sentiment)
+            kept = codes[rows] >= 0
+            rows, confidence = rows[kept], confidence[kept]
             of = codes[rows]
             order = np.argsort(of, kind="stable")
             edges = np.searchsorted(of[order], np.arange(len(prefixes) + 1))

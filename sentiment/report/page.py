@@ -20,19 +20,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from sentiment.report.labels import interval, kano_label, label, labels, number, probability
-from sentiment.report.model import Figure, Lang, Note, QuoteList, Report, Rows, to_plain
+from sentiment.report.limits import LEAGUE_ENDS, MOST_PERIODS, MOST_ROWS, shown_series
+from sentiment.report.model import Changes, Figure, Lang, Note, QuoteList, Report, Rows, to_plain
 from sentiment.report.notes import reason
 from sentiment.report.sentences import sentences
-from sentiment.report.view_parts import Quotes, View
+from sentiment.report.view_parts import LinkedFigure, Quotes, View
 from sentiment.report.views import views
 from sentiment.report.views_changes import series_titles
 from sentiment.tables.csv_writer import as_text, guard
 
 MAX_BYTES = 5_000_000
-MOST_ROWS = 200  # of a table on the page; workbook and JSON have all
 _SCRIPTS = ("d3.min.js", "plot.umd.min.js", "report.js")
 # Characters of a text and texts of a list, cut further until the page is small enough.
-_BUDGETS = ((1000, 20), (500, 20), (300, 12), (200, 6), (120, 3), (0, 0))
+_BUDGETS = ((1000, 20), (500, 20), (500, 16), (300, 12), (200, 6), (120, 3), (0, 0))
 _QUESTIONS = ("performance", "priorities", "changes", "action", "lenses", "voices")
 
 
@@ -53,8 +53,9 @@ def write_page(report: Report, output: Path, *, rows: Rows | None) -> None:
 
 def render(report: Report, *, rows_name: str | None = None) -> bytes:
     """The page, UTF-8; `rows_name` is the file with all rows that it links to."""
+    shown = fewer_series(report)
     for characters, most in _BUDGETS:
-        html = _render(shortened(report, characters, most), rows_name)
+        html = _render(shortened(shown, characters, most), rows_name, changed_cinemas(report))
         if len(html) <= MAX_BYTES:
             break
     return html
@@ -83,7 +84,23 @@ def shortened(report: Report, characters: int, most: int) -> Report:
     return replace(report, voices=replace(voices, texts=texts, quotes=moved_lists))
 
 
-def _render(report: Report, rows_name: str | None) -> bytes:
+def fewer_series(report: Report) -> Report:
+    """The report with as many series of single cinemas as a page shows; the surest come first."""
+    trend = report.changes.trend
+    if trend is None:
+        return report
+    most = shown_series(len(trend.starts))
+    series = [one for one in trend.series if one.cinema is None]
+    series += [one for one in trend.series if one.cinema is not None][:most]
+    return replace(report, changes=replace(report.changes, trend=replace(trend, series=series)))
+
+
+def changed_cinemas(report: Report) -> int:
+    """How many series of single cinemas there are."""
+    return sum(one.cinema is not None for one in report.changes.trend.series) if report.changes.trend else 0
+
+
+def _render(report: Report, rows_name: str | None, all_series: int) -> bytes:
     lang = report.meta.lang
     environment = Environment(
         loader=PackageLoader("sentiment.report", "page"),
@@ -110,6 +127,10 @@ def _render(report: Report, rows_name: str | None) -> bytes:
         sort_key=_sort_key,
         reason=lambda code: _reason(code, lang),
         most_rows=MOST_ROWS,
+        most_periods=MOST_PERIODS,
+        league_ends=LEAGUE_ENDS,
+        series=changed_cinemas(report),
+        all_series=all_series,
         kind_of=lambda cell: type(cell).__name__,
         views=tables,
         starting=lambda prefix: _starting(tables, prefix),
@@ -148,11 +169,23 @@ def _for_script(report: Report) -> dict[str, Any]:
         "series": series_titles(report),
         "performance": to_plain(report.performance),
         "priorities": to_plain(report.priorities),
-        "changes": to_plain(report.changes),
+        "changes": to_plain(_drawn(report.changes)),
         "lenses": to_plain(report.lenses),
         "texts": to_plain(report.voices.texts),
         "quotes": to_plain(report.voices.quotes),
     }  # fmt: skip
+
+
+def _drawn(changes: Changes) -> Changes:
+    """What the charts draw of them: tables have the cinemas, and the middle of a long league."""
+    league = changes.league
+    if league is not None:
+        rows = league.rows
+        if len(rows) > 2 * LEAGUE_ENDS:
+            rows = [*rows[:LEAGUE_ENDS], *rows[-LEAGUE_ENDS:]]
+        league = replace(league, rows=[replace(row, dimensions={}) for row in rows])
+    comparisons = [replace(comparison, cinemas=[]) for comparison in changes.comparisons]
+    return replace(changes, comparisons=comparisons, league=league)
 
 
 def _json(value: Any) -> str:
@@ -182,6 +215,8 @@ def _reason(code: str | None, lang: Lang) -> str:
 
 def _sort_key(cell: object) -> str:
     """By what a column is sorted; empty goes last."""
+    if isinstance(cell, LinkedFigure):
+        cell = cell.figure
     if isinstance(cell, Figure):
         cell = cell.value
     if isinstance(cell, Quotes):

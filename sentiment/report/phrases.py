@@ -99,25 +99,25 @@ def contrast(first: Iterable[set[str]], second: Iterable[set[str]], least: int =
     return [Contrast(words[i], float(z[i]), float(delta[i]), int(y1[i]), int(y2[i])) for i in order]
 
 
-def without_parts(found: Sequence[Contrast], shown: int) -> list[Contrast]:
-    """The first `shown`, leaving out a term that is part of a surer one, or that holds one and is hardly rarer."""
+def without_parts(found: Sequence[Contrast]) -> list[Contrast]:
+    """All but the terms that are part of a surer one, or hold one."""
     kept: list[Contrast] = []
     for item in found:
         if not any(item.term in other.term or other.term in item.term for other in kept):
             kept.append(item)
-        if len(kept) == shown:
-            break
     return kept
 
 
 def phrase_lists(
     negative: list[set[str]], positive: list[set[str]], shown: int = SHOWN
-) -> tuple[list[Phrase], list[Phrase]]:
-    """The phrases of the negative texts, and those of the positive ones, surest first, |z| at least 1.96."""
+) -> tuple[list[Phrase], list[Phrase], tuple[int, int]]:
+    """The phrases of the negative texts, and those of the positive ones, surest first, |z| at least 1.96: at most
+    `shown`, and how many of each side there are."""
     found = contrast(negative, positive)
-    low = without_parts([c for c in found if c.z >= LEAST_Z], shown)
-    high = without_parts([c for c in reversed(found) if c.z <= -LEAST_Z], shown)
+    first = without_parts([c for c in found if c.z >= LEAST_Z])
+    second = without_parts([c for c in reversed(found) if c.z <= -LEAST_Z])
     return (
-        [Phrase(c.term, c.z, c.log_odds, c.first, c.second) for c in low],
-        [Phrase(c.term, -c.z, -c.log_odds, c.first, c.second) for c in high],
+        [Phrase(c.term, c.z, c.log_odds, c.first, c.second) for c in first[:shown]],
+        [Phrase(c.term, -c.z, -c.log_odds, c.first, c.second) for c in second[:shown]],
+        (len(first), len(second)),
     )

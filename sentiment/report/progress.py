@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sentiment.report.figures import Figure, Label
@@ -30,7 +30,8 @@ class ComparisonRow:
 
 @dataclass(frozen=True, slots=True)
 class CinemaChange:
-    """One dimension of one cinema before and after; only those with enough mentions, surest first."""
+    """One dimension of one cinema before and after; all with enough mentions on both sides, surest first. The
+    first 200, which a page shows, have their texts."""
 
     cinema: str
     key: str
@@ -81,7 +82,8 @@ class LeagueRow:
 @dataclass(frozen=True, slots=True)
 class League:
     """`mean` and `between` (standard deviation between cinemas, in points) are what the shrinkage estimated;
-    `left_out`: cinemas with too few mentions to be ranked."""
+    `left_out`: cinemas with too few mentions to be ranked. Beyond 1,000 cinemas those with most mentions are ranked: a
+    note says so."""
 
     column: str
     mean: float
@@ -107,13 +109,15 @@ class ChangePoint:
 @dataclass(frozen=True, slots=True)
 class TrendSeries:
     """The index of a dimension ("service": all, or the film's key) over `Trend.starts`, of all cinemas (`cinema` None)
-    or of one. Series of single cinemas are kept only if they have a change point."""
+    or of one. Series of single cinemas are kept only if they have a change point, surest first. `period_quotes`: the
+    texts behind each value; they and `quotes` are kept for the series that a page shows (see `limits`)."""
 
     key: str
     cinema: str | None
     values: list[Figure]
     changes: list[ChangePoint]
     quotes: str | None = None
+    period_quotes: list[str | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

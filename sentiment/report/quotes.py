@@ -37,6 +37,7 @@ class Quotes:
         self.book = book or QuoteBook()
         self._scored, self._owner, self._days = scored, owner, days
         self._place: dict[int, int] = {}
+        self._kept = np.zeros(len(scored), bool)  # the keys of `_place`, to search many at once
         length = np.zeros(len(scored), np.float64)
         if len(scored):
             length = pc.fill_null(pc.utf8_length(scored.texts), 0).to_numpy(zero_copy_only=False).astype(np.float64)
@@ -59,7 +60,7 @@ class Quotes:
         candidates = rows[best].tolist()
         if spare:
             known = [row for row in candidates if row in self._place]
-            candidates = known or candidates[:1]
+            candidates = known or self._best_kept(rows, worth, limit) or candidates[:1]
         shown: list[int] = []
         seen: set[str] = set()
         for row in candidates:
@@ -75,9 +76,17 @@ class Quotes:
         self.book.lists[key] = QuoteList(shown, len(rows))
         return key
 
+    def _best_kept(self, rows: NDArray[np.intp], worth: Floats, limit: int) -> list[int]:
+        """The best of `rows` that are quoted already."""
+        at = np.flatnonzero(self._kept[rows])
+        at = at[np.lexsort((rows[at], -worth[at]))][:limit]
+        found: list[int] = rows[at].tolist()
+        return found
+
     def _keep(self, row: int, text: str) -> int:
         if row not in self._place:
             self._place[row] = len(self.book.texts)
+            self._kept[row] = True
             self.book.spent += 3 * min(len(text), LONGEST) + _OVERHEAD
             self.book.texts.append(self._quote(row, text))
         return self._place[row]

@@ -69,13 +69,16 @@ class Phrase:
 @dataclass(frozen=True, slots=True)
 class PhraseSet:
     """Phrases that set negative from positive apart: of whole texts (`key` "overall") or of a dimension's evidence.
-    `negative_texts`, `positive_texts`: how many were read (a random sample where there are many)."""
+    `negative_texts`, `positive_texts`: how many were read (a random sample where there are many); `negative_found`,
+    `positive_found`: how many words pass the same test, of which the lists have the surest."""
 
     key: str
     negative_texts: int
     positive_texts: int
     negative: list[Phrase]
     positive: list[Phrase]
+    negative_found: int = 0
+    positive_found: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,8 @@ class Topic:
 @dataclass(frozen=True, slots=True)
 class Voices:
     """6. What do they say? `quotes` by key, such as `dimension/seating/negative`, `cinema/NAME`, `urgent`,
-    `owner/工程`, `failure/parking`, `silent`, `topic/WORDS`. `uncovered`: texts without any mention."""
+    `owner/工程`, `failure/parking`, `silent`, `topic/WORDS`. `uncovered`: texts without any mention. `topics_found`:
+    how many words pass the test of `topics`, of which these are the surest."""
 
     texts: list[Quote]
     quotes: dict[str, QuoteList]
@@ -105,6 +109,7 @@ class Voices:
     topics: list[Topic]
     uncovered: Figure
     uncovered_quotes: str | None = None
+    topics_found: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,13 @@ _CLAUSE = re.compile(r"[^，。！？；、,.!?;\n\r～~…]+")
 @dataclass(frozen=True)
 class FoundTopic:
     """A term with the rows that hold it: of the recent part (of all where there is no time), how many texts of each
-    part were read, and how many of them hold it."""
+    part were read, and how many of them hold it. `candidates`: how many terms are as sure."""
 
     found: Contrast
     rows: NDArray[np.intp]
     recent: int
     earlier: int
+    candidates: int
 
 
 def uncovered_text(scored: Scored, row: int) -> str:
@@ -87,9 +88,10 @@ def _topics(
     sizes = [sum(bool(found) for found in part) for part in (first, second)]
     strong = [c for c in contrast(first, second, LEAST_TEXTS) if c.z >= LEAST_Z and c.first >= LEAST_TEXTS]
     topics = []
-    for item in without_parts(strong, SHOWN):
+    distinct = without_parts(strong)
+    for item in distinct[:SHOWN]:
         rows = parts[0][np.array([item.term in found for found in first], bool)]
-        topics.append(FoundTopic(item, rows, sizes[0], sizes[1]))
+        topics.append(FoundTopic(item, rows, sizes[0], sizes[1], len(distinct)))
     return topics
 
 

@@ -16,7 +16,6 @@ from sentiment.report.model import ChangePoint, Trend, TrendSeries
 
 WEEKLY_UP_TO = 183  # days
 MIN_PERIODS = 4
-MOST_SERIES = 50
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,9 @@ def trend(
     keys: list[str],
     service: list[int],
 ) -> Trend | None:
-    """Series of all texts by dimension, and of single cinemas where their level changed; q of all change points
-    together after Benjamini & Hochberg, kept at q ≤ 0.05. `keys` end with the one for all service. None for under two
-    periods."""
+    """Series of all texts by dimension, and of single cinemas where their level changed, surest first; q of all change
+    points together after Benjamini & Hochberg, kept at q ≤ 0.05. `keys` end with the one for all service. None for
+    under two periods."""
     kind, where, starts = periods(date)
     if len(starts) < 2:
         return None
@@ -140,7 +139,7 @@ def trend(
             changes.setdefault(number, []).append(_change(split, starts, float(q)))
     series = []
     order = sorted(changes, key=lambda number: min(change.p for change in changes[number]))
-    kept = list(range(len(keys))) + [n for n in order if n >= len(keys)][:MOST_SERIES]
+    kept = list(range(len(keys))) + [n for n in order if n >= len(keys)]
     for number in kept:
         c, d, cells, offset = jobs[number]
         series.append(

@@ -17,7 +17,17 @@ class Quotes:
     lists: tuple[tuple[str, str, int], ...]
 
 
-Cell = str | int | float | bool | Figure | Quotes | None
+@dataclass(frozen=True, slots=True)
+class LinkedFigure:
+    """A figure that opens its texts itself: `what` it is, `key` into `Voices.quotes`, how many texts in all."""
+
+    figure: Figure
+    what: str
+    key: str
+    total: int
+
+
+Cell = str | int | float | bool | Figure | LinkedFigure | Quotes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,14 @@ class ViewParts:
         found = [(one, self.lists[one]) for one in keys if one in self.lists and self.lists[one].texts]
         words = [self.t(one.rpartition("/")[2] if last in SENTIMENTS else "quoted") for one, _ in found]
         return Quotes(tuple((w, one, many.total) for w, (one, many) in zip(words, found, strict=True)))
+
+    def linked(self, figure: Figure, what: str, key: str | None) -> Figure | LinkedFigure:
+        """The figure, with the list under `key` where it has texts."""
+        if figure.value is None or key is None or key not in self.lists or not self.lists[key].texts:
+            return figure
+        last = key.rpartition("/")[2]
+        said = f"{what} · {self.t(last)}" if last in SENTIMENTS else what
+        return LinkedFigure(figure, said, key, self.lists[key].total)
 
     def only(self, key: str | None) -> Quotes:
         """The list under `key` and no other."""

@@ -103,10 +103,27 @@ def _trend(parts: ViewParts, trend: Trend) -> Iterable[View]:
     where = [parts.text("dimension"), parts.text("cinema"), parts.text("changed_at")]
     columns = [*where, *_sides(parts), *_tests(parts), parts.quotes_column()]
     yield View("change-points", "changes", t("change_points"), columns, points)
-    columns = [parts.text("period_start"), parts.count("texts"), parts.quotes_column()]
-    columns += [Column(_series_title(parts, series)) for series in trend.series]
     rows: list[list[Cell]] = [
-        [start, trend.texts[at], parts.quotes(trend.quotes[at]), *(series.values[at] for series in trend.series)]
+        [
+            parts.name(series.key),
+            series.cinema or t("all_cinemas"),
+            start,
+            trend.texts[at] if series.cinema is None else None,
+            _value(parts, trend, series, at),
+        ]
+        for series in trend_order(trend)
         for at, start in enumerate(trend.starts)
     ]
-    yield View("trend", "changes", t("trend_title"), columns, rows)
+    columns = [parts.text("dimension"), parts.text("cinema"), parts.text("period_start"), parts.count("texts")]
+    yield View("trend", "changes", t("trend_title"), [*columns, Column(t("index_short"))], rows)
+
+
+def trend_order(trend: Trend) -> list[TrendSeries]:
+    """The series as tables have them: all service first."""
+    return sorted(trend.series, key=lambda series: (series.cinema is not None, series.key != "service"))
+
+
+def _value(parts: ViewParts, trend: Trend, series: TrendSeries, at: int) -> Cell:
+    """The index in one period, which opens its texts."""
+    key = series.period_quotes[at] if series.period_quotes else None
+    return parts.linked(series.values[at], f"{_series_title(parts, series)} · {trend.starts[at]}", key)

@@ -15,9 +15,13 @@ def voices_views(parts: ViewParts) -> Iterable[View]:
     phrases: list[list[Cell]] = []
     for found in part.phrases:
         about = t("whole_texts") if found.key == "overall" else parts.name(found.key)
-        for side, some in (("more_negative", found.negative), ("more_positive", found.positive)):
+        for side, some, count in (
+            ("more_negative", found.negative, found.negative_found),
+            ("more_positive", found.positive, found.positive_found),
+        ):
             phrases += [
-                [about, t(side), p.words, p.z, p.log_odds, p.negative, p.positive, parts.quotes(p.quotes)] for p in some
+                [about, t(side), p.words, p.z, p.log_odds, p.negative, p.positive, count, parts.quotes(p.quotes)]
+                for p in some
             ]
     columns = [
         parts.text("dimension"),
@@ -25,7 +29,7 @@ def voices_views(parts: ViewParts) -> Iterable[View]:
         parts.text("words"),
         Column("z", "number", 1, sign=True),
         Column(t("log_odds"), "number", 2, sign=True),
-        *parts.counts("negative_n", "positive_n"),
+        *parts.counts("negative_n", "positive_n", "found_side"),
         quotes,
     ]
     yield View("phrases", "voices", t("phrases_title"), columns, phrases)
@@ -42,4 +46,5 @@ def voices_views(parts: ViewParts) -> Iterable[View]:
         parts.text("first"),
         quotes,
     ]
-    yield View("topics", "voices", t("topics_title"), columns, topics)
+    cut = t("shown_of", k=len(topics), n=part.topics_found) if len(topics) < part.topics_found else ""
+    yield View("topics", "voices", t("topics_title") + cut, columns, topics)

@@ -26,6 +26,7 @@ def build_voices(work: Work) -> Voices:
     uncovered = share_figure(float(none.sum()), len(scored))
     sets: list[PhraseSet] = []
     found: list[Topic] = []
+    candidates = 0
     if work.roles.get("text") is not None and len(scored):
         cut = cutter()
         sides = [np.flatnonzero(scored.overall == code) for code in (NEGATIVE, POSITIVE)]
@@ -38,16 +39,17 @@ def build_voices(work: Work) -> Voices:
         else:
             work.notes.add("no_phrases")
         sets += _dimension_phrases(work, cut)
-        found = _topics(work, none, cut)
+        found, candidates = _topics(work, none, cut)
     bare = np.flatnonzero(none)
     quoted = work.quotes.add("uncovered", bare, np.ones(len(bare)))
-    return Voices(work.quotes.book.texts, work.quotes.book.lists, sets, found, uncovered, quoted)
+    return Voices(work.quotes.book.texts, work.quotes.book.lists, sets, found, uncovered, quoted, candidates)
 
 
 def _phrase_set(work: Work, key: str, words: list[list[set[str]]], rows: list[NDArray[np.intp]]) -> PhraseSet:
     """The phrases of negative and positive `words`, each with the texts that hold it: those of its own side first."""
     lists = []
-    for side, phrases in enumerate(phrase_lists(words[0], words[1])):
+    negative, positive, found = phrase_lists(words[0], words[1])
+    for side, phrases in enumerate((negative, positive)):
         quoted = []
         for phrase in phrases:
             holding = [
@@ -58,7 +60,7 @@ def _phrase_set(work: Work, key: str, words: list[list[set[str]]], rows: list[ND
             own = np.isin(texts, holding[side])
             quoted.append(replace(phrase, quotes=work.quotes.add(f"phrase/{key}/{phrase.words}", texts, 0.5 + own)))
         lists.append(quoted)
-    return PhraseSet(key, len(words[0]), len(words[1]), *lists)
+    return PhraseSet(key, len(words[0]), len(words[1]), lists[0], lists[1], *found)
 
 
 def _dimension_phrases(work: Work, cut: topics.Cutter) -> list[PhraseSet]:
@@ -81,7 +83,8 @@ def _dimension_phrases(work: Work, cut: topics.Cutter) -> list[PhraseSet]:
     return sets
 
 
-def _topics(work: Work, none: NDArray[np.bool_], cut: topics.Cutter) -> list[Topic]:
+def _topics(work: Work, none: NDArray[np.bool_], cut: topics.Cutter) -> tuple[list[Topic], int]:
+    """The topics, and of how many they are the surest."""
     scored = work.scored
     dated = ~np.isnat(scored.date)
     if dated.sum() >= 2 * topics.LEAST_TEXTS:
@@ -104,4 +107,4 @@ def _topics(work: Work, none: NDArray[np.bool_], cut: topics.Cutter) -> list[Top
                 work.quotes.add(f"topic/{c.term}", topic.rows, np.ones(len(topic.rows))),
             )
         )  # fmt: skip
-    return found
+    return found, candidates[0].candidates if candidates else 0

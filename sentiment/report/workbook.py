@@ -12,14 +12,16 @@ from xlsxwriter.exceptions import FileCreateError
 from sentiment.report.labels import label, number
 from sentiment.report.model import Cell, Figure, Report, RowColumn, Rows
 from sentiment.report.sentences import sentences
-from sentiment.report.view_parts import Column, Quotes, View
+from sentiment.report.view_parts import Column, LinkedFigure, Quotes, View
 from sentiment.report.views import views
+from sentiment.report.views_changes import trend_order
 from sentiment.tables.xlsx_writer import MAX_ROWS, cell_text
 
 _QUESTIONS = ("performance", "priorities", "changes", "action", "lenses", "voices", "input")
 # Tables with a chart of their first figure by name beside them.
 _CHARTS = ("dimensions", "fix", "league", "failures", "ledger")
 _COLOURS = {"accent": "#1F5C87", "negative": "#B2432A", "positive": "#23756A", "soft": "#565D66"}
+MOST_LINES = 6  # of a line chart
 _FIRST_DAY = dt.date(1900, 3, 1)  # before it Excel's calendar is off by one
 
 
@@ -141,7 +143,7 @@ class _Workbook:
                 self._cell(sheet, first + offset, start, column, value)
         end = first + len(view.rows)
         if view.id == "trend":
-            self._trend(sheet, view, starts, first, end - 1, sum(spans) + 1)
+            self._trend(sheet, view, starts, first, sum(spans) + 1)
         elif view.id in _CHARTS or view.id.startswith("lens-"):
             self._bars(sheet, view, starts, first, end - 1, sum(spans) + 1)
         else:
@@ -151,6 +153,8 @@ class _Workbook:
     def _cell(self, sheet: Any, row: int, at: int, column: Column, value: object) -> None:
         if value is None or isinstance(value, Quotes):
             return
+        if isinstance(value, LinkedFigure):
+            value = value.figure
         if isinstance(value, Figure):
             form = self.number_format(column.digits, column.sign)
             for offset, part in enumerate((value.value, value.low, value.high)):
@@ -192,27 +196,32 @@ class _Workbook:
         chart.set_size({"width": 560, "height": 20 * max(12, len(view.rows) + 3)})
         sheet.insert_chart(first - 1, at, chart, {"description": view.title})
 
-    def _trend(self, sheet: Any, view: View, starts: list[int], first: int, last: int, at: int) -> None:
-        where = sheet.get_name()
+    def _trend(self, sheet: Any, view: View, starts: list[int], first: int, at: int) -> None:
+        """Lines of the service and of series that changed, at most six, the title saying of how many. The series stand
+        below one another in the table."""
+        trend = self.report.changes.trend
+        if trend is None:
+            return
+        where, size, series = sheet.get_name(), len(trend.starts), trend_order(trend)
+        shown = [i for i, one in enumerate(series) if (one.key == "service" and not one.cinema) or one.changes] or [0]
         chart = self.book.add_chart({"type": "line"})
-        series = self.report.changes.trend.series if self.report.changes.trend else []
-        shown = [i for i, one in enumerate(series) if one.key == "service" or one.changes][:6] or [0]
-        for i in shown:
-            column = starts[i + 2]
+        for i in shown[:MOST_LINES]:
+            top, last = first + i * size, first + (i + 1) * size - 1
             chart.add_series(
                 {
-                    "name": [where, first - 1, column],
-                    "categories": [where, first, 0, last, 0],
-                    "values": [where, first, column, last, column],
+                    "name": f"{view.rows[i * size][0]} · {view.rows[i * size][1]}",
+                    "categories": [where, top, starts[2], last, starts[2]],
+                    "values": [where, top, starts[4], last, starts[4]],
                     "marker": {"type": "circle", "size": 4},
                 }
             )
-        chart.set_title({"name": view.title, "name_font": {"size": 11}})
+        cut = self.t("shown_of", k=MOST_LINES, n=len(shown)) if len(shown) > MOST_LINES else ""
+        chart.set_title({"name": view.title + cut, "name_font": {"size": 11}})
         chart.set_legend({"position": "bottom"})
         chart.set_y_axis({"min": 0, "max": 100, "major_gridlines": {"visible": True, "line": {"color": "#DDDDDD"}}})
         chart.show_blanks_as("gap")
-        chart.set_size({"width": 760, "height": 20 * max(16, len(view.rows) + 3)})
-        sheet.insert_chart(last + 2, 1, chart, {"description": view.title})
+        chart.set_size({"width": 760, "height": 400})
+        sheet.insert_chart(first - 1, at, chart, {"description": view.title})
 
     def rows(self, rows: Rows) -> None:
         """Every scored row, with a filter over the columns."""

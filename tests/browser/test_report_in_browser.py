@@ -160,6 +160,53 @@ def test_page_says_n_in_every_chart_at_any_width(opened: Opened, width: int) -> 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [1440, 690, 390])
+def test_page_says_n_at_every_point_of_importance_and_in_the_trend(opened: Opened, width: int) -> None:
+    page = opened.page
+    page.set_viewport_size({"width": width, "height": 900})
+    chart = page.locator('[data-chart="ipa"]')
+    points = chart.locator("circle").count()
+    labels = [words for words in chart.locator("svg text").all_text_contents() if " n " in words]
+    below = chart.locator("p").all_text_contents()
+    assert points == 17
+    assert len(labels) + sum(words.count(" · n ") for words in below) == points
+    assert page.locator('[data-chart="trend"] p.ci').first.inner_text().endswith("120–120")
+
+
+def test_page_opens_the_texts_behind_a_period_of_the_trend(opened: Opened) -> None:
+    page = opened.page
+    page.set_viewport_size({"width": 1440, "height": 900})
+    dialog = page.get_by_role("dialog")
+    page.locator('[data-chart="trend"] circle[data-texts]').first.click()
+    assert "30" in dialog.get_by_role("status").inner_text()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    details = page.locator("details", has=page.locator("#table-trend"))
+    details.locator("summary").click()
+    details.locator("button.quotes").last.focus()
+    page.keyboard.press("Enter")
+    assert "2026-03-01" in dialog.get_by_role("heading").inner_text()
+    assert "7" in dialog.get_by_role("status").inner_text()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    details.locator("summary").click()
+
+
+def test_page_on_paper_is_no_wider_than_the_paper(opened: Opened) -> None:
+    """What is wider makes the browser print everything smaller, and cuts tables."""
+    page = opened.page
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 703, "height": 900})  # A4 without its margins
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    widths = page.evaluate(
+        "[...document.querySelectorAll('table, svg')].map((one) => one.getBoundingClientRect().right)"
+    )
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert len(widths) > 20
+    assert max(widths) <= 703
+
+
 def test_page_never_runs_what_reviews_contain(opened: Opened) -> None:
     page = opened.page
     page.locator("#table-league button.quotes").first.click()

@@ -13,6 +13,7 @@ TEXTS = (
     "奶茶机器人挺有意思，小朋友追着拍照。",
 )
 TAXONOMY = load_taxonomy()
+SEATS_IN_MARCH = "trend/星河影城·锦江店/seating/2026-03-01/positive"
 
 
 def figure(value: float, n: float = 120.0, half: float = 4.0) -> m.Figure:
@@ -127,10 +128,12 @@ def example_report() -> m.Report:
             trend=m.Trend(
                 "month", ["2026-01-01", "2026-02-01", "2026-03-01", "2026-04-01"], [150, 160, 155, 165],
                 series=[
-                    m.TrendSeries("service", None, [figure(58), figure(57), figure(63), figure(64)], []),
+                    m.TrendSeries("service", None, [figure(58), figure(57), figure(63), figure(64)], [],
+                                  period_quotes=[None, None, "trend/2026-03-01/negative", None]),
                     m.TrendSeries("seating", "星河影城·锦江店",
                                   [figure(22), m.Figure(None, n=0, reason="few_mentions"), figure(78), figure(81)],
-                                  [m.ChangePoint("2026-03-01", figure(22), figure(80), figure(58), 0.0001, 0.003)]),
+                                  [m.ChangePoint("2026-03-01", figure(22), figure(80), figure(58), 0.0001, 0.003)],
+                                  period_quotes=[None, None, SEATS_IN_MARCH, None]),
                 ],
                 quotes=[None, None, "trend/2026-03-01/negative", None],
             ),
@@ -200,6 +203,7 @@ def example_report() -> m.Report:
                 "since/after/seating/positive": m.QuoteList([1], 14),
                 "dimension/parking/positive": m.QuoteList([1], 12),
                 "trend/2026-03-01/negative": m.QuoteList([0], 30),
+                SEATS_IN_MARCH: m.QuoteList([1], 7),
                 "phrase/overall/没人": m.QuoteList([2], 32),
                 "cinema/星河影城·锦江店": m.QuoteList([0, 1], 210),
                 "topic/机器人": m.QuoteList([4], 9),
@@ -207,8 +211,8 @@ def example_report() -> m.Report:
             phrases=[
                 m.PhraseSet("overall", 200, 300,
                             [m.Phrase("没人", 4.1, 1.9, 30, 2, "phrase/overall/没人")],
-                            [m.Phrase("舒服", 5.2, 2.2, 1, 44)]),
-                m.PhraseSet("parking", 36, 9, [m.Phrase("排队", 2.4, 1.1, 12, 1)], []),
+                            [m.Phrase("舒服", 5.2, 2.2, 1, 44)], 1, 31),
+                m.PhraseSet("parking", 36, 9, [m.Phrase("排队", 2.4, 1.1, 12, 1)], [], 1, 0),
             ],
             topics=[
                 m.Topic("机器人", "new", 9, 3.3, figure(4.5, 200, 2), figure(0.0, 180, 0.0), "2026-05-02",

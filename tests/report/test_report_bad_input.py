@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import datetime as dt
+import html
 import json
 import math
 import random
+import re
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from example import ExampleRows
 from scored_files import TAXONOMY, record, write_jsonl
 
 from sentiment.report.build import build_report
 from sentiment.report.model import Report, to_plain
+from sentiment.report.page import render
 from sentiment.report.read import read_scored
 from sentiment.report.schema import json_schema
 from sentiment.report.work import ReportOptions
+from sentiment.report.workbook import write_workbook
 
 KEYS = TAXONOMY.service_keys
 SENTIMENTS = ("negative", "neutral", "positive")
@@ -64,7 +71,8 @@ def _report(folder: Path, records: list[Record], **options: Any) -> Report:
 
 
 def _check(report: Report) -> set[str]:
-    """Obeys the schema, holds no NaN, explains every missing value; the codes of its notes."""
+    """Obeys the schema, holds no NaN, explains every missing value, on the page too, and can be written as a workbook;
+    the codes of its notes."""
     plain = json.loads(json.dumps(to_plain(report), allow_nan=False))
     jsonschema.Draft202012Validator(json_schema()).validate(plain)
     codes = {note.code for note in report.notes}
@@ -84,6 +92,13 @@ def _check(report: Report) -> set[str]:
                 walk(item)
 
     walk(plain)
+    for lang in ("zh", "en"):
+        page = render(replace(report, meta=replace(report.meta, lang=lang))).decode("utf-8")
+        shown = html.unescape(page.split('<script type="application/json"')[0])
+        assert not re.search(r"\b(NaN|nan|None|inf)\b", shown.split("</style>")[1])
+        assert [note.code for note in report.notes if getattr(note, lang) not in shown] == []
+    with tempfile.TemporaryDirectory() as folder:
+        write_workbook(report, Path(folder) / "report.xlsx", rows=ExampleRows())
     return codes
 
 

@@ -8,11 +8,13 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sentiment.report.limits import LEAGUE_ENDS, MOST_ROWS, shown_series
 from sentiment.report.model import Figure, Label, Lang, Priorities, QuoteList, RepeatRow, Report
-from sentiment.report.page import MAX_BYTES, MOST_ROWS, render, shortened, write_page
+from sentiment.report.page import MAX_BYTES, render, shortened, write_page
 from tests.report.example import ExampleRows, example_report
 
 
@@ -102,6 +104,42 @@ def test_page_cuts_long_tables_and_says_so() -> None:
     shown = render(replace(report, action=replace(report.action, repeats=rows))).decode("utf-8")
     assert shown.count('<td data-sort="K0') == MOST_ROWS
     assert f"这里显示前 {MOST_ROWS} 行，共 {MOST_ROWS + 33} 行" in shown
+
+
+def test_page_says_what_its_charts_leave_out() -> None:
+    report = example_report()
+    league, trend, fix = report.changes.league, report.changes.trend, report.priorities.fix_first
+    assert league is not None and trend is not None
+    cinemas = [replace(league.rows[0], name=f"影院{n}") for n in range(2 * LEAGUE_ENDS + 5)]
+    most = shown_series(len(trend.starts))
+    singles = [replace(trend.series[1], cinema=f"影院{n}") for n in range(most + 7)]
+    changes = replace(
+        report.changes,
+        league=replace(league, rows=cinemas),
+        trend=replace(trend, series=[trend.series[0], *singles]),
+    )
+    priorities = replace(report.priorities, fix_first=[replace(fix[0], rank=n) for n in range(1, 9)])
+    html = render(replace(report, changes=changes, priorities=priorities)).decode("utf-8")
+    drawn: Any = data_of(html)["changes"]
+    assert [row["name"] for row in drawn["league"]["rows"]] == [
+        f"影院{n}" for n in (*range(LEAGUE_ENDS), *range(LEAGUE_ENDS + 5, 2 * LEAGUE_ENDS + 5))
+    ]
+    assert f"图里是最前和最后各 {LEAGUE_ENDS} 家，共 {2 * LEAGUE_ENDS + 5} 家" in html
+    assert len(drawn["trend"]["series"]) == 1 + most
+    assert f"共 {most + 7} 条，这里是最确定的 {most} 条" in html
+    assert "这里是前 5 项，共 8 项" in html
+    assert "差评里多</h4>" in html
+    assert "好评里多（1 / 共 31）</h4>" in html
+
+
+def test_page_opens_the_texts_of_a_dimension_in_a_period() -> None:
+    html = render(example_report()).decode("utf-8")
+    table = html[html.index('id="table-trend"') :].split("</table>")[0]
+    service, button = re.findall(r"<button[^>]*data-quotes=[^>]*>.*?</button>", table)
+    assert 'data-quotes="trend/2026-03-01/negative"' in service
+    assert 'data-quotes="trend/星河影城·锦江店/seating/2026-03-01/positive"' in button
+    assert 'data-what="座椅视野 · 星河影城·锦江店 · 2026-03-01 · 正面"' in button
+    assert "<b>78.0</b>" in button
 
 
 def empty(report: Report) -> Report:

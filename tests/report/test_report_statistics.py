@@ -24,8 +24,8 @@ from benchmarks.report_statistics import (
     observed,
     usual_shares,
 )
-from sentiment.report.cells import index_cells
-from sentiment.report.comparison import compare, hedges_g
+from sentiment.report.cells import Cells, index_cells
+from sentiment.report.comparison import cinema_changes, compare, hedges_g
 from sentiment.report.impact import KANO, classify, fit_impact
 from sentiment.report.index import any_mention, index_figure, net_sentiment, service_index, tally
 from sentiment.report.intervals import (
@@ -37,7 +37,7 @@ from sentiment.report.intervals import (
     weights,
     wilson,
 )
-from sentiment.report.league import league, shrink
+from sentiment.report.league import MOST_RANKED, league, shrink
 from sentiment.report.phrases import contrast, phrase_lists, terms, without_parts
 from sentiment.report.priorities import effective, index_gain, rate_draws
 from sentiment.report.trend import best_split, periods, splits, trend
@@ -254,6 +254,33 @@ def test_the_trend_names_the_cinema_that_changed() -> None:
     assert changed == {("seating", "丙"): "2026-03-01", ("service", "丙"): "2026-03-01"}
 
 
+def test_every_change_is_kept_however_many() -> None:
+    cinemas, periods = 60, 8
+    where, when = (axis.ravel() for axis in np.indices((cinemas, periods, 25))[:2])
+    p = np.zeros((where.size, 1, 3), np.float32)
+    p[:, 0, 2] = (when >= 4) ^ (where % 2 == 0)  # half of them better, half of them worse: nothing to see in all
+    p[:, 0, 0] = 1 - p[:, 0, 2]
+    names = [f"影院{c}" for c in range(cinemas)]
+    months = np.array([f"2026-0{t + 1}-15" for t in range(periods)], "datetime64[D]")
+    found = trend(p, months[when], where.astype(np.int32), names, ["seating", "service"], [0])
+    assert found is not None
+    changed = {(series.key, series.cinema) for series in found.series if series.cinema}
+    assert changed == {(key, name) for key in ("seating", "service") for name in names}
+    sides = [index_cells(p, np.where((when >= 4) == late, where, -1), cinemas, [0]) for late in (False, True)]
+    changes = cinema_changes(sides[0], sides[1], names, ["seating", "service"])
+    assert {(change.key, change.cinema) for change in changes if change.significant} == changed
+
+
+def test_the_league_says_how_many_it_leaves_out_and_why() -> None:
+    mentions = np.full((MOST_RANKED + 5, 1), 20.0)
+    mentions[:3] = 2.0
+    names = [str(i) for i in range(len(mentions))]
+    cells = Cells(np.full_like(mentions, 50.0), mentions, np.full_like(mentions, 9.0), np.full(len(mentions), 30.0))
+    found = league("影院", cells, names, ["service"], np.random.default_rng(1), {})
+    assert found is not None
+    assert (len(found.rows), found.left_out) == (MOST_RANKED, 3)
+
+
 def test_log_odds_follow_the_formula() -> None:
     first, second = [{"座椅"}] * 8 + [{"停车"}] * 4, [{"座椅"}] * 2 + [{"停车"}] * 6
     found = {c.term: c for c in contrast(first, second)}
@@ -269,10 +296,11 @@ def test_log_odds_follow_the_formula() -> None:
 
 def test_phrases_leave_out_parts_of_surer_ones() -> None:
     words = [{"停车", "停车场"}] * 30 + [set()] * 10, [{"热情"}] * 40
-    negative, positive = phrase_lists(*words)
+    negative, positive, found = phrase_lists(*words)
     assert len(negative) == 1
     assert [phrase.words for phrase in positive] == ["热情"]
-    assert without_parts([], 3) == []
+    assert found == (1, 1)
+    assert without_parts([]) == []
 
 
 def test_terms_are_words_and_neighbours() -> None:

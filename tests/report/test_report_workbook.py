@@ -60,6 +60,34 @@ def test_workbook_writes_every_value_of_every_table(tmp_path: Path) -> None:
     assert {note.zh for note in report.notes} <= cells
 
 
+def test_workbook_has_every_trend_of_a_cinema_and_its_lines_point_at_them(tmp_path: Path) -> None:
+    path = tmp_path / "report.xlsx"
+    report = example_report()
+    trend = report.changes.trend
+    assert trend is not None
+    singles = [replace(trend.series[1], cinema=f"影院{n}") for n in range(120)]
+    changes = replace(report.changes, trend=replace(trend, series=[trend.series[0], *singles]))
+    write_workbook(replace(report, changes=changes), path, rows=ExampleRows())
+    sheet = openpyxl.load_workbook(path).worksheets[3]
+    rows = [
+        row for row in sheet.iter_rows(values_only=True) if str(row[1]).startswith("影院") and row[2] in trend.starts
+    ]
+    assert [row[1:7] for row in rows[-2:]] == [
+        ("影院119", "2026-03-01", None, 78, 74, 82),
+        ("影院119", "2026-04-01", None, 81, 77, 85),
+    ]
+    assert len(rows) == 120 * (1 + len(trend.starts))  # a change point each, and every period
+    (chart,) = [chart for chart in sheet._charts if chart.tagname == "lineChart"]
+    assert "".join(run.t for part in chart.title.tx.rich.p for run in part.r or ()).endswith("（6 / 共 121）")
+    assert [line.tx.v for line in chart.series] == [
+        "服务总体 · 全部影院",
+        *(f"座椅视野 · 影院{n}" for n in range(5)),
+    ]
+    for line, first, last in ((chart.series[0], 58, 64), (chart.series[5], 22, 81)):
+        cells = line.val.numRef.f.rsplit("!", 1)[1].replace("$", "").split(":")
+        assert [sheet[cell].value for cell in cells] == [first, last]
+
+
 def test_workbook_never_writes_a_formula(tmp_path: Path) -> None:
     path = tmp_path / "report.xlsx"
     report = example_report()

@@ -107,6 +107,9 @@ def test_visits_every_number_has_texts_behind_it(report: Report) -> None:
     assert all(row.quotes for row in (*report.action.silent.dimensions, *report.action.silent.cinemas))
     assert all(phrase.quotes for found in report.voices.phrases for phrase in (*found.negative, *found.positive))
     assert report.changes.trend is not None and all(report.changes.trend.quotes)
+    for series in report.changes.trend.series:
+        behind = zip(series.values, series.period_quotes, strict=True)
+        assert all(quotes for value, quotes in behind if value.value is not None), (series.key, series.cinema)
     assert all(0 < len(found["texts"]) <= (200 if key == "urgent" else 20) for key, found in lists.items())
     assert all(len(found["texts"]) <= found["total"] for found in lists.values())
 

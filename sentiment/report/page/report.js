@@ -8,8 +8,8 @@
     const text = Math.abs(value).toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
     return Number(text.replace(/,/g, "")) !== 0 && value < 0 ? `−${text}` : text;
   };
-  const withInterval = (figure, digits = 1) =>
-    fixed(figure.value, digits) + (figure.low == null ? "" : ` [${fixed(figure.low, digits)}, ${fixed(figure.high, digits)}]`) + ` · n ${fixed(figure.n, 0)}`;
+  const ranged = (figure, digits = 1) => fixed(figure.value, digits) + (figure.low == null ? "" : ` [${fixed(figure.low, digits)}, ${fixed(figure.high, digits)}]`);
+  const withInterval = (figure, digits = 1) => `${ranged(figure, digits)} · n ${fixed(figure.n, 0)}`;
   const known = (figure) => figure && figure.value != null;
   const bounded = (figure) => known(figure) && figure.low != null && figure.high != null;
   const make = (tag, properties = {}, ...children) => {
@@ -153,10 +153,11 @@
       const span = [Math.max(0, Math.min(...values, cx ?? 50) - 8), Math.min(100, Math.max(...values, cx ?? 50) + 8)];
       const px = (v) => 44 + (v - span[0]) / (span[1] - span[0]) * (width - 64);
       const py = (v) => height - 40 - v / high * (height - 64);
-      const labels = place(points.map((p) => ({ p, x: px(p.performance.value), y: py(p.importance.value), text: nameOf(p.key) })), width, height);
+      const labels = place(points.map((p) => ({ p, x: px(p.performance.value), y: py(p.importance.value), text: `${nameOf(p.key)} n ${fixed(p.performance.n, 0)}` })), width, height);
+      const unnamed = points.filter((p) => !labels.some((one) => one.p === p));
       const corners = [["concentrate", "top-left", 1, 1], ["keep", "top-right", -1, 1], ["low_priority", "bottom-left", 1, -1], ["overkill", "bottom-right", -1, -1]];
       const inside = (value, [low, high]) => Math.min(Math.max(value, low), high);
-      return Plot.plot(base(width, {
+      const drawn = Plot.plot(base(width, {
         height, ...margins,
         x: { domain: span, label: say("index_short"), labelArrow: "none", labelAnchor: "center", labelOffset: 36, tickSize: 0, ticks: 6 },
         y: { domain: [0, high], label: say("importance"), labelArrow: "none", tickSize: 0, ticks: 6 },
@@ -170,23 +171,27 @@
           labels.map(({ p, dx, dy, anchor, text }) => Plot.text([p], { x: p.performance.value, y: p.importance.value, dx, dy, textAnchor: anchor, text: () => text, fill: INK, fontSize: 12, stroke: "var(--paper)", strokeWidth: 4 })),
         ],
       }));
+      if (!unnamed.length) return drawn;
+      const names = unnamed.map((p) => `${nameOf(p.key)} (${say("index_short")} ${withInterval(p.performance)}; ${say("importance")} ${ranged(p.importance, 2)})`);
+      return [drawn, make("p", { className: "hint", textContent: say("unlabelled", { names: names.join(data.lang === "zh" ? "；" : "; ") }) })];
     },
     league(width) {
       const league = data.changes.league;
       const rows = league.rows.filter((row) => known(row.index));
-      const shown = rows.length > 40 ? [...rows.slice(0, 20), ...rows.slice(-20)] : rows;
-      const all = shown.flatMap((row) => [row.index.low ?? row.index.value, row.index.high ?? row.index.value]);
+      const all = rows.flatMap((row) => [row.index.low ?? row.index.value, row.index.high ?? row.index.value]);
       const domain = [Math.max(0, Math.floor(Math.min(...all) / 5) * 5 - 5), Math.min(100, Math.ceil(Math.max(...all) / 5) * 5 + 5)];
-      return dots(shown.map((row) => ({ name: `${row.band} · ${row.name}`, figure: row.index, quotes: row.quotes, colour: bounded(row.index) && row.index.low > league.mean ? POSITIVE : bounded(row.index) && row.index.high < league.mean ? NEGATIVE : SOFT })), width, { reference: league.mean, domain, label: say("shrunk"), sort: false });
+      return dots(rows.map((row) => ({ name: `${row.band} · ${row.name}`, figure: row.index, quotes: row.quotes, colour: bounded(row.index) && row.index.low > league.mean ? POSITIVE : bounded(row.index) && row.index.high < league.mean ? NEGATIVE : SOFT })), width, { reference: league.mean, domain, label: say("shrunk"), sort: false });
     },
     trend(width, box) {
       const { trend } = data.changes;
       const key = box.dataset.series ?? String(main(trend));
-      const parts = [line(trend, Number(key), width, narrow(width) ? 200 : 260)];
-      const special = trend.series.map((_, at) => at).filter((at) => trend.series[at].changes.length && String(at) !== key).slice(0, 6);
-      if (special.length) {
+      const parts = [make("p", { className: "ci", textContent: `${data.series[key]} · ${eachN(trend.series[key])}` }), line(trend, Number(key), width, narrow(width) ? 200 : 260)];
+      const special = trend.series.map((_, at) => at).filter((at) => trend.series[at].changes.length && String(at) !== key);
+      const small = special.slice(0, 6);
+      if (small.length < special.length) parts.push(make("p", { className: "hint", textContent: say("charts_cut", { k: small.length, n: special.length }) }));
+      if (small.length) {
         const each = narrow(width) ? width : Math.min(width, Math.max(290, (width - 64) / 3));
-        parts.push(make("div", { className: "multiples" }, ...special.map((at) => make("div", {}, make("p", { textContent: data.series[at] }), line(trend, at, each, 150)))));
+        parts.push(make("div", { className: "multiples" }, ...small.map((at) => make("div", {}, make("p", { textContent: data.series[at] }), make("p", { className: "ci", textContent: eachN(trend.series[at]) }), line(trend, at, each, 150)))));
       }
       return parts;
     },
@@ -248,10 +253,16 @@
     };
   });
 
+  /** How many mentions there are in a period, from the fewest to the most. */
+  function eachN(series) {
+    const [low, high] = d3.extent(series.values, (figure) => figure.n);
+    return say("n_each", { low: fixed(low, 0), high: fixed(high, 0) });
+  }
+
   /** One series with its band; change points as upright lines with the levels written. */
   function line(trend, at, width, height) {
     const series = trend.series[at];
-    const points = series.values.map((figure, i) => ({ date: new Date(`${trend.starts[i]}T00:00:00`), ...figure }));
+    const points = series.values.map((figure, i) => ({ date: new Date(`${trend.starts[i]}T00:00:00`), ...figure, quotes: series.period_quotes[i], name: `${data.series[at]} · ${trend.starts[i]}` }));
     const banded = points.map((p) => (p.low == null ? { ...p, low: NaN, high: NaN } : p));
     const shown = points.filter((p) => p.value != null);
     if (!shown.length) return make("p", { className: "hint", textContent: say("nothing") });
@@ -266,7 +277,8 @@
       marks: [
         Plot.areaY(banded, { x: "date", y1: "low", y2: "high", fill: ACCENT, fillOpacity: 0.15 }),
         Plot.lineY(points.map((p) => ({ ...p, value: p.value ?? NaN })), { x: "date", y: "value", stroke: ACCENT, strokeWidth: 2 }),
-        Plot.dot(shown, { x: "date", y: "value", fill: ACCENT, r: 2.5, title: (p) => `${d3.timeFormat("%Y-%m-%d")(p.date)}: ${withInterval(p)}` }),
+        Plot.dot(shown, { x: "date", y: "value", fill: ACCENT, r: 2.5 }),
+        Plot.dot(shown, { x: "date", y: "value", fill: "transparent", r: 7, href: linked, title: (p) => `${d3.timeFormat("%Y-%m-%d")(p.date)}: ${withInterval(p)}` }), // large enough to be hit
         Plot.ruleX(marks, { x: "date", stroke: INK, strokeDasharray: "4,3" }),
         marks.map((mark) => Plot.text([mark], { x: "date", frameAnchor: "top", dy: -16, textAnchor: +mark.date > middle ? "end" : "start", text: "text", fill: INK, fontSize: 12, fontWeight: 600 })),
         Plot.text([last], { x: "date", y: "value", dx: 8, textAnchor: "start", text: (p) => `${fixed(p.value)}\nn ${fixed(p.n, 0)}`, fill: ACCENT, fontWeight: 600, fontSize: 12 }),
@@ -287,7 +299,7 @@
         taken.push(box);
         return [{ ...point, anchor, dx, dy }];
       }
-      return []; // no room: the table below names it, and so does the tooltip
+      return []; // no room: it is named below the chart
     });
   }
 
@@ -462,8 +474,12 @@
   filter.addEventListener("input", narrowTexts);
   document.getElementById("quotes-close").addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-  for (const button of document.querySelectorAll("button.quotes"))
-    button.addEventListener("click", () => open(button.dataset.quotes, button.dataset.what));
+  for (const button of document.querySelectorAll("button.quotes")) {
+    const { quotes, what } = button.dataset;
+    button.addEventListener("click", () => open(quotes, what));
+    if (button.querySelector("b")) // a number that is a button itself; there are too many to say it in the file
+      button.setAttribute("aria-label", `${button.textContent}: ${say("show_texts", { what, n: fixed(data.quotes[quotes].total, 0) })}`);
+  }
 
   // --- theme and print -------------------------------------------------------------------------------------------------
   const root = document.documentElement;
