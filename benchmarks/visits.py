@@ -2,8 +2,8 @@
 
 The sentences are our own, from data/cinema/train.jsonl (never from the development or test texts): a model trained on
 them reads them well, so the sample shows what a report looks like and finds, and nothing about accuracy. Same seed and
-same texts, same bytes: the committed sample is of the file when it held 6,723 texts (its sha256 began with c76db3b148be),
-and is kept as it is while texts are added. Run it from the project's folder, with `python -m benchmarks.visits`.
+same texts, same bytes: the committed sample is of the file when it held 6,723 texts (sha256 c76db3b148be…), and is kept
+as it is while texts are added. Run it from the project's folder, with `python -m benchmarks.visits`.
 
 Planted, and looked for by tests/report/test_visits.py:
 

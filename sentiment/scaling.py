@@ -62,9 +62,13 @@ class Scaling:
 
     def scaled(self, head: str, logits: Floats, share: Floats) -> Floats:
         """The head's logits [N, ...], given g [N] of the same texts."""
-        sharpness = self.factors.get(head, 1.0) ** -share / self.temperatures.get(head, 1.0)
+        temperature, factor = self.temperatures.get(head, 1.0), self.factors.get(head, 1.0)
         bias = self.biases.get(head, (0.0,))
-        return logits * sharpness.reshape(-1, *(1,) * (logits.ndim - 1)) + (bias[0] if len(bias) == 1 else bias)
+        if factor == 1.0:
+            scaled = logits / temperature
+        else:
+            scaled = logits / (temperature * factor**share).reshape(-1, *(1,) * (logits.ndim - 1))
+        return scaled + (bias[0] if len(bias) == 1 else bias)
 
 
 def not_service(taxonomy: Taxonomy) -> tuple[int, ...]:

@@ -75,7 +75,7 @@ def test_decode_each_dimension_has_its_own_best_window() -> None:
 
 def test_decode_dimension_that_no_window_mentions_has_a_polarity_all_the_same() -> None:
     silent = window([-400.0], [[LN3, 0, 0]], np.zeros(3), np.zeros(2), 0)
-    decoded = join([silent, silent], {"mention": 0.25})
+    decoded = join([silent, silent], Scaling({"mention": 0.25}))
     assert decoded.mention == pytest.approx([0]) and decoded.polarity[0] == pytest.approx([0.6, 0.2, 0.2])
 
 

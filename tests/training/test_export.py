@@ -188,9 +188,9 @@ def test_export_bounds_are_exceeded_not_reached(name: str, bound: float) -> None
 
 def test_export_one_label_of_few_is_no_loss_and_two_are() -> None:
     training.export._check({"overall_lost": 1 / 80}, {"overall_lost": 80})
-    with pytest.raises(ExportError, match="expected overall_lost of at most 1.2%"):
+    with pytest.raises(ExportError, match=r"expected overall_lost of at most 1\.2%"):
         training.export._check({"overall_lost": 2 / 80}, {"overall_lost": 80})
-    with pytest.raises(ExportError, match="expected joint_lost of at most 1.0%"):
+    with pytest.raises(ExportError, match=r"expected joint_lost of at most 1\.0%"):
         training.export._check({"joint_lost": 0.0125}, {"joint_lost": 1000})
 
 
