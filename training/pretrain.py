@@ -163,6 +163,7 @@ def pretrain(
         train_sampling_strategy="group_by_length",
         length_column_name="length",
         remove_unused_columns=False,
+        prediction_loss_only=True,
         save_steps=recipe.save_steps,
         save_total_limit=2,
         logging_steps=50,
@@ -171,7 +172,7 @@ def pretrain(
         use_cpu=not torch.cuda.is_available(),
         seed=recipe.seed,
     )
-    trainer = Trainer(
+    trainer = MaskedTrainer(
         model=model,
         args=arguments,
         train_dataset=parts["train"],
@@ -185,6 +186,25 @@ def pretrain(
     inner.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return loss
+
+
+class MaskedTrainer(Trainer):
+    """Scores masked tokens alone: over all tokens the product with the vocabulary would cost as much as the encoder."""
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Cross-entropy in nats, the mean over the masked tokens of the batch."""
+        labels = inputs.pop("labels")
+        masked = labels != -100
+        head = next(child for name, child in model.named_children() if name != model.base_model_prefix)
+        hook = head.register_forward_pre_hook(lambda _, hidden: (hidden[0][masked],))
+        try:
+            outputs = model(**inputs)
+        finally:
+            hook.remove()
+        loss = torch.nn.functional.cross_entropy(outputs.logits.float(), labels[masked])
+        return (loss, outputs) if return_outputs else loss
 
 
 class WordMasking:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sentiment.report.model import Phrase
+from sentiment.report.model import Figure, Phrase
 
 SHOWN = 15
 LEAST_TEXTS = 3
@@ -117,7 +117,15 @@ def phrase_lists(
     first = without_parts([c for c in found if c.z >= LEAST_Z])
     second = without_parts([c for c in reversed(found) if c.z <= -LEAST_Z])
     return (
-        [Phrase(c.term, c.z, c.log_odds, c.first, c.second) for c in first[:shown]],
-        [Phrase(c.term, -c.z, -c.log_odds, c.first, c.second) for c in second[:shown]],
+        [_phrase(c, 1) for c in first[:shown]],
+        [_phrase(c, -1) for c in second[:shown]],
         (len(first), len(second)),
     )
+
+
+def _phrase(found: Contrast, sign: int) -> Phrase:
+    """The contrast seen from its own side. The standard error is that of `contrast`, δ/z."""
+    z, log_odds = sign * found.z, sign * found.log_odds
+    half = 1.96 * log_odds / z
+    figure = Figure(log_odds, log_odds - half, log_odds + half, found.first + found.second)
+    return Phrase(found.term, z, figure, found.first, found.second)

@@ -55,12 +55,12 @@ class QuoteList:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A word or two-word phrase; `z` of its log-odds (positive: more in the first set), and how many texts of each set
-    hold it."""
+    """A word or two-word phrase; its log-odds (positive: more on its own side) with their normal interval, n the texts
+    that hold it, and their `z`; how many texts of each set hold it."""
 
     words: str
     z: float
-    log_odds: float
+    log_odds: Figure
     negative: int
     positive: int
     quotes: str | None = None

@@ -28,7 +28,7 @@ def voices_views(parts: ViewParts) -> Iterable[View]:
         parts.text("side"),
         parts.text("words"),
         Column("z", "number", 1, sign=True),
-        Column(t("log_odds"), "number", 2, sign=True),
+        Column(t("log_odds"), "figure", 2, sign=True),
         *parts.counts("negative_n", "positive_n", "found_side"),
         quotes,
     ]

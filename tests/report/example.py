@@ -210,9 +210,9 @@ def example_report() -> m.Report:
             },
             phrases=[
                 m.PhraseSet("overall", 200, 300,
-                            [m.Phrase("没人", 4.1, 1.9, 30, 2, "phrase/overall/没人")],
-                            [m.Phrase("舒服", 5.2, 2.2, 1, 44)], 1, 31),
-                m.PhraseSet("parking", 36, 9, [m.Phrase("排队", 2.4, 1.1, 12, 1)], [], 1, 0),
+                            [m.Phrase("没人", 4.1, m.Figure(1.9, 1.0, 2.8, 32), 30, 2, "phrase/overall/没人")],
+                            [m.Phrase("舒服", 5.2, m.Figure(2.2, 1.4, 3.0, 45), 1, 44)], 1, 31),
+                m.PhraseSet("parking", 36, 9, [m.Phrase("排队", 2.4, m.Figure(1.1, 0.2, 2.0, 13), 12, 1)], [], 1, 0),
             ],
             topics=[
                 m.Topic("机器人", "new", 9, 3.3, figure(4.5, 200, 2), figure(0.0, 180, 0.0), "2026-05-02",

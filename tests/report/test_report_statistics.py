@@ -299,6 +299,12 @@ def test_phrases_leave_out_parts_of_surer_ones() -> None:
     negative, positive, found = phrase_lists(*words)
     assert len(negative) == 1
     assert [phrase.words for phrase in positive] == ["热情"]
+    for phrase in (*negative, *positive):
+        figure = phrase.log_odds
+        assert figure.value is not None and figure.low is not None and figure.high is not None
+        assert figure.high - figure.value == pytest.approx(1.96 * figure.value / phrase.z)
+        assert figure.low > 0  # on its own side, and surely so
+        assert figure.n == phrase.negative + phrase.positive
     assert found == (1, 1)
     assert without_parts([]) == []
 
