@@ -15,6 +15,7 @@ def changes_views(parts: ViewParts) -> Iterable[View]:
         yield from _comparison(parts, at, comparison)
     if part.league is not None:
         yield _league(parts, part.league)
+        yield _league_dimensions(parts, part.league)
     if part.trend is not None:
         yield from _trend(parts, part.trend)
 
@@ -86,6 +87,15 @@ def _league(parts: ViewParts, league: League) -> View:
         parts.quotes_column(),
     ]
     return View("league", "changes", t("league_title"), columns, rows)
+
+
+def _league_dimensions(parts: ViewParts, league: League) -> View:
+    """Every dimension of every ranked cinema, the weakest first."""
+    found = [(row.name, key, figure) for row in league.rows for key, figure in row.dimensions.items()]
+    found.sort(key=lambda cell: 100.0 if cell[2].value is None else cell[2].value)
+    rows: list[list[Cell]] = [[name, parts.name(key), figure] for name, key, figure in found]
+    columns = [Column(league.column or parts.t("cinema"), "text"), parts.text("dimension"), Column(parts.t("shrunk"))]
+    return View("league-dimensions", "changes", parts.t("league_dimensions"), columns, rows)
 
 
 def _trend(parts: ViewParts, trend: Trend) -> Iterable[View]:

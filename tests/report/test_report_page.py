@@ -132,6 +132,15 @@ def test_page_says_what_its_charts_leave_out() -> None:
     assert "好评里多（1 / 共 31）</h4>" in html
 
 
+def test_page_lists_the_weakest_dimensions_of_cinemas_first() -> None:
+    table = re.search(r'<table id="table-league-dimensions".*?</table>', render(example_report()).decode("utf-8"), re.S)
+    assert table is not None
+    shown = [float(value) for value in re.findall(r'<td[^>]*data-sort="([\d.]+)"', table[0])]
+    league = example_report().changes.league
+    assert league is not None
+    assert shown == sorted(figure.value or 0.0 for row in league.rows for figure in row.dimensions.values())
+
+
 def test_page_opens_the_texts_of_a_dimension_in_a_period() -> None:
     html = render(example_report()).decode("utf-8")
     table = html[html.index('id="table-trend"') :].split("</table>")[0]
