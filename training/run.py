@@ -86,7 +86,7 @@ def gather(sources: Sources, space: Taxonomy) -> tuple[list[Example], list[Examp
                 sources.corpora, name, space, limit=limit, weight=1.0, max_characters=sources.weak_characters
             )
             weak += from_teachers(sources.teachers, [_unlabelled(example) for example in found], space)
-    development = read_labelled(sources.dev, space)
+    development = read_labelled(sources.dev, space, mapping=dict(sources.mapping), blank_none=sources.blank_none)
     if development:
         labelled = without_near_duplicates(labelled, development)
         weak = without_near_duplicates(weak, development)
@@ -147,11 +147,22 @@ def save_run(run: Run, start: Start, examples: Sequence[Example]) -> None:
     (run.folder / "metrics.json").write_text(json.dumps(run.metrics, indent=2, ensure_ascii=False), "utf-8")
 
 
-def export_run(run: Path, folder: Path, development: Mapping[str, Path], *, name: str = "cinesent-zh") -> Exported:
-    """Exports a run folder with its training details; development sets by name."""
+def export_run(
+    run: Path,
+    folder: Path,
+    development: Mapping[str, Path],
+    *,
+    name: str = "cinesent-zh",
+    mapping: Mapping[str, str] | None = None,
+    blank_none: bool = False,
+) -> Exported:
+    """Exports a run folder with its training details; development sets by name, read as `Sources` says."""
     model, tokenizer = load_run(run)
     space = model.config.label_space()
-    sets = {part: read_labelled([path], space) for part, path in development.items()}
+    codings = dict(mapping or {})
+    sets = {
+        part: read_labelled([path], space, mapping=codings, blank_none=blank_none) for part, path in development.items()
+    }
     metrics = run / "metrics.json"
     details = json.loads(metrics.read_text("utf-8")) if metrics.is_file() else {}
     kept = {key: details[key] for key in ("recipe", "texts", "start", "sources", "hours") if key in details}

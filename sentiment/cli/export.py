@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sentiment.cli import Failure, say
+from sentiment.cli.train import parse_mapping
 
 
 @click.command("export", short_help="Turn a trained model into a checkpoint that scores.")
@@ -15,8 +16,13 @@ from sentiment.cli import Failure, say
 @click.option("--dev", multiple=True, required=True, metavar="[NAME=]FILE",
               help="Labelled development file, on which thresholds and scaling are fitted; may be given several "
                    "times, with a name for the card.")  # fmt: skip
+@click.option(
+    "--map", "mapping", help="Codings of a table's cells, as in train: 1=positive,0=neutral,-1=negative,-2=none"
+)
+@click.option("--blank", type=click.Choice(["unknown", "none"]), default="unknown", show_default=True,
+              help="What a blank cell of a table means: not judged, or not mentioned.")  # fmt: skip
 @click.option("--name", default="cinesent-zh", show_default=True, help="Name of the checkpoint; its hash is added.")
-def command(run: Path, output: Path, dev: tuple[str, ...], name: str) -> None:
+def command(run: Path, output: Path, dev: tuple[str, ...], mapping: str | None, blank: str, name: str) -> None:
     """Writes model.onnx (int8 weights), tokenizer.json, config.json and the model card README.md.
 
     \b
@@ -38,7 +44,7 @@ def command(run: Path, output: Path, dev: tuple[str, ...], name: str) -> None:
             raise Failure(f"expected a different name for each --dev, found {label} twice; write NAME=FILE")
         parts[label] = Path(path)
     try:
-        exported = export_run(run, output, parts, name=name)
+        exported = export_run(run, output, parts, name=name, mapping=parse_mapping(mapping), blank_none=blank == "none")
     except ExportError as error:
         raise Failure(f"export refused: {error}", 3) from None
     drift = ", ".join(f"{key} {value:.2%}" for key, value in exported.drift.items())
