@@ -58,7 +58,9 @@ class FileOptions(BaseModel):
     sheet: str | None = Field(None, description="XLSX: the sheet to read. Default: all that have the text column.")
     format: Format | None = Field(None, description="Of the result. Default: that of the file.")
     layout: Literal["wide", "long"] = Field("wide", description="CSV, TSV, XLSX: a line a text, or a line a mention.")
-    lang: Literal["en", "zh"] = Field("en", description="CSV, TSV, XLSX: the language of headers and values.")
+    lang: Literal["en", "zh"] = Field(
+        "en", description="CSV, TSV, XLSX: the language of headers and values, and of the report."
+    )
     overwrite: bool = Field(False, description="Replace columns of ours that the file has already.")
 
 

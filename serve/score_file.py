@@ -102,18 +102,22 @@ def run(task: Task) -> dict[str, int]:
             raise
         shutil.rmtree(partial_folder(output))  # the checkpoint is another one than before the interruption
         summary = score(table, analyzer, output, options, progress)
-    _report(output)
+    _report(output, task)
     return {"rows": summary.rows, "rejected": summary.rejected}
 
 
-def _report(scored: Path) -> None:
-    """The report beside the result, where this installation has that verb. The result is good without it."""
+def _report(scored: Path, task: Task) -> None:
+    """The report beside the result, in its language and with the service's own dimensions, where this installation has
+    that verb. The result is good without it."""
     if importlib.util.find_spec("sentiment.cli.report") is None:
         return
     from sentiment.cli import main as cinesent
 
+    arguments = ["report", str(scored), "-o", REPORT, "--overwrite", "--lang", task.options["lang"]]
+    for option, value in (("--model", task.model), ("--taxonomy", task.taxonomy)):
+        arguments += [option, value] if value else []
     with suppress(Exception), redirect_stdout(sys.stderr):
-        cinesent(["report", str(scored), "-o", REPORT], standalone_mode=False)
+        cinesent(arguments, standalone_mode=False)
 
 
 def tell(message: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ from serve import files, jobs
 from serve.jobs import Jobs
 from serve.keys import new_key, write_keys
 from serve.rows import Job, now
-from serve.score_file import Task, _reason
+from serve.score_file import Task, _reason, _report
 from serve.settings import Settings
 from serve.store import Store
 
@@ -346,6 +346,13 @@ async def test_files_are_scored_by_the_engine_of_the_command_line(
         assert json.loads(rejects.text)["row"] == 3
     rows = list(csv.reader(io.StringIO(result.content.decode("utf-8-sig"))))
     assert len(rows) == 4
+
+
+def test_files_report_in_the_language_and_label_space_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr("sentiment.cli.main", lambda arguments, standalone_mode: seen.extend(arguments))
+    _report(Path("result.csv"), Task("", "", {"lang": "en"}, "/model", None, None, 1, 1, 1))
+    assert seen == ["report", "result.csv", "-o", "report.html", "--overwrite", "--lang", "en", "--model", "/model"]
 
 
 def _bursting() -> bytes:
