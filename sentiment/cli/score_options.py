@@ -68,7 +68,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         metavar="COLUMN",
         help="The column with the identifiers. Default: found by name, else the row number.",
     ),
-    click.option("--sheet", metavar="NAME", help="XLSX: the sheet to read, by name or number. Default: all that have the texts."),
+    click.option(
+        "--sheet", metavar="NAME", help="XLSX: the sheet to read, by name or number. Default: all that have the texts."
+    ),
     click.option("--no-header", is_flag=True, help="The first row is data. Default: it names the columns."),
     click.option(
         "--encoding", metavar="NAME", help="CSV, TSV, JSONL: utf-8, gb18030, big5, utf-16, … Default: found out."
