@@ -16,6 +16,7 @@ from training.bases import BaseError, load_base
 from training.corpora import HELD_OUT_FILES
 from training.dataset import DatasetError, in_held_out_rows
 from training.pretrain import (
+    MaskedTrainer,
     PretrainRecipe,
     WordMasking,
     corpus_texts,
@@ -87,6 +88,14 @@ def test_with_mask_head_keeps_the_encoder_and_ties_the_embeddings(encoder: BertM
     assert torch.equal(weight, encoder.get_input_embeddings().weight)
     for name, value in model.bert.encoder.state_dict().items():
         assert torch.equal(value, encoder.encoder.state_dict()[name])
+
+
+def test_masked_trainer_has_the_loss_of_all_tokens(encoder: BertModel, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    model = with_mask_head(encoder).eval()
+    batch = WordMasking(tiny_tokenizer, 0.4, seed=3)(list(encode_words(PHRASES, tiny_tokenizer, 32)))
+    whole = model(**batch).loss
+    found = MaskedTrainer.compute_loss(None, model, dict(batch))
+    assert found.item() == pytest.approx(whole.item(), rel=1e-4)
 
 
 def test_with_mask_head_refuses_what_has_none() -> None:

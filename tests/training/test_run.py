@@ -37,6 +37,15 @@ def test_gather_leaves_out_what_nearly_repeats_a_development_text(tmp_path: Path
     assert [example.text for example in labelled] == ["爆米花太甜了"]
 
 
+def test_gather_reads_development_tables_by_the_codings_of_the_data(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    data, dev = tmp_path / "data.csv", tmp_path / "dev.csv"
+    data.write_text("text,seating\n座椅太硬,-1\n三号厅的空调冷得像冰窖一样,-2\n", "utf-8")
+    dev.write_text("text,seating\n三号厅的空调冷得像冰窖一样！！,-2\n", "utf-8")
+    codings = {"-1": "negative", "-2": "none"}
+    labelled, _ = gather(Sources(data=(data,), dev=(dev,), mapping=codings), taxonomy)
+    assert [(example.text, example.labels["seating"][0]) for example in labelled] == [("座椅太硬", "negative")]
+
+
 def test_train_option_gives_a_file_its_weight(tmp_path: Path) -> None:
     assert _weighted("other.csv=0.6") == (Path("other.csv"), 0.6)
     assert _weighted("other.csv") == (Path("other.csv"), 1.0)
