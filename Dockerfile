@@ -1,7 +1,8 @@
 # The service as a container: no compiler, no root, nothing written outside /data and /tmp.
 #   docker build -t cinesent .
-#   docker run --rm -p 127.0.0.1:8000:8000 --read-only --tmpfs /tmp -v ./data:/data cinesent
-# See docs/serving.md for keys, without which it does not start.
+#   docker run --rm -v cinesent:/data cinesent serve keys add --role score --role feedback desk
+#   docker run --rm -p 127.0.0.1:8000:8000 --read-only --tmpfs /tmp -v cinesent:/data cinesent
+# Without keys it does not start. A folder of the host in place of the volume has to belong to user 10001.
 ARG PYTHON=3.11-slim
 
 FROM python:${PYTHON} AS build

@@ -50,8 +50,8 @@ LAYERS = tuple(range(8))
 REFERENCE = "plain"
 SMOOTHING = 0.1
 WEAK = (
-    ("film_maoyan", 4_000, 1.0), ("film_douban", 1_500, 1.0), ("absa_dimabsa_restaurant_zh", 1_200, 1.0),
-    ("absa_zhang_dianping_aste", 1_200, 1.0), ("senti_waimai_10k", 1_000, 1.0),
+    ("film_maoyan", 4_000), ("film_douban", 1_500), ("absa_dimabsa_restaurant_zh", 1_200),
+    ("absa_zhang_dianping_aste", 1_200), ("senti_waimai_10k", 1_000),
 )  # fmt: skip
 UNLABELLED = ("venue_broad", "film_maoyan")
 
@@ -80,6 +80,7 @@ VARIANTS = (
     Variant("4 spread", "depth", "4 layers spread over the 12", (0, 3, 7, 11), seeds=1),
     Variant("pretrained", "part", "masked words of domain texts first", start="pretrained"),
     Variant("weak stage", "part", "a stage on stars and on aspects of other trades first", start="weak"),
+    Variant("weak beside", "part", "a quarter of these beside the labelled texts, at a weight of 0.3", soft="weak"),
     Variant("distilled", "part", "unlabelled comments answered by the mean of the plain models", soft="teachers"),
     Variant("augmented", "part", "0.3 of the texts in another typing", changes={"augment": 0.3}),
     Variant("smoothed", "part", f"labels smoothed by {SMOOTHING}", soft="smoothed"),
@@ -122,6 +123,8 @@ class Bench:
             texts, recipe = [smoothed(example, self.space) for example in texts], replace(recipe, soft=1.0)
         elif variant.soft == "teachers":
             more = self._taught()
+        elif variant.soft == "weak":
+            more = self._weak_texts(4, 0.3)
         if variant.start == "weak":
             model, tokenizer = load_run(self._weak())
         else:
@@ -134,11 +137,20 @@ class Bench:
     def _weak(self) -> Path:
         folder = self.work / "start-weak"
         if not (folder / "model.safetensors").exists():
-            rows = [e for name, n, _ in WEAK for e in read_corpus(self.corpora, name, self.space, limit=n)]
-            rows = without_near_duplicates([e for e in rows if len(e.text) <= 100], self.judged)
+            rows = self._weak_texts(1, 1.0)
             model, tokenizer, _ = load_start(Start(base=self.base, layers=len(LAYERS)), self.recipe.max_tokens)
             fine_tune(model, tokenizer, rows, folder, replace(self.recipe, epochs=1, held_out=0.02))
         return folder
+
+    def _weak_texts(self, part: int, weight: float) -> list[Example]:
+        """One in `part` of the weakly labelled texts, without those that nearly repeat a judged one."""
+        rows = [
+            example for name, count in WEAK
+            for example in read_corpus(
+                self.corpora, name, self.space, limit=count // part, max_characters=100, weight=weight
+            )
+        ]  # fmt: skip
+        return without_near_duplicates(rows, self.judged)
 
     def _pretrained(self) -> Path:
         folder = self.work / "start-pretrained"

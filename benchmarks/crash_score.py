@@ -56,15 +56,17 @@ class Job:
         """How many blocks are finished."""
         return len(list(self.parts.glob("part-*.parquet")))
 
-    def assembling(self) -> bool:
-        return self.output.with_name(f".{self.output.name}.tmp").exists()
+    def outputs(self) -> set[str]:
+        """What is being put together, or was when it was killed."""
+        return {path.name for path in self.parts.glob(".out-*.tmp")}
 
     def kill(self, blocks: int | None, pause: float) -> bool:
         """Starts it and kills it `pause` seconds after so many blocks are there; None: after they are being put
         together. Whether it was still running then."""
+        before = self.outputs()
         process = self.start()
         until = time.monotonic() + PATIENCE
-        while process.poll() is None and not (self.assembling() if blocks is None else self.done() >= blocks):
+        while process.poll() is None and not (self.outputs() - before if blocks is None else self.done() >= blocks):
             if time.monotonic() > until:
                 process.kill()
                 raise RuntimeError(f"expected {blocks} blocks within {PATIENCE:g} s, found {self.done()}")
@@ -102,17 +104,19 @@ def crash_score(folder: Path, kills: int, blocks: int, model: Path | None = None
     wrong = [] if code == 1 else [f"the uninterrupted run ended with {code}, not with 1 for some rejected rows"]
     early = kills - max(1, kills // 5)
     hit: list[str] = []
-    for attempt in range(3 * kills):
+    quick = 0  # how often the output was whole before it could be killed: the next time it is killed earlier
+    for attempt in range(5 * kills):
         if len(hit) == kills:
             break
         target = None if len(hit) >= early else (len(hit) + 1) * blocks // (early + 1)
-        pause = rng.uniform(0, 0.05 if target is None else 0.8 * block_seconds)
+        pause = rng.uniform(0, 0.05 / 2**quick if target is None else 0.8 * block_seconds)
         if not job.kill(target, pause):  # it was quicker: what it wrote is compared, and it starts anew
             wrong += [f"attempt {attempt + 1}: {what}" for what in differences(*reversed(places))]
             for path in places[1].iterdir():
                 path.unlink()
+            quick += 1
             continue
-        hit.append("writing" if job.assembling() else f"{job.done()} blocks")
+        hit.append("writing" if target is None else f"{job.done()} blocks")
         if job.output.exists():
             wrong.append(f"attempt {attempt + 1}: the output was there before it was whole")
         print(f"kill {len(hit)} of {kills}: {hit[-1]} done, {len(wrong)} wrong", flush=True)

@@ -11,11 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+# A connection that rested longer is not used again: the service closes it after five seconds.
+_REST_SECONDS = 2.0
+# Nothing came back: the connection was refused, or broke off.
+_LOST = (OSError, EOFError)
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass
 class Answers:
-    """What came back: statuses, the seconds of those that were 200, and whether a 429 lacked its Retry-After."""
+    """What came back: statuses, the seconds of those that were 200, whose checkpoint answered, and what was wrong with
+    an answer: another request's, none at all, a 429 that does not say when to come back."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
@@ -45,35 +52,107 @@ async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], by
     return int(head[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
 
 
-async def client(port: int, sending: Iterator[tuple[str, str]], answers: Answers, *, wait: bool = True) -> None:
-    """One connection that sends one text after the other. After a 429 it waits as told, with `wait`, at most 1 s."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def _ask(
+    connection: Connection, identifier: str, text: str, started: float, answers: Answers
+) -> tuple[int, dict[str, str]]:
+    """Sends one text, notes what comes back, and tells the status and the headers.
+
+    Raises:
+        OSError, EOFError: nothing does.
+    """
+    reader, writer = connection
+    writer.write(request(text, identifier))
+    status, headers, body = await _answer(reader)
+    answers.statuses[status] += 1
+    if status == 200:
+        answers.seconds.append(time.perf_counter() - started)
+        record = json.loads(body)
+        answers.models[record["model"]] += 1
+        if record["id"] != identifier:
+            answers.wrong["the answer to another request"] += 1
+    elif status == 429:
+        if not headers.get("retry-after", "").isdigit() or not 1 <= int(headers["retry-after"]) <= 60:
+            answers.wrong["429 without Retry-After"] += 1
+        if headers.get("content-type") != "application/problem+json" or json.loads(body)["code"] != "queue_full":
+            answers.wrong["429 for another reason than a full queue"] += 1
+    return status, headers
+
+
+async def client(port: int, sending: Iterator[tuple[str, str]], answers: Answers) -> None:
+    """One connection that sends one text after the other. After a 429 it waits as told, at most a second."""
+    connection: Connection | None = None
     for identifier, text in sending:
         started = time.perf_counter()
-        writer.write(request(text, identifier))
-        status, headers, body = await _answer(reader)
-        answers.statuses[status] += 1
-        if status == 200:
-            answers.seconds.append(time.perf_counter() - started)
-            record = json.loads(body)
-            answers.models[record["model"]] += 1
-            if record["id"] != identifier:
-                answers.wrong["the answer to another request"] += 1
-        elif status == 429:
-            if not headers.get("retry-after", "").isdigit():
-                answers.wrong["429 without Retry-After"] += 1
-            await asyncio.sleep(min(float(headers.get("retry-after", 1)), 1.0) if wait else 0.01)
+        try:
+            if connection is None:
+                connection = await asyncio.open_connection("127.0.0.1", port)
+            status, headers = await _ask(connection, identifier, text, started, answers)
+        except _LOST:
+            answers.wrong["no answer"] += 1
+            connection = _closed(connection)
+            await asyncio.sleep(0.1)
+            continue
+        if status == 429:
+            told = headers.get("retry-after", "")
+            await asyncio.sleep(min(float(told), 1.0) if told.isdigit() else 1.0)
         if headers.get("connection") == "close":
-            writer.close()
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.close()
+            connection = _closed(connection)
+    _closed(connection)
 
 
-async def load(port: int, clients: int, sending: Iterator[tuple[str, str]], *, wait: bool = True) -> Answers:
+def _closed(connection: Connection | None) -> None:
+    if connection is not None:
+        connection[1].close()
+
+
+async def load(port: int, clients: int, sending: Iterator[tuple[str, str]]) -> Answers:
     """All of `sending`, shared by so many clients at once."""
     answers = Answers()
-    await asyncio.gather(*(client(port, sending, answers, wait=wait) for _ in range(clients)))
+    await asyncio.gather(*(client(port, sending, answers) for _ in range(clients)))
     return answers
+
+
+async def offer(port: int, rate: float, sending: Iterator[tuple[str, str]]) -> tuple[Answers, int, float]:
+    """Sends so many texts a second, each once, whether the service keeps up or not: callers who know nothing of one
+    another. The answers, how many were sent, and in how many seconds."""
+    answers = Answers()
+    resting: list[tuple[float, Connection]] = []
+    under_way: set[asyncio.Task[None]] = set()
+
+    async def one(identifier: str, text: str) -> None:
+        started = time.perf_counter()
+        connection: Connection | None = None
+        try:
+            while resting and connection is None:
+                since, found = resting.pop()
+                if started - since < _REST_SECONDS:
+                    connection = found
+                else:
+                    _closed(found)
+            if connection is None:
+                connection = await asyncio.open_connection("127.0.0.1", port)
+            _, headers = await _ask(connection, identifier, text, started, answers)
+        except _LOST:
+            answers.wrong["no answer"] += 1
+            _closed(connection)
+            return
+        if headers.get("connection") == "close":
+            _closed(connection)
+        else:
+            resting.append((time.perf_counter(), connection))
+
+    begun, sent = time.perf_counter(), 0
+    for identifier, text in sending:
+        await asyncio.sleep(max(0.0, begun + sent / rate - time.perf_counter()))
+        sent += 1
+        task = asyncio.create_task(one(identifier, text))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+    seconds = time.perf_counter() - begun
+    await asyncio.gather(*under_way)
+    for _, connection in resting:
+        _closed(connection)
+    return answers, sent, seconds
 
 
 def percentile(values: list[float], share: float) -> float:

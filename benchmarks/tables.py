@@ -1,10 +1,11 @@
-"""Writes the tables of figures into the READMEs, the model card and the tutorial; `--check` only compares.
+"""Writes the tables of figures into the READMEs, the model card and the tutorials; `--check` only compares.
 
 Quality comes from benchmarks/results/quality.json and baselines.json, memory from memory.json, the capability tests
 from checklist.json, pairs of wordings and talk of the film from robustness.json; tutorial.json is what the tutorial's
 own `cinesent evaluate` wrote. The comparison with other programs (comparison.json) and what depth and parts of the
 recipe bring (ablation.json) go into the card once measured, the first also into every README that has its markers.
-Speed (speed.json, and with it engines.json) becomes a section of the READMEs once it is measured.
+Speed (speed.json, and with it engines.json, levers.json and tradeoff.json) becomes a section of the READMEs once it is
+measured; of tradeoff.json the pictures docs/tradeoff.svg and docs/tradeoff.zh.svg are drawn as well.
 With `--check`, exit code 1 says that a table is stale, or that the results are of another checkpoint than the packaged
 one.
 """
@@ -35,6 +36,8 @@ from training.quality_tables import (
     tutorial_block,
 )
 from training.speed_table import speed_block
+from training.tradeoff_plot import tradeoff_plot
+from training.tradeoff_table import PICTURES
 
 ROOT = Path(__file__).parent.parent
 FILES = ("quality.json", "baselines.json")
@@ -46,10 +49,12 @@ SECTIONS = {
     "checklist": "Capabilities",
 }
 SPEED: dict[Language, tuple[str, str]] = {"en": ("Limits", "Speed"), "zh": ("局限", "速度")}  # goes before, heading
+BESIDE = ("engines", "levers", "tradeoff")  # speed's own, where they are measured
 OTHERS = ("checklist.json", "memory.json", "robustness.json", "tutorial.json")
-TUTORIAL = Path("docs") / "tutorial.md"
+TUTORIALS = (Path("docs") / "tutorial.md", Path("docs") / "tutorial.zh.md")
 TARGETS: tuple[tuple[Path, Language], ...] = (
-    (Path("README.md"), "en"), (Path("README.zh.md"), "zh"), (CARD, "en"), (TUTORIAL, "en")
+    (Path("README.md"), "en"), (Path("README.zh.md"), "zh"), (CARD, "en"),
+    (TUTORIALS[0], "en"), (TUTORIALS[1], "zh"),
 )  # fmt: skip
 
 
@@ -66,9 +71,9 @@ def read_one(folder: Path, name: str) -> Any:
 
 def renewed(text: str, path: Path, lang: Language, results: Results, folder: Path, taxonomy: Taxonomy) -> str:
     """The document with its tables renewed: the READMEs have memory, the card dimensions and capabilities."""
-    if path == TUTORIAL:
+    if path in TUTORIALS:
         space = load_taxonomy(ROOT / "data" / "tutorial" / "escape.yaml")
-        return insert(text, "tutorial", tutorial_block(read_one(folder, "tutorial.json"), space))
+        return insert(text, "tutorial", tutorial_block(read_one(folder, "tutorial.json"), space, lang))
     card = path == CARD
     compared = read_one(folder, "comparison.json")
     if card and compared is not None:
@@ -80,7 +85,9 @@ def renewed(text: str, path: Path, lang: Language, results: Results, folder: Pat
         speed = read_one(folder, "speed.json")
         if speed is not None:
             text = with_speed(text, lang)
-            text = insert(text, "speed", speed_block(speed, read_one(folder, "engines.json"), lang))
+            engines, levers, tradeoff = (read_one(folder, f"{name}.json") for name in BESIDE)
+            block = speed_block(speed, engines, lang, levers=levers, tradeoff=tradeoff)
+            text = insert(text, "speed", block)
         return insert(text, "memory", memory_block(read_one(folder, "memory.json"), lang))
     text = insert(text, "dimensions", dimension_block(results, taxonomy, lang))
     ablation = read_one(folder, "ablation.json")
@@ -107,13 +114,21 @@ def with_speed(readme: str, lang: Language) -> str:
     return f"{head}\n## {heading}\n\n<!-- speed:begin -->\n<!-- speed:end -->\n{limits}{tail}"
 
 
+def pictures(folder: Path) -> dict[Path, str]:
+    """What is drawn of the results, by where it belongs; nothing while a section for it is not there."""
+    found, speed = (read_one(folder, f"{name}.json") for name in ("tradeoff", "speed"))
+    if found is None or speed is None:
+        return {}
+    return {Path("docs") / name: tradeoff_plot(found, lang) for lang, name in PICTURES.items()}
+
+
 def other_checkpoint(results: Results, folder: Path, model: Path) -> str | None:
     """What is wrong if the results are not of the checkpoint in `model`."""
     try:
         packaged = load_checkpoint(model)
     except CheckpointError as error:
         return str(error)
-    for name in ("checklist", "robustness", "comparison", "speed", "engines"):
+    for name in ("checklist", "robustness", "comparison", "speed", *BESIDE):
         found = read_one(folder, f"{name}.json")
         if found is not None and found["model"] != packaged.name:
             return f"{name}.json: expected results of {packaged.name}, found those of {found['model']}"
@@ -147,6 +162,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             problems.append(f"{path}: stale; run python -m benchmarks.tables")
         elif new != old:
             (options.root / path).write_text(new, "utf-8")
+            print(f"{path} written", file=sys.stderr)
+    for path, drawn in pictures(folder).items():
+        old = (options.root / path).read_text("utf-8") if (options.root / path).is_file() else None
+        if drawn != old and options.check:
+            problems.append(f"{path}: stale; run python -m benchmarks.tables")
+        elif drawn != old:
+            (options.root / path).write_text(drawn, "utf-8", newline="\n")
             print(f"{path} written", file=sys.stderr)
     problems += [f"expected {folder / name}, found none" for name in OTHERS if not (folder / name).is_file()]
     wrong = other_checkpoint(results, folder, options.root / CARD.parent)

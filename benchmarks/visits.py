@@ -11,7 +11,7 @@ Planted, and looked for by tests/report/test_visits.py:
   (必备); good food gives and bad food hardly takes (兴奋); seating and staff work both ways (期望);
 - `REPAIRED` repaired its seats on `REPAIR`: complaints about them fall from some 40% to 8% of its texts;
 - parking is bad everywhere but in `WELL_PARKED`;
-- five customers complain three times each and are never answered;
+- five customers complain three times each, in whole complaints, and are never answered;
 - from June on some texts speak about screenings with pets, which no dimension covers.
 """
 
@@ -88,11 +88,13 @@ STOP = "。！？!?…～~；;"
 Fragments = dict[tuple[str, str], list[str]]
 
 
-def fragments(source: Path) -> tuple[Fragments, Fragments, list[str]]:
-    """Sentences of one mention each: those of reviews and of complaints, by dimension and sentiment; urgent texts."""
+def fragments(source: Path) -> tuple[Fragments, Fragments, list[str], dict[str, str]]:
+    """Sentences of one mention each: those of reviews and of complaints, by dimension and sentiment; urgent texts; and
+    the whole text of each sentence."""
     reviews: Fragments = {}
     complaints: Fragments = {}
     urgent: list[str] = []
+    whole: dict[str, str] = {}
     for line in source.read_text("utf-8").splitlines():
         record = json.loads(line)
         text = record["text"]
@@ -109,7 +111,8 @@ def fragments(source: Path) -> tuple[Fragments, Fragments, list[str]]:
                 cleaned = sentence.strip(' ,，、\n"“”')
                 if cleaned not in kept:
                     kept.append(cleaned)
-    return reviews, complaints, urgent
+                    whole.setdefault(cleaned, text.replace("\n", ""))
+    return reviews, complaints, urgent, whole
 
 
 def share(dimension: str, cinema: str, day: dt.date) -> tuple[float, float, float]:
@@ -140,7 +143,7 @@ def join(parts: list[str]) -> str:
 def compose(seed: int = SEED) -> list[tuple[str, ...]]:
     """The rows, in order of date."""
     rng = random.Random(seed)
-    reviews, complaints, urgent = fragments(SOURCE)
+    reviews, complaints, urgent, whole = fragments(SOURCE)
     days = (LAST - FIRST).days + 1
     rows: list[tuple[str, ...]] = []
     seen: set[str] = set()
@@ -184,7 +187,7 @@ def compose(seed: int = SEED) -> list[tuple[str, ...]]:
             text = rng.choice([t for t in complaints[dimension, "negative"] if t not in seen])
             seen.add(text)
             day = start + dt.timedelta(days=14 * visit)
-            rows.append((day.isoformat(), cinema, "1", f"K9{person:03d}", "", text))
+            rows.append((day.isoformat(), cinema, "1", f"K9{person:03d}", "", whole[text]))
     rows.sort(key=lambda row: row[0])
     return rows
 

@@ -15,11 +15,14 @@ from sentiment.decode import Decoded, evidence_span, join
 from sentiment.engine import Engine, Logits
 from sentiment.records import PROBABILITY_ORDER, Analysis, Mention, Sentiment
 from sentiment.taxonomy import Taxonomy, TaxonomyError, load_taxonomy
-from sentiment.text import NormalisedText, normalise
+from sentiment.text import MAX_CHARACTERS, NormalisedText, normalise
 from sentiment.windows import split_windows
 
 # Texts taken together by `analyze_many`: enough to sort by length well, few enough for constant memory.
 BLOCK = 1024
+# Characters that are tokenised and inferred together: each takes some 350 bytes until its text is decoded. A block of
+# reviews has fewer, one of long articles would take gigabytes.
+GROUP_CHARACTERS = 500_000
 ESCALATION = "escalation"
 
 
@@ -111,6 +114,12 @@ class Analyzer:
         names = ids if ids is not None else [None] * len(texts)
         if len(names) != len(texts):
             raise ValueError(f"expected one id a text, found {len(names)} ids for {len(texts)} texts")
+        found: list[Analysis] = []
+        for group in _groups(texts):
+            found += self._analyze_group(texts[group], names[group])
+        return found
+
+    def _analyze_group(self, texts: Sequence[str], names: Sequence[str | None]) -> list[Analysis]:
         normalised = [normalise(text) for text in texts]
         readable = [i for i, norm in enumerate(normalised) if norm.status == "ok"]
         encodings = self._engine.tokenizer.encode_batch(
@@ -198,6 +207,19 @@ class Analyzer:
             or any(mention.confidence < bounds.get("mention", 0.0) for mention in mentions)
             or abs(decoded.escalation - threshold) < bounds.get(ESCALATION, 0.0)
         )
+
+
+def _groups(texts: Sequence[str]) -> Iterator[slice]:
+    """The texts in runs of at most `GROUP_CHARACTERS` that are read, or of one text."""
+    start = characters = 0
+    for i, text in enumerate(texts):
+        length = min(len(text), MAX_CHARACTERS)
+        if characters + length > GROUP_CHARACTERS and i > start:
+            yield slice(start, i)
+            start, characters = i, 0
+        characters += length
+    if start < len(texts):
+        yield slice(start, len(texts))
 
 
 def _probability(value: float, what: str) -> float:

@@ -6,12 +6,14 @@ A block is read, deduplicated and scored on its own, so the output does not depe
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
+from sentiment import __version__
 from sentiment.blocks import BLOCK_ROWS, Block, BlockRules, Labels, Scorer, Shard, analyze_rows, blocks_of, rules_of
 from sentiment.parts import (
     PartStore,
@@ -29,7 +31,7 @@ from sentiment.tables.flat import FlatTable, Lang, Layout, flat_table
 from sentiment.tables.jsonl_writer import JsonlWriter
 from sentiment.tables.parquet_writer import ColumnTypes, input_cells
 from sentiment.tables.writers import FLAT, Plan, open_writer, output_format
-from sentiment.tables.xlsx_writer import MAX_ROWS
+from sentiment.tables.xlsx_writer import MAX_ROWS, check_width
 from sentiment.taxonomy import Taxonomy
 
 
@@ -82,13 +84,18 @@ class Tick:
     size: int
 
 
-def plan_flat(table: Table, columns: Sequence[str], taxonomy: Taxonomy, options: ScoreOptions) -> FlatTable:
-    """The flat output's columns, for an input with these.
+def plan_flat(
+    table: Table, columns: Sequence[str], taxonomy: Taxonomy, options: ScoreOptions, output: Path
+) -> FlatTable | None:
+    """The flat output's columns, for an input with these; None where the output is not flat.
 
     Raises:
-        TableError: the input has such columns already.
+        TableError: the input has such columns already, or they are too many.
     """
-    return flat_table(
+    kind = output_format(output)[0]
+    if kind not in FLAT:
+        return None
+    plan = flat_table(
         columns,
         taxonomy,
         text_column=table.text_column,
@@ -98,11 +105,15 @@ def plan_flat(table: Table, columns: Sequence[str], taxonomy: Taxonomy, options:
         probabilities=options.probabilities,
         overwrite=options.overwrite,
     )
+    if kind == "xlsx":
+        check_width(plan.headers)
+    return plan
 
 
 def _manifest(table: Table, labels: Labels, output: Path, options: ScoreOptions) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
+        "version": __version__,  # another may read, normalise or write differently
         "input": table.fingerprint(),
         "checkpoint": {"name": labels.name, "hash": labels.hash},
         "taxonomy": labels.taxonomy.to_dict(),
@@ -151,8 +162,7 @@ def score_with(
     options = options or ScoreOptions()
     output = output.resolve() if output.is_symlink() else output
     check_output(output, resume=options.resume or options.shard is not None, overwrite=options.overwrite)
-    if output_format(output)[0] in FLAT:
-        plan_flat(table, table.columns, runner.taxonomy, options)
+    plan_flat(table, table.columns, runner.taxonomy, options, output)
     store = PartStore(partial_folder(output))
     manifest = _manifest(table, runner, output, options)
     try:
@@ -210,10 +220,12 @@ class _Job:
         def missing() -> Generator[Block]:
             nonlocal parts, done
             for block in blocks_of(self.table, self.options.block_rows):
-                parts = block.number + 1
+                parts, known = block.number + 1, len(columns)
                 for row in block.rows:
                     if row.cells.keys() - columns.keys():
                         columns.update(dict.fromkeys(row.cells))  # keys that the reader's sample did not show
+                if len(columns) > known:
+                    self._flat(list(columns))  # what cannot be written need not be scored
                 mine = self.options.shard is None or self.options.shard.has(block.number)
                 if mine and self.store.rows(block.number) != len(block.rows):
                     yield block
@@ -240,8 +252,8 @@ class _Job:
 
     def _assemble(self, parts: int, columns: list[str], summary: Summary) -> None:
         plan = self._plan(parts, columns)
-        temporary = self.output.with_name(f".{self.output.name}.tmp")
-        rejects = self.store.folder / "rejects.jsonl"
+        # Names of this run alone: a second --resume at the same time must not write into the same file.
+        temporary, rejects = (self.store.folder / f"{name}-{uuid.uuid4().hex}.tmp" for name in (".out", ".rejects"))
         try:
             with temporary.open("wb") as handle:
                 with open_writer(handle, plan, self.store.folder) as writer:
@@ -266,14 +278,16 @@ class _Job:
                 rejects_file(self.output).unlink(missing_ok=True)  # of an earlier run
             temporary.replace(self.output)
         finally:
-            temporary.unlink(missing_ok=True)
+            for path in (temporary, rejects):
+                path.unlink(missing_ok=True)
+
+    def _flat(self, columns: list[str]) -> FlatTable | None:
+        return plan_flat(self.table, columns, self.runner.taxonomy, self.options, self.output)
 
     def _plan(self, parts: int, columns: list[str]) -> Plan:
         kind, packed = output_format(self.output)
-        flat = types = None
-        if kind in FLAT:
-            flat = plan_flat(self.table, columns, self.runner.taxonomy, self.options)
-        elif kind == "parquet" and self.table.schema is None:
+        flat, types = self._flat(columns), None
+        if kind == "parquet" and self.table.schema is None:
             types = ColumnTypes(self.table.columns)
             for number in range(parts):
                 for cells in input_cells(self.store.read(number)[0]["input"]):

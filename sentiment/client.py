@@ -142,20 +142,23 @@ class Client(FileCalls):
         self.close()
 
     def _do(self, steps: Steps[T]) -> T:
-        answer: httpx.Response | httpx.TransportError | None = None
+        answer: httpx.Response | httpx.RequestError | None = None
+        failure: BaseException | None = None
         while True:
             try:
-                step = steps.send(answer)
+                step = steps.send(answer) if failure is None else steps.throw(failure)
             except StopIteration as done:
                 return cast("T", done.value)
-            if isinstance(step, Pause):
-                time.sleep(step.seconds)
-                answer = None
-                continue
+            answer = failure = None
             try:
-                answer = self._send(step)
-            except httpx.TransportError as error:
+                if isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                else:
+                    answer = self._send(step)
+            except httpx.RequestError as error:
                 answer = error
+            except BaseException as error:  # a full disk, Ctrl+C: for the steps, which may have something to remove
+                failure = error
 
     def _send(self, step: Send) -> httpx.Response:
         with request(step) as arguments, self._http.stream(**arguments) as answer:
@@ -262,20 +265,23 @@ class AsyncClient(FileCalls):
         await self.aclose()
 
     async def _do(self, steps: Steps[T]) -> T:
-        answer: httpx.Response | httpx.TransportError | None = None
+        answer: httpx.Response | httpx.RequestError | None = None
+        failure: BaseException | None = None
         while True:
             try:
-                step = steps.send(answer)
+                step = steps.send(answer) if failure is None else steps.throw(failure)
             except StopIteration as done:
                 return cast("T", done.value)
-            if isinstance(step, Pause):
-                await asyncio.sleep(step.seconds)
-                answer = None
-                continue
+            answer = failure = None
             try:
-                answer = await self._send(step)
-            except httpx.TransportError as error:
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                else:
+                    answer = await self._send(step)
+            except httpx.RequestError as error:
                 answer = error
+            except BaseException as error:  # a full disk, Ctrl+C: for the steps, which may have something to remove
+                failure = error
 
     async def _send(self, step: Send) -> httpx.Response:
         with request(step) as arguments:

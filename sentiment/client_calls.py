@@ -65,7 +65,8 @@ class ItemError:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the service takes at once: bytes, bytes of a file, texts, characters a text, seconds, waiting texts."""
+    """What the service takes at once: bytes, bytes of a file, texts, characters a text, seconds, waiting texts;
+    rows of a file and files that wait, which an older service does not tell."""
 
     max_body: int
     max_upload: int
@@ -73,6 +74,8 @@ class Limits:
     max_characters: int
     deadline: float
     queue_size: int
+    max_rows: int | None = None
+    max_jobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class Pause:
     seconds: float
 
 
-Steps = Generator["Send | Pause", "httpx.Response | httpx.TransportError | None", T]
+Steps = Generator["Send | Pause", "httpx.Response | httpx.RequestError | None", T]
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,8 @@ class Calls:
 
     def info_steps(self) -> Steps[Info]:
         found = yield from self.call_steps("GET", "/v1/info")
-        limits = Limits(**{name: found["limits"][name] for name in Limits.__dataclass_fields__})
+        known = Limits.__dataclass_fields__
+        limits = Limits(**{name: value for name, value in found["limits"].items() if name in known})
         self._limits = limits
         return Info(found["version"], found["schema"], found["model"], found["hash"], limits)
 
@@ -302,7 +306,7 @@ def _problem(answer: httpx.Response) -> ServiceError:
 
 
 def _trouble(
-    answer: httpx.Response | httpx.TransportError | None, attempt: int, timeout: float
+    answer: httpx.Response | httpx.RequestError | None, attempt: int, timeout: float
 ) -> tuple[ServiceError, float, bool]:
     """The error that an attempt ended with, the least seconds to wait before another, and whether to make one."""
     if isinstance(answer, httpx.Response):

@@ -129,7 +129,9 @@ class FileCalls(Calls):
         try:
             job = yield from self.wait_steps(job, progress, seconds)
             yield from self.download_steps(job, "result", target)
-        except (ServiceError, OSError):
+        except GeneratorExit:
+            raise
+        except BaseException:
             yield from self._removed(job)
             raise
         yield from self._removed(job)

@@ -17,6 +17,8 @@ Floats = NDArray[np.float32]
 
 # Padded tokens a batch: enough to keep the matrix units busy, small enough for its activations to stay in cache.
 TOKEN_BUDGET = 2048
+# Most padding of a batch, in tokens: a few times what one more run costs, so that batches fill and carry little of it.
+PADDING_TOKENS = 48
 # Peak activation memory of one padded token, measured with windows of full length; generous.
 BYTES_PER_TOKEN = 64_000
 OUTPUTS = ("mention", "polarity", "overall", "intent", "escalation", "evidence")
@@ -99,12 +101,16 @@ class Engine:
     def _batches(self, order: Sequence[int], windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         extra = len(self._prefix) + len(self._suffix)
         batch: list[int] = []
+        tokens = 0  # of the batch's windows, before padding
         for i in order:  # ascending lengths, so the newest is the longest
+            length = len(windows[i])
             full = self._batch_size is not None and len(batch) >= self._batch_size
-            if batch and (full or (len(batch) + 1) * (len(windows[i]) + extra) > self._budget):
+            padding = len(batch) * length - tokens
+            if batch and (full or padding > PADDING_TOKENS or (len(batch) + 1) * (length + extra) > self._budget):
                 yield batch
-                batch = []
+                batch, tokens = [], 0
             batch.append(i)
+            tokens += length
         if batch:
             yield batch
 

@@ -109,6 +109,7 @@ def create_app(
     app.add_middleware(
         Guard,
         max_body=settings.max_body,
+        body_timeout=settings.body_timeout,
         gate=service.gate,
         streamed=dict.fromkeys(STREAMED, settings.max_upload),
         paths=[path for path in openapi(app)["paths"] if "{" not in path],
@@ -130,4 +131,4 @@ def create_app(
 def _load(settings: Settings) -> AnalyzerLike:
     from sentiment.analyzer import Analyzer
 
-    return Analyzer.load(settings.model, taxonomy=settings.taxonomy, threads=settings.threads)
+    return Analyzer.load(settings.model, taxonomy=settings.taxonomy, threads=settings.worker_threads)

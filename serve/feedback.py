@@ -11,6 +11,7 @@ from datetime import timedelta
 from itertools import chain
 from typing import Annotated, Any, Literal
 
+import anyio
 import orjson
 from fastapi import APIRouter, Body, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -25,6 +26,7 @@ from serve.routes import json_response
 from serve.rows import Feedback, now
 from serve.security import require
 from serve.store import StoreError
+from serve.webhook import drop_unsendable
 
 _LOG = logging.getLogger(__name__)
 _SWEEP_SECONDS = 3600.0
@@ -146,7 +148,7 @@ router = APIRouter(tags=["corrections"])
     dependencies=[require("feedback")],
     summary="Correct a label",
     response_model=FeedbackResponse,
-    responses=responses(401, 403, 413, 422, 429, 500, 503),
+    responses=responses(401, 403, 408, 413, 422, 429, 500, 503),
 )
 def add(
     service: Context, request: Request, body: Annotated[FeedbackRequest, Body(openapi_examples=_EXAMPLES)]
@@ -200,29 +202,37 @@ def remove(service: Context, sha256: Annotated[str, Path(pattern=_SHA256)]) -> R
 
 @asynccontextmanager
 async def forgetting(service: Service) -> AsyncIterator[None]:
-    """While the service runs, removes corrections that are older than `retention`."""
-    days = service.settings.retention
-    if days is None:
-        yield
-        return
+    """While the service runs, removes corrections that are older than `retention`, and events that nobody sends."""
+
+    ending = asyncio.Event()
 
     async def sweep() -> None:
-        while True:
+        while not ending.is_set():
             try:
-                removed = await asyncio.to_thread(service.store.erase_before, now() - timedelta(days=days))
+                await asyncio.to_thread(_forget, service)
             except StoreError as error:
-                _LOG.error("old corrections cannot be removed: %s", error)
-            else:
-                if removed:
-                    _LOG.info("%d corrections older than %d days removed", removed, days)
-            await asyncio.sleep(_SWEEP_SECONDS)
+                _LOG.error("what is too old cannot be removed: %s", error)
+            with anyio.move_on_after(_SWEEP_SECONDS):
+                await ending.wait()
 
     task = asyncio.create_task(sweep())
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        ending.set()
+        await task  # its thread still needs the database
+
+
+def _forget(service: Service) -> None:
+    """
+    Raises:
+        StoreError: see `Store.erase_before`.
+    """
+    days = service.settings.retention
+    if days is not None and (removed := service.store.erase_before(now() - timedelta(days=days))):
+        _LOG.info("%d corrections older than %d days removed", removed, days)
+    if service.settings.webhook_url is None and (dropped := drop_unsendable(service.store)):
+        _LOG.info("%d events removed that no webhook has sent", dropped)
 
 
 def _checked(body: FeedbackRequest, service: Service) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -72,7 +72,7 @@ router = APIRouter(tags=["files"], dependencies=[require("score")])
     status_code=202,
     summary="Score a file",
     response_model=JobResponse,
-    responses=responses(401, 403, 413, 422, 429, 500, 503),
+    responses=responses(401, 403, 408, 413, 422, 429, 500, 503),
     openapi_extra={"requestBody": _BODY},
 )
 async def upload(service: Context, request: Request) -> Response:

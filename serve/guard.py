@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
+import anyio
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -44,10 +45,11 @@ Listener = Callable[[str, str, int, float], None]
 class Guard:
     """Lets a request in, reads its body, at most `max_body` bytes, and only then calls the application.
 
-    `streamed` has the paths whose bodies are passed on as they come, and the bytes they may have. `paths` are those
-    that a log line may name although the request never reached a route. The server's own access log and error log
-    would show query strings, paths and the messages of exceptions, any of which may hold a review; this one logs the
-    route, the status, the time, the request's id and the name of its key.
+    A client that sends no byte of its body for `body_timeout` seconds is answered and cut off. `streamed` has the paths
+    whose bodies are passed on as they come, and the bytes they may have. `paths` are those that a log line may name
+    although the request never reached a route. The server's own access log and error log would show query strings,
+    paths and the messages of exceptions, any of which may hold a review; this one logs the route, the status, the time,
+    the request's id and the name of its key.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Guard:
         app: ASGIApp,
         max_body: int,
         *,
+        body_timeout: float = 30.0,
         gate: Gate | None = None,
         streamed: Mapping[str, int] | None = None,
         paths: Collection[str] = (),
@@ -62,6 +65,7 @@ class Guard:
     ) -> None:
         self._app = app
         self._max_body = max_body
+        self._body_timeout = body_timeout
         self._gate = gate
         self._streamed = streamed or {}
         self._paths = frozenset(paths)
@@ -125,13 +129,13 @@ class Guard:
         """The body; None if the client went away.
 
         Raises:
-            ProblemError: it is larger than allowed, by what the client says or by what it sends.
+            ProblemError: it is larger than allowed, by what the client says or by what it sends; or it does not come.
         """
         self._check_length(scope, self._max_body)
         chunks: list[bytes] = []
         size = 0
         while True:
-            message = await receive()
+            message = await self._next(receive)
             if message["type"] == "http.disconnect":
                 return None
             chunks.append(message.get("body", b""))
@@ -142,27 +146,48 @@ class Guard:
                 return b"".join(chunks)
 
     async def _stream(self, most: int, scope: Scope, receive: Receive, send: Send) -> None:
-        """Calls the application with the body as it comes; past `most` bytes the answer is 413, whatever it does."""
+        """Calls the application with the body as it comes. Past `most` bytes the answer is 413, and 408 where they
+        cease to come, whatever the application does."""
         self._check_length(scope, most)
         size = 0
+        more, stalled = True, False
 
         async def counted() -> Message:
-            nonlocal size
-            message = await receive()
+            nonlocal size, more, stalled
+            if not more:
+                return await receive()
+            try:
+                message = await self._next(receive)
+            except ProblemError:
+                stalled = True
+                raise
+            more = message.get("more_body", False)
             size += len(message.get("body", b""))
             if size > most:
                 raise _too_large(most)
             return message
 
-        async def unless_too_large(message: Message) -> None:
-            if size <= most:
+        async def unless_refused(message: Message) -> None:
+            if size <= most and not stalled:
                 await send(message)
 
         try:
-            await self._app(scope, counted, unless_too_large)
+            await self._app(scope, counted, unless_refused)
         finally:
+            if stalled:
+                raise _stalled(self._body_timeout)
             if size > most:
                 raise _too_large(most)
+
+    async def _next(self, receive: Receive) -> Message:
+        """The next part of a body.
+
+        Raises:
+            ProblemError: none comes.
+        """
+        with anyio.move_on_after(self._body_timeout):
+            return await receive()
+        raise _stalled(self._body_timeout)
 
     def _check_length(self, scope: Scope, most: int) -> None:
         for name, value in scope["headers"]:
@@ -170,13 +195,14 @@ class Guard:
                 raise _too_large(most)
 
     async def _refuse(self, problem: ProblemError, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers, and only then reads on and throws away: a client that is cut off while it sends sees no answer."""
+        """Answers, and only then reads on and throws away: a client that is cut off while it sends sees no answer. One
+        that sends nothing is not waited for again."""
 
         async def unfinished(message: Message) -> None:
             await send({**message, "more_body": True} if message["type"] == "http.response.body" else message)
 
         await problem.response()(scope, receive, unfinished)
-        if (b"expect", b"100-continue") not in scope["headers"]:
+        if problem.status != 408 and (b"expect", b"100-continue") not in scope["headers"]:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._drain(receive), _DRAIN_SECONDS)
         await send({"type": "http.response.body"})
@@ -201,6 +227,11 @@ def _request_id(scope: Scope) -> str:
 def _too_large(most: int) -> ProblemError:
     detail = f"expected a body of at most {most} bytes, found more; send it in several requests"
     return ProblemError(413, "body_too_large", detail, {"Connection": "close"})
+
+
+def _stalled(seconds: float) -> ProblemError:
+    detail = f"expected the rest of the body within {seconds:g} s, found nothing more of it; send the request again"
+    return ProblemError(408, "body_timeout", detail, {"Connection": "close"})
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -29,9 +29,10 @@ from sqlalchemy.orm import Session
 
 from serve.context import Service
 from serve.rows import Job, now
-from serve.score_file import Task
+from serve.score_file import ESCALATIONS, REPORT, Task
 from serve.settings import Settings
 from serve.store import Store, StoreError, changed
+from serve.webhook import put_file
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ _LOOK_SECONDS = 1.0
 _SWEEP_SECONDS = 3600.0
 _ATTEMPTS = 3  # times that the service may end or be killed under a job before the file is to blame
 _MB = 1 << 20
+_HERE = Path(__file__).parent.parent
 _COMMAND = (sys.executable, "-m", "serve.score_file")
 
 
@@ -162,10 +164,11 @@ class Jobs:
             options=job.options,
             model=None if settings.model is None else str(settings.model.absolute()),
             taxonomy=None if settings.taxonomy is None else str(settings.taxonomy.absolute()),
-            threads=settings.threads,
+            threads=settings.worker_threads,
             max_rows=settings.max_rows,
             memory=settings.job_memory * _MB,
             file_size=100 * settings.max_upload + 200 * _MB,
+            escalations=settings.webhook_url is not None,
         )
         process = subprocess.Popen(
             _COMMAND,
@@ -173,6 +176,7 @@ class Jobs:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # what a library says may quote a text
             start_new_session=True,  # Ctrl-C is for the service, which then ends the process itself
+            cwd=_HERE,  # Python takes modules from there first: no file of the operator's folder may pass for one
         )
         try:
             self._follow(job, process, task)
@@ -190,11 +194,22 @@ class Jobs:
             process.stdin.write(json.dumps(asdict(task)).encode() + b"\n")
             process.stdin.flush()
         mine = and_(Job.owner == self._me, Job.status == "running")
-        told = beat = 0.0
+        told = 0.0
+        started = beat = time.monotonic()
         values: dict[str, Any] = {}
+        scored: dict[str, Any] | None = None  # the result is there, and only the report is not
+
+        def end(reason: str) -> None:
+            process.kill()
+            process.wait()
+            self._finish(job, mine, summary=scored, reason=reason)
+
         while True:
             if self._ending.is_set():
-                self._update(job, mine, status="queued", lease=None, attempts=Job.attempts - 1)
+                if scored is not None:
+                    end("the service ended")
+                else:
+                    self._update(job, mine, status="queued", lease=None, attempts=Job.attempts - 1)
                 return
             with suppress(queue.Empty):
                 line = lines.get(timeout=0.2)
@@ -203,16 +218,30 @@ class Jobs:
                     self._finish(job, mine, summary=message["done"])
                     return
                 if "failed" in message:
-                    self._finish(job, mine, reason=message["failed"])
+                    end(message["failed"])
                     return
+                scored = message.get("scored", scored)
                 if "progress" in message:
                     values = {"progress": message["progress"], "rows": message["rows"]}
                     values["summary"] = {"total": message["total"], "rejected": 0}
             clock = time.monotonic()
-            if (values and clock - told > _LOOK_SECONDS) or clock - beat > _BEAT_SECONDS:
-                if not self._update(job, mine, lease=now() + _LEASE, **values):
-                    return  # removed, or another one's
-                told = beat = clock
+            if clock - started > self._settings.job_time:
+                reason = (
+                    f"expected a file that is scored within {self._settings.job_time:g} s, found one that takes longer"
+                )
+                end(f"{reason}; split it")
+                return
+            if clock - told > _LOOK_SECONDS and (values or clock - beat > _BEAT_SECONDS):
+                told = clock
+                try:
+                    if not self._update(job, mine, lease=now() + _LEASE, **values):
+                        return  # removed, or another one's
+                except StoreError as error:
+                    if clock - beat > _LEASE.total_seconds():
+                        raise
+                    _LOG.warning("job %s goes on without the database: %s", job.id, error)
+                    continue
+                beat = clock
                 values = {}
 
     def _update(self, job: Job, condition: Any, **values: Any) -> bool:
@@ -222,12 +251,33 @@ class Jobs:
     def _finish(
         self, job: Job, condition: Any, *, summary: dict[str, Any] | None = None, reason: str | None = None
     ) -> None:
+        """With a `summary` it is done, and a `reason` beside it says that the report is not. While the lease lasts, a
+        database that does not answer is asked again: what was scored must not be scored again for that."""
+        folder = self.place(job.id)
         if summary is None:
             values: dict[str, Any] = {"status": "failed", "reason": reason}
         else:
             values = {"status": "done", "progress": 1.0, "rows": summary["rows"], "summary": summary}
-        if self._update(job, condition, finished=now(), owner=None, lease=None, **values):
-            _LOG.info("job %s is %s", job.id, values["status"])
+            if reason is not None:
+                (folder / REPORT).unlink(missing_ok=True)
+        escalations = None
+        if summary is not None and self._settings.webhook_url is not None and (folder / ESCALATIONS).exists():
+            escalations = folder / ESCALATIONS
+        statement = update(Job).where(Job.id == job.id, condition)
+        until = time.monotonic() + _LEASE.total_seconds()
+        while True:
+            try:
+                with self._store.write() as session:
+                    if not changed(session, statement.values(finished=now(), owner=None, lease=None, **values)):
+                        return
+                    if escalations is not None:
+                        put_file(session, escalations, job.id, self._settings)
+                break
+            except StoreError:
+                if time.monotonic() > until or self._ending.wait(_LOOK_SECONDS):
+                    raise
+        (folder / ESCALATIONS).unlink(missing_ok=True)
+        _LOG.info("job %s is %s", job.id, values["status"])
 
 
 def _pump(process: subprocess.Popen[bytes], lines: queue.Queue[bytes]) -> None:

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,11 +69,12 @@ def new_key(name: str, roles: Sequence[Role], rate_limit: int | None = None) -> 
 def read_keys(path: Path) -> tuple[Key, ...]:
     """
     Raises:
-        KeysError: there is no such file, or it holds no keys as `cinesent serve keys` writes them.
+        KeysError: there is no such file, it holds no keys as `cinesent serve keys` writes them, or all may write it.
     """
     make = f"make it with `cinesent serve keys add --keys {path} NAME`"
     try:
         found = json.loads(path.read_text("utf-8"))
+        exposed = os.name == "posix" and path.stat().st_mode & stat.S_IWOTH
         keys = tuple(_key(entry) for entry in found["keys"])
     except FileNotFoundError:
         raise KeysError(f"expected a file of keys, found none at {path}; {make}") from None
@@ -80,6 +82,8 @@ def read_keys(path: Path) -> tuple[Key, ...]:
         raise KeysError(f"expected a file of keys that can be read, found {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise KeysError(f"expected keys in {path}, found a file with another content ({error}); {make}") from None
+    if exposed:
+        raise KeysError(f"expected keys that only their owner can write, found {path} open to everybody; chmod 600 it")
     return keys
 
 
@@ -96,18 +100,45 @@ def _key(entry: dict[str, Any]) -> Key:
 
 
 def write_keys(path: Path, keys: Sequence[Key]) -> None:
-    """Replaces the file at once, readable by its owner only; it never exists half written."""
+    """Replaces the file at once; it never exists half written. A new one is for its owner only. One that was there
+    keeps its owner and who may read it: a service that runs as another user has to see that a key was revoked.
+
+    Raises:
+        KeysError: this user cannot leave it to its owner. OSError: it cannot be written.
+    """
+    path = path.resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     content = json.dumps({"keys": [key.to_dict() for key in keys]}, indent=2) + "\n"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+        with os.fdopen(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as handle:
+            _keep_owner(path, handle.fileno())
             handle.write(content)
             handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _keep_owner(path: Path, descriptor: int) -> None:
+    """Gives a file that is to replace the one at `path`, if there is one, to the same user and group.
+
+    Raises:
+        KeysError: see `write_keys`.
+    """
+    if os.name != "posix" or not path.exists():
+        return
+    before, made = path.stat(), os.fstat(descriptor)
+    try:
+        if (made.st_uid, made.st_gid) != (before.st_uid, before.st_gid):
+            os.fchown(descriptor, before.st_uid, before.st_gid)
+        os.fchmod(descriptor, 0o600 | before.st_mode & 0o044)
+    except PermissionError:
+        raise KeysError(
+            f"expected the owner of {path}, found another user, whose file the service could not read; "
+            "run it as the user of the service, or as root"
+        ) from None
 
 
 def add_key(path: Path, name: str, roles: Sequence[Role], rate_limit: int | None = None) -> str:
@@ -150,9 +181,10 @@ def _change(path: Path, change: Callable[[tuple[Key, ...]], Sequence[Key]]) -> N
     Raises:
         KeysError: the file cannot be used, another process does not let go of it, or what `change` raises.
     """
+    file = path.resolve()  # of a link, the lock is beside what it leads to, as is the new file
     try:
-        with FileLock(path.with_name(f"{path.name}.lock"), timeout=_LOCK_SECONDS, mode=0o600):
-            write_keys(path, change(read_keys(path) if path.exists() else ()))
+        with FileLock(file.with_name(f"{file.name}.lock"), timeout=_LOCK_SECONDS, mode=0o600):
+            write_keys(file, change(read_keys(path) if path.exists() else ()))
     except Timeout:
         raise KeysError(
             f"expected {path} to be free within {_LOCK_SECONDS:g} s, found another process changing it; try again"

@@ -20,6 +20,7 @@ _PROBLEMS = {
     401: ("unauthorized", "There are keys, and the request has none that is valid."),
     403: ("forbidden", "The key lacks the role of this route; without keys, a page of another origin asks."),
     404: ("not_found", "There is no such thing, or not for this key."),
+    408: ("body_timeout", "The client stopped sending in the middle of the body."),
     409: ("reload_failed", "The checkpoint cannot be loaded, or is being reloaded already; the old one stays."),
     413: ("body_too_large", "The body, the text or the number of items is too large."),
     422: ("invalid_request", "The request is invalid; `errors` names the members."),

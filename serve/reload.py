@@ -25,8 +25,9 @@ from serve.queue import AnalyzerLike, Worker, where
 _LOG = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
-# A worker whose file is older does not live any more.
-_ALIVE_SECONDS = 5.0
+# A worker whose file is older does not live any more, even if there is a process of its number: the supervisor has long
+# replaced one that hangs. Where nobody can be asked for the process, it is taken for dead much sooner.
+_ALIVE_SECONDS = 90.0 if os.name == "posix" else 5.0
 # How long the caller waits for the slowest worker.
 _MOST_SECONDS = 300.0
 
@@ -78,8 +79,10 @@ class Reloader:
         found = []
         for path in self._folder.glob("worker-*.json"):
             with contextlib.suppress(OSError, ValueError):  # it has just ended
-                if time.time() - path.stat().st_mtime < _ALIVE_SECONDS:
-                    found.append(Peer(**json.loads(path.read_text("utf-8"))))
+                recent = time.time() - path.stat().st_mtime < _ALIVE_SECONDS
+                peer = Peer(**json.loads(path.read_text("utf-8")))
+                if recent and _exists(peer.process):
+                    found.append(peer)
         return found
 
     async def reload(self) -> tuple[AnalyzerLike, int]:
@@ -204,6 +207,19 @@ class Reloader:
             raise _running() from None
         finally:
             draft.unlink()
+
+
+def _exists(process: int) -> bool:
+    """Whether there is such a process; True where asking would end it."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _running() -> ProblemError:

@@ -16,7 +16,7 @@ from serve import errors, schemas, webhook
 from serve.context import Context, Service
 from serve.errors import ProblemError
 from serve.openapi import responses
-from serve.queue import Failure
+from serve.queue import Failure, QueueFullError
 from serve.security import require
 from serve.settings import Settings
 
@@ -68,7 +68,7 @@ def _check(options: schemas.Options, service: Service) -> None:
     tags=["analyze"],
     summary="Analyse one text",
     response_model=schemas.Record,
-    responses=responses(401, 403, 413, 422, 429, 500, 503, 504, examples=schemas.RECORD_EXAMPLES),
+    responses=responses(401, 403, 408, 413, 422, 429, 500, 503, 504, examples=schemas.RECORD_EXAMPLES),
 )
 async def analyze(
     request: Request,
@@ -96,7 +96,7 @@ async def analyze(
     tags=["analyze"],
     summary="Analyse several texts",
     response_model=schemas.BatchResponse,
-    responses=responses(401, 403, 413, 422, 429, 500, 503, examples=schemas.BATCH_EXAMPLES),
+    responses=responses(401, 403, 408, 413, 422, 429, 500, 503, examples=schemas.BATCH_EXAMPLES),
 )
 async def analyze_batch(
     request: Request,
@@ -111,8 +111,13 @@ async def analyze_batch(
         raise errors.too_many_items(settings.max_batch_items)
     found = [schemas.text_error(item.text, settings.max_characters) for item in body.items]
     texts = [item.text for item, error in zip(body.items, found, strict=True) if error is None]
-    service.gate.charge(request.state.key, len(texts) - 1)
-    found_outcomes = await _unless_gone(request, service.worker.analyze(texts, settings.deadline))
+    further = max(len(body.items), 1) - 1
+    service.gate.charge(request.state.key, further)
+    try:
+        found_outcomes = await _unless_gone(request, service.worker.analyze(texts, settings.deadline))
+    except QueueFullError:
+        service.gate.charge(request.state.key, -further)  # a client that tries again must not run out of texts
+        raise
     if found_outcomes is None:
         return _GONE
     outcomes = iter(found_outcomes)

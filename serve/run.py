@@ -78,6 +78,16 @@ def _config(app: FastAPI | Callable[[], FastAPI], settings: Settings, *, factory
     )
 
 
+def _listen(config: uvicorn.Config) -> socket.socket:
+    """The port, open before anything says "ready": who comes early waits, and is not refused."""
+    try:
+        listener = config.bind_socket()
+    except SystemExit:  # it has said why
+        raise NotListeningError from None
+    listener.listen(config.backlog)
+    return listener
+
+
 def _run_alone(settings: Settings, load: Load | None) -> None:
     from serve.app import create_app
 
@@ -85,13 +95,12 @@ def _run_alone(settings: Settings, load: Load | None) -> None:
         server.should_exit = True
 
     app = create_app(settings, load=load, on_failure=give_up)
-    server = uvicorn.Server(_config(app, settings, factory=False))
+    config = _config(app, settings, factory=False)
+    server = uvicorn.Server(config)
+    listener = _listen(config)
     # The server hands a signal on to whoever had it before, once all is answered.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    try:
-        server.run()
-    except SystemExit:  # it has said why
-        raise NotListeningError from None
+    server.run([listener])
     if app.state.worker.error is not None:
         raise app.state.worker.error
 
@@ -106,11 +115,7 @@ def _run_workers(settings: Settings, load: Load | None) -> None:
         (folder / "metrics").mkdir()
         os.environ[FOLDER_VARIABLE] = str(folder / "metrics")
         config = _config(partial(_worker_app, settings, folder, load), settings, factory=True)
-        try:
-            listener = config.bind_socket()
-        except SystemExit:
-            raise NotListeningError from None
-        supervisor = _Supervisor(config, [listener], folder)
+        supervisor = _Supervisor(config, [_listen(config)], folder)
         supervisor.run()
         if supervisor.failure is not None:
             raise WorkerError(supervisor.failure)

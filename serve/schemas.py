@@ -203,6 +203,8 @@ class TaxonomyResponse(BaseModel):
 class Limits(BaseModel):
     max_body: int = Field(description="Bytes of a request.")
     max_upload: int = Field(description="Bytes of an uploaded file.")
+    max_rows: int = Field(description="Rows of an uploaded file.")
+    max_jobs: int = Field(description="Uploaded files that may wait or be scored.")
     max_batch_items: int
     max_characters: int = Field(description="Code points of a text.")
     deadline: float = Field(description="Seconds.")

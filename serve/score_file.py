@@ -3,7 +3,8 @@
 What a hostile file can do ends with the process: it has a bound on memory and file sizes, and a lower priority than the
 service. It reads one line of JSON from standard input, a `Task`, and ends when standard input does, so that it never
 outlives the service. To standard output go JSON lines: `{"progress", "rows", "total"}` now and then, and last either
-`{"done": {"rows", "rejected"}}` or `{"failed": REASON}`, for the person who sent the file.
+`{"done": {"rows", "rejected"}}` or `{"failed": REASON}`, for the person who sent the file. `{"scored": {…}}` comes
+before the report is made: from then on the result is there, whatever becomes of this process.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from serve.queue import where
+
 RESULT, REPORT = "result", "report.html"
+# The texts on which somebody should act, for the webhook: a line of JSON each, `{"text", "record"}`.
+ESCALATIONS = "escalations.jsonl"
 # Progress is told after each block, and an interrupted job goes on behind the last one.
 _BLOCK_ROWS = 512
 # Of the progress, what is left for writing the result.
@@ -32,7 +37,7 @@ _WRITING = 0.05
 class Task:
     """`input` lies in `folder`, and so will the result; `options` are those of `serve.job_shapes.FileOptions`.
 
-    `memory` is in bytes, `file_size` bounds every file that is written.
+    `memory` is in bytes, `file_size` bounds every file that is written. `escalations`: whether they are wanted.
     """
 
     folder: str
@@ -44,6 +49,7 @@ class Task:
     max_rows: int
     memory: int
     file_size: int
+    escalations: bool = False
 
 
 def main() -> None:
@@ -67,7 +73,7 @@ def run(task: Task) -> dict[str, int]:
     """
     from sentiment.analyzer import Analyzer
     from sentiment.batch import ScoreOptions, Tick, score
-    from sentiment.parts import partial_folder
+    from sentiment.parts import PartStore, partial_folder
     from sentiment.tables import ReadOptions, TableError, open_tables
 
     os.chdir(task.folder)  # so that no message names a folder of this machine
@@ -76,11 +82,14 @@ def run(task: Task) -> dict[str, int]:
     wanted = task.options
     reading = ReadOptions(wanted.get("text_col"), wanted.get("id_col"), wanted.get("sheet"))
     table = open_tables([task.input], reading)
+    _check_rows(table.size or 0, task)
     analyzer = Analyzer.load(task.model, taxonomy=task.taxonomy, threads=task.threads)
 
     def progress(tick: Tick) -> None:
-        if tick.rows > task.max_rows:
-            raise TableError(f"expected at most {task.max_rows:,} rows, found more; split the file")
+        _check_rows(tick.rows, task)
+        if task.escalations and tick.phase == "write":  # the part that was just written
+            number = tick.position - 1
+            _keep_escalations(PartStore(partial_folder(output)).read(number)[0], table.text_column, first=not number)
         share = tick.position / max(tick.size, 1)
         done = (1 - _WRITING) * share if tick.phase == "score" else 1 - _WRITING + _WRITING * share
         tell({"progress": min(done, 1.0), "rows": tick.rows, "total": table.size})
@@ -98,12 +107,35 @@ def run(task: Task) -> dict[str, int]:
     try:
         summary = score(table, analyzer, output, options, progress)
     except TableError as error:
-        if "cannot resume" not in str(error):
+        if "start again with --overwrite" not in str(error):
             raise
-        shutil.rmtree(partial_folder(output))  # the checkpoint is another one than before the interruption
+        # The checkpoint is another one than before the interruption, or that came before the manifest was there.
+        shutil.rmtree(partial_folder(output))
         summary = score(table, analyzer, output, options, progress)
+    numbers = {"rows": summary.rows, "rejected": summary.rejected}
+    tell({"scored": numbers})
     _report(output, task)
-    return {"rows": summary.rows, "rejected": summary.rejected}
+    return numbers
+
+
+def _check_rows(rows: int, task: Task) -> None:
+    from sentiment.tables import TableError
+
+    if rows > task.max_rows:
+        raise TableError(f"expected at most {task.max_rows:,} rows, found more; split the file")
+
+
+def _keep_escalations(block: Any, text_column: str, *, first: bool) -> None:
+    """Adds those of a block to the file, which the first one begins anew."""
+    from sentiment.blocks import row_text
+    from sentiment.tables.base import Row
+    from sentiment.tables.jsonl_writer import dump_line
+    from sentiment.tables.parquet_writer import block_rows
+
+    with Path(ESCALATIONS).open("wb" if first else "ab") as handle:
+        for record, cells in block_rows(block):
+            if record["escalation"] and record["escalation"]["label"]:
+                handle.write(dump_line({"text": row_text(Row("", 0, cells), text_column), "record": record}))
 
 
 def _report(scored: Path, task: Task) -> None:
@@ -116,8 +148,11 @@ def _report(scored: Path, task: Task) -> None:
     arguments = ["report", str(scored), "-o", REPORT, "--overwrite", "--lang", task.options["lang"]]
     for option, value in (("--model", task.model), ("--taxonomy", task.taxonomy)):
         arguments += [option, value] if value else []
-    with suppress(Exception), redirect_stdout(sys.stderr):
-        cinesent(arguments, standalone_mode=False)
+    try:
+        with redirect_stdout(sys.stderr):
+            cinesent(arguments, standalone_mode=False)
+    except Exception:
+        Path(REPORT).unlink(missing_ok=True)  # half of it, where there was no more room
 
 
 def tell(message: dict[str, Any]) -> None:
@@ -138,10 +173,11 @@ def _reason(error: Exception) -> str:
         return "expected a file that can be scored in the memory that the operator allows, found one that needs more"
     if isinstance(error, StoppedError):
         reason = str(error).partition(";")[0]
-    elif isinstance(error, TableError | ValueError):
+    elif isinstance(error, TableError):
         reason = " ".join(str(error).split())
-    else:
-        reason = f"internal error, {type(error).__name__}"
+    else:  # its message is for the operator, or for nobody
+        reason = f"internal error, {where(error)}"
+    reason = re.sub("[\\0\ud800-\udfff]", "\ufffd", reason)  # of a column's name, say; no database keeps them
     return re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda match: match[1].replace("-", "_"), reason)
 
 

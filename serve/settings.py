@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 # More items than that are refused before they are looked at, whatever the settings say.
 MOST_ITEMS = 10_000
+# A hundred years: a date so many days ago, or ahead, is still one that Python can name.
+MOST_DAYS = 36_500
 
 
 class SettingsError(ValueError):
@@ -40,6 +44,7 @@ class Settings:
     max_upload: int = 64 * 1024 * 1024
     max_characters: int = 20_000
     deadline: float = 10.0
+    body_timeout: float = 30.0
     queue_size: int = 1024
     block_characters: int = 16_384
     data_dir: Path | None = None
@@ -50,6 +55,7 @@ class Settings:
     max_rows: int = 1_000_000
     max_jobs: int = 20
     job_memory: int = 2048
+    job_time: float = 14_400.0
     webhook_url: str | None = None
     webhook_secret: str | None = field(default=None, repr=False)
     webhook_texts: bool = False
@@ -58,12 +64,18 @@ class Settings:
     def __post_init__(self) -> None:
         for name in (
             *("workers", "threads", "rate_limit", "max_batch_items", "max_body", "max_upload", "max_characters"),
-            *("deadline", "queue_size", "block_characters"),
-            *("retention", "file_retention", "max_rows", "max_jobs", "job_memory"),
+            *("deadline", "body_timeout", "queue_size", "block_characters"),
+            *("retention", "file_retention", "max_rows", "max_jobs", "job_memory", "job_time"),
         ):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise SettingsError(f"expected {name} to be greater than 0, found {value}")
+        for name in ("retention", "file_retention"):
+            if (days := getattr(self, name)) is not None and days > MOST_DAYS:
+                raise SettingsError(f"expected {name} to be at most {MOST_DAYS} days, found {days}")
+        for name in ("deadline", "body_timeout"):
+            if math.isinf(seconds := getattr(self, name)):
+                raise SettingsError(f"expected {name} to be a number of seconds, found {seconds}")
         if self.max_batch_items > MOST_ITEMS:
             raise SettingsError(f"expected max_batch_items to be at most {MOST_ITEMS}, found {self.max_batch_items}")
         if self.queue_size < self.max_batch_items:
@@ -84,8 +96,13 @@ class Settings:
             if self.webhook_secret is not None or self.webhook_texts:
                 raise SettingsError("expected webhook_url with the other settings of the webhook, found none")
             return
-        address = urlsplit(self.webhook_url)
-        if address.scheme not in ("http", "https") or not address.hostname or address.username is not None:
+        try:
+            address = urlsplit(self.webhook_url)
+            sound = address.scheme in ("http", "https") and address.hostname and address.username is None
+            _ = address.port  # raises where there can be no such port
+        except ValueError:
+            sound = False
+        if not sound:
             raise SettingsError(
                 "expected webhook_url to be http://HOST/PATH or https://HOST/PATH, found another address"
             )
@@ -95,6 +112,13 @@ class Settings:
                 f"{'none' if self.webhook_secret is None else 'another'}; make one with: "
                 "echo whsec_$(openssl rand -base64 32)"
             )
+
+    @property
+    def worker_threads(self) -> int | None:
+        """Threads of each worker: unless set, its share of the cores; None, for a worker alone: all."""
+        if self.threads is not None or self.workers == 1:
+            return self.threads
+        return max(_cores() // self.workers, 1)
 
     @property
     def signing_key(self) -> bytes:
@@ -125,3 +149,10 @@ class Settings:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system says so."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

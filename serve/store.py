@@ -13,7 +13,7 @@ SQLite in the data directory, or PostgreSQL by URL. Texts are in it only where t
   [keys], "overall", "intent", "escalation"}`. A missing member is unknown; `labels` present means that every dimension
   was judged, unless `annotated` lists which. `start` and `end` are code points, and missing where nobody gave them.
 - `model` said `before`, or null if the caller did not tell; `by` is the name of the API key, null without keys.
-- The last one of a text by the same `by` is what that person thinks now.
+- Of several of a text by the same `by`, the last that changed a label is what that person thinks of it now.
 """
 
 from __future__ import annotations
@@ -92,7 +92,11 @@ class Store:
         self._engine.dispose()
 
     def erase(self, sha256: str) -> int:
-        """Removes all corrections of a text, and what waits for the webhook's receiver; how many corrections."""
+        """Removes all corrections of a text, and what waits for the webhook's receiver; how many corrections.
+
+        Raises:
+            StoreError: see `write` and `_forget_pages`; it can be asked for again.
+        """
         with self.write() as session:
             removed = changed(session, delete(Feedback).where(Feedback.sha256 == sha256))
             changed(session, delete(Event).where(Event.sha256 == sha256))
@@ -103,8 +107,17 @@ class Store:
         """Removes the corrections that are older; how many."""
         with self.write() as session:
             removed = changed(session, delete(Feedback).where(Feedback.at < moment))
-        if removed:
-            self._forget_pages()
+        self._forget_pages()  # also where nothing is left to remove: the last time it may have failed
+        return removed
+
+    def erase_events_before(self, moment: datetime) -> int:
+        """Removes the events that are older and still wait for the webhook's receiver; how many."""
+        with self.read() as session:
+            if session.scalar(select(Event.id).where(Event.created < moment).limit(1)) is None:
+                return 0
+        with self.write() as session:
+            removed = changed(session, delete(Event).where(Event.created < moment))
+        self._forget_pages()
         return removed
 
     def feedback(self) -> Iterator[dict[str, Any]]:
@@ -120,10 +133,17 @@ class Store:
             last = rows[-1].id
 
     def _forget_pages(self) -> None:
-        """What SQLite removed is overwritten with zeros, but the log still has it until it is worked in."""
-        if self._engine.dialect.name == "sqlite":
-            with _translated(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        """What SQLite removed is overwritten with zeros, but the log still has it until it is worked in.
+
+        Raises:
+            StoreError: somebody reads what was there before, and does not end.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return
+        with _translated(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar()
+        if busy:
+            raise StoreError("what was removed is still in the database's log while another process reads it")
 
 
 def changed(session: Session, statement: Executable) -> int:

@@ -1,8 +1,9 @@
 """Escalations, posted to the operator's address: signed, at least once, from an outbox in the database.
 
-Each text that /v1/analyze or /v1/analyze/batch judges an escalation is one event. It is in the outbox before its
-analysis is answered, and leaves it when the receiver has answered 2xx; until then it is tried again, after 1 s, 2 s,
-4 s, … at most an hour, for seven days. The receiver may get an event twice: `webhook-id` tells.
+Each text that is judged an escalation is one event: of /v1/analyze and /v1/analyze/batch it is in the outbox before the
+analysis is answered, of an uploaded file as soon as the file is done. It leaves the outbox when the receiver has
+answered 2xx; until then it is tried again, after 1 s, 2 s, 4 s, … at most an hour, for seven days. The receiver may get
+an event twice: `webhook-id` tells.
 
 The requests follow Standard Webhooks (standardwebhooks.com), for which there are libraries in most languages:
 `webhook-id`, `webhook-timestamp` (seconds since 1970) and `webhook-signature`, which is `v1,` and the base64 of the
@@ -11,8 +12,8 @@ HMAC-SHA256 of `ID.TIMESTAMP.BODY` under the secret's bytes. The body::
     {"type": "escalation", "timestamp": "2026-03-01T08:30:00.123456+00:00",
      "data": {"sha256": "9f86…", "record": {…}}}
 
-`record` is the analysis, `id` in it the caller's. Only with `webhook_texts` do `data`, and the outbox, have the `text`,
-and the mentions their `evidence`.
+`record` is the analysis, `id` in it the caller's; of an uploaded file that of its row, and then `data` has the job's id
+as `file`. Only with `webhook_texts` do `data`, and the outbox, have the `text`, and the mentions their `evidence`.
 """
 
 from __future__ import annotations
@@ -27,13 +28,16 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import orjson
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
 
 from sentiment.records import Analysis
 from serve.context import Service
@@ -49,6 +53,8 @@ _AT_ONCE = 8
 _LOOK_SECONDS = 2.0
 _LONGEST_PAUSE = 3600.0
 _GIVE_UP = timedelta(days=7)
+_AT_A_TIME = 500
+_FILE_PAUSE = timedelta(milliseconds=100)  # between two events of an uploaded file
 
 Judged = tuple[str, "str | None", Analysis]  # text, the caller's id, analysis
 
@@ -87,20 +93,8 @@ class Webhook:
         moment = now()
         with self._store.write() as session:
             for text, identifier, analysis in escalations:
-                sha256 = hashlib.sha256(text.encode()).hexdigest()
-                data = {"sha256": sha256, "record": self._record(identifier, analysis)}
-                if self._texts:
-                    data["text"] = text
-                body = {"type": "escalation", "timestamp": moment.isoformat(timespec="microseconds"), "data": data}
-                event = Event(id=str(uuid.uuid4()), sha256=sha256, body=orjson.dumps(body), created=moment, due=moment)
-                session.add(event)
-
-    def _record(self, identifier: str | None, analysis: Analysis) -> dict[str, Any]:
-        record = analysis.to_dict() | {"id": identifier}
-        if not self._texts:
-            for mention in record["dimensions"]:
-                del mention["evidence"]
-        return record
+                record = analysis.to_dict() | {"id": identifier}
+                session.add(Event(**_event(text, record, moment, texts=self._texts)))
 
     async def run(self) -> None:
         """Sends what is due, for ever."""
@@ -149,7 +143,7 @@ class Webhook:
             request = self._client.build_request("POST", self._url, content=event.body, headers=headers)
             answer = await self._client.send(request, stream=True)  # its body is of no interest, however long
             await answer.aclose()
-        except httpx.HTTPError as error:
+        except Exception as error:  # not all are httpx.HTTPError; whatever it is, the events after this one must go out
             found = type(error).__name__
         else:
             if answer.is_success:
@@ -168,6 +162,41 @@ class Webhook:
     def _again(self, event: Event, seconds: float) -> None:
         with self._store.write() as session:
             session.execute(update(Event).where(Event.id == event.id).values(due=now() + timedelta(seconds=seconds)))
+
+
+def drop_unsendable(store: Store) -> int:
+    """Without a webhook nobody sends what an earlier one left: removes what is too old to be sent; how many."""
+    return store.erase_events_before(now() - _GIVE_UP)
+
+
+def put_file(session: Session, path: Path, job: str, settings: Settings) -> None:
+    """Puts an uploaded file's escalations, which `serve.score_file` left at `path`, into the outbox. They become due
+    one after the other: a long file must not keep a caller's event waiting."""
+    moment = now()
+    with path.open("rb") as lines:
+        found = map(orjson.loads, lines)
+        events = (
+            _event(one["text"], one["record"], moment, texts=settings.webhook_texts, file=job)
+            | {"due": moment + number * _FILE_PAUSE}
+            for number, one in enumerate(found)
+        )
+        while some := list(islice(events, _AT_A_TIME)):
+            session.execute(insert(Event), some)
+
+
+def _event(text: str, record: dict[str, Any], moment: datetime, *, texts: bool, **more: str) -> dict[str, Any]:
+    """A row of the outbox, due at once."""
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    data = {"sha256": sha256, **more, "record": record}
+    if texts:
+        data["text"] = text
+    else:
+        for mention in record["dimensions"]:
+            del mention["evidence"]
+    body = {"type": "escalation", "timestamp": moment.isoformat(timespec="microseconds"), "data": data}
+    return {
+        "id": str(uuid.uuid4()), "sha256": sha256, "body": orjson.dumps(body), "created": moment, "due": moment
+    }  # fmt: skip
 
 
 @asynccontextmanager

@@ -365,7 +365,7 @@ def own_run(
 
     folder = tmp_path_factory.mktemp("own") / "run"
     model = build_model(make_encoder(wordpiece, initializer_range=0.1), own_taxonomy, max_tokens=64)
-    recipe = Recipe(epochs=14, learning_rate=3e-3, head_factor=2, batch_size=16, patience=14, max_tokens=64)
+    recipe = Recipe(epochs=24, learning_rate=3e-3, head_factor=2, batch_size=16, patience=24, max_tokens=64)
     fine_tune(model, wordpiece, own_examples(300, 0), folder, recipe)
     return TinyRun(folder, model.eval(), wordpiece)
 

@@ -368,6 +368,26 @@ def test_analyzer_many_keeps_the_order_over_blocks(
     assert list(analyzer.analyze_many([])) == []
 
 
+def test_analyzer_block_of_long_texts_is_taken_in_groups(
+    own_taxonomy: Taxonomy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sentiment.analyzer, "GROUP_CHARACTERS", 50)
+    analyzer = stub(own_taxonomy, {})
+    encode, sizes = analyzer._engine.tokenizer.encode_batch, []
+
+    def counted(texts: Sequence[str], add_special_tokens: bool) -> Any:
+        sizes.append([len(text) for text in texts])
+        return encode(texts, add_special_tokens=add_special_tokens)
+
+    monkeypatch.setattr(analyzer._engine, "encode_batch", counted, raising=False)
+    texts = ["座椅太硬" * n for n in (5, 5, 2, 3, 30, 1, 1)] + ["", "座椅"]
+    records = analyzer.analyze_block(texts, [str(n) for n in range(9)])
+    assert sizes == [[20, 20, 8], [12], [120], [4, 4, 2]]
+    assert [record.id for record in records] == [str(n) for n in range(9)]
+    assert [record.tokens for record in records] == [20, 20, 8, 12, 120, 4, 4, 0, 2]
+    assert analyzer.analyze_block([]) == []
+
+
 def test_analyzer_eight_threads_get_the_records_of_one(
     analyzer: Analyzer, alone: list[Analysis], sample_texts: list[str]
 ) -> None:

@@ -6,6 +6,7 @@ import errno
 import gzip
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -236,6 +237,33 @@ def test_batch_resume_refuses_another_input_or_checkpoint(tmp_path: Path) -> Non
     assert summary.scored == 13
 
 
+def test_batch_resume_refuses_what_another_version_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output, table = tmp_path / "out.csv", make_table(tmp_path, many(12))
+    with monkeypatch.context() as patch:
+        patch.setattr("sentiment.batch.__version__", "0.0.1")
+        with pytest.raises(StoppedError):
+            score(table, FakeAnalyzer(fail_at=1), output, options())
+    with pytest.raises(TableError, match=r"version was 0\.0\.1, is "):
+        score(table, FakeAnalyzer(), output, options(resume=True))
+
+
+def test_batch_two_that_resume_at_once_leave_a_whole_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output, table = tmp_path / "out.jsonl", make_table(tmp_path, many(40), rejects=[3])
+    with pytest.raises(StoppedError):
+        score(table, FakeAnalyzer(fail_at=7), output, options())
+
+    def second(tick: Tick) -> None:  # while the first writes, and in its middle
+        if tick.phase == "write" and tick.position == 3 and not output.exists():
+            with monkeypatch.context() as patch:
+                patch.setattr(PartStore, "remove", lambda store: None)  # it comes to that a moment later
+                score(table, FakeAnalyzer(), output, options(resume=True))
+
+    summary = score(table, FakeAnalyzer(), output, options(resume=True), second)
+    lines = output.read_bytes().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [str(number) for number in range(1, 41)]
+    assert summary.rejected == len(rejects_file(output).read_bytes().splitlines()) == 1
+
+
 def test_batch_resume_scores_a_damaged_part_again(tmp_path: Path) -> None:
     output, table = tmp_path / "out.jsonl", make_table(tmp_path, many(12))
     with pytest.raises(StoppedError):
@@ -395,6 +423,20 @@ def test_batch_keys_beyond_the_sample_become_columns(tmp_path: Path) -> None:
         {"text": "好", "late": None},
         {"text": "差", "late": 5},
     ]
+
+
+def test_batch_columns_that_the_output_cannot_have_are_refused_before_scoring(tmp_path: Path) -> None:
+    wide = {"text": "好"} | {f"c{i}": i for i in range(16_384)}
+    analyzer = FakeAnalyzer()
+    with pytest.raises(TableError, match="at most 16384 columns for XLSX"):
+        score(make_table(tmp_path, [wide]), analyzer, tmp_path / "out.xlsx", options())
+    assert not partial_folder(tmp_path / "out.xlsx").exists()
+    for late, told in ((wide, "at most 16384"), ({"text": "好", "cs_overall": ""}, "columns of ours")):
+        cells: list[dict[str, Any]] = [{"text": "好"}, *many(5), late, *many(50)]
+        with pytest.raises(TableError, match=told):
+            score(make_table(tmp_path, cells), analyzer, tmp_path / "out.xlsx", options(overwrite=False))
+        shutil.rmtree(partial_folder(tmp_path / "out.xlsx"))
+    assert len(analyzer.blocks) <= 2, "no block after the one with such a column"
 
 
 def test_batch_dimensions_limit_columns_mentions_and_probabilities(tmp_path: Path) -> None:

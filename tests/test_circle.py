@@ -49,10 +49,22 @@ def write_labelled(path: Path, examples: list[Example]) -> Path:
     return path
 
 
+async def corrected(model: Path, data: Path, text: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Sends one correction to a service, which is not allowed to keep the text."""
+    app = create_app(Settings(model=model, threads=1, data_dir=data))
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient("http://127.0.0.1", transport=httpx.ASGITransport(app)) as client,
+    ):
+        await client.info()  # once the checkpoint is loaded
+        answer = await client.feedback(text, before, after, keep_text=True)
+    assert answer["sha256"] == sha256(text.encode()).hexdigest() and answer["text_stored"] is False
+
+
 async def reloaded(old: Path, new: Path, served: Path) -> tuple[Analysis, dict[str, Any], Analysis]:
     """What a service says before and after its checkpoint's folder is exchanged, and its answer to the reload."""
     shutil.copytree(old, served)
-    app = create_app(Settings(model=served, threads=1))
+    app = create_app(Settings(model=served, threads=1, data_dir=served.with_name("data")))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)
         async with AsyncClient("http://127.0.0.1", transport=transport) as client:
@@ -103,22 +115,14 @@ def test_circle_of_corrections(
     left = next(text for text in pool if text not in {asked["data"]["text"] for asked in queued})
     truth = labels_of(pool[left])
     before = {**truth, "overall": "neutral" if truth["overall"] != "neutral" else "negative"}
-    row = {
-        "sha256": sha256(left.encode()).hexdigest(),
-        "before": before,
-        "after": truth,
-        "by": "desk-3",
-        "at": "2026-03-01",
-    }
-    feedback = tmp_path / "feedback.jsonl"
-    feedback.write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
+    asyncio.run(corrected(own_checkpoint, tmp_path / "corrected", left, before, truth))
+    database = tmp_path / "corrected" / "cinesent.sqlite"
+    assert left.encode() not in database.read_bytes()
 
     labels, counts = tmp_path / "labels.jsonl", tmp_path / "counts.json"
     capsys.readouterr()
-    assert (
-        run("data", "import", export, feedback, "--texts", dump, "--taxonomy", space, "--json", counts, "-o", labels)
-        == 0
-    )
+    reading = (export, "--feedback", database, "--texts", dump, "--taxonomy", space)
+    assert run("data", "import", *reading, "--json", counts, "-o", labels) == 0
     report = json.loads(counts.read_text("utf-8"))
     assert report["rows"] == {"Label Studio": 24, "feedback": 1} and (report["texts"], report["rejected"]) == (25, 0)
     assert report["agreement"]["mention"] == 1.0 and report["agreement"]["joint"] < 1.0

@@ -192,6 +192,16 @@ def test_client_explains_answers_that_are_not_of_the_service() -> None:
         assert found.value.code == code and "html" not in str(found.value)
 
 
+def test_client_explains_an_answer_that_cannot_be_unpacked() -> None:
+    class Garbled(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"no gzip"
+
+    answer = httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Garbled())
+    with pytest.raises(ServiceError, match=r"unreachable: expected a service .*DecodingError"):
+        Client("http://h", transport=Server(answer).transport).analyze(TEXT)
+
+
 def test_client_refuses_what_cannot_work() -> None:
     for url in ("localhost:8000", "ftp://h", "http://[::", ""):
         with pytest.raises(ValueError, match="expected a URL"):

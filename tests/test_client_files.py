@@ -184,6 +184,58 @@ def test_client_says_why_a_file_failed_and_removes_it(table: Path, tmp_path: Pat
         Client("http://h", transport=server.transport).score_file(table, tmp_path / "scored.csv")
 
 
+class Failing(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """A result on whose way this machine's disk gets full, or somebody presses Ctrl+C."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __iter__(self) -> Any:
+        yield SCORED
+        raise self._error
+
+    async def __aiter__(self) -> Any:
+        yield SCORED
+        raise self._error
+
+
+ENDS = [OSError(28, "No space left on device"), KeyboardInterrupt()]
+
+
+@pytest.mark.parametrize("error", ENDS)
+def test_client_removes_a_file_whatever_ends_the_call(
+    table: Path, tmp_path: Path, pauses: list[float], error: BaseException
+) -> None:
+    answers = [job("queued"), job("done", 4, **DONE), httpx.Response(200, stream=Failing(error)), httpx.Response(204)]
+    server = Server(*answers)
+    with pytest.raises(type(error)):
+        Client("http://h", transport=server.transport).score_file(table, tmp_path / "scored.csv")
+    assert server.asked()[-1] == f"DELETE /v1/files/{ID}"
+    assert [path.name for path in tmp_path.iterdir()] == [table.name]
+
+    def stop(job: FileJob) -> None:
+        raise error
+
+    server = Server(job("queued"), job("running", 1), httpx.Response(204))
+    with pytest.raises(type(error)):
+        Client("http://h", transport=server.transport).score_file(table, tmp_path / "scored.csv", progress=stop)
+    assert server.asked()[-1] == f"DELETE /v1/files/{ID}"
+
+
+@pytest.mark.anyio
+async def test_async_client_removes_a_file_whatever_ends_the_call(
+    table: Path, tmp_path: Path, pauses: list[float]
+) -> None:
+    for error in (ENDS[0], asyncio.CancelledError()):
+        broken = httpx.Response(200, stream=Failing(error))
+        server = Server(job("queued"), job("done", 4, **DONE), broken, httpx.Response(204))
+        async with AsyncClient("http://h", transport=server.transport) as client:
+            with pytest.raises(type(error)):
+                await client.score_file(table, tmp_path / "scored.csv")
+        assert server.asked()[-1] == f"DELETE /v1/files/{ID}"
+        assert [path.name for path in tmp_path.iterdir()] == [table.name]
+
+
 def test_client_waits_for_a_file_no_longer_than_it_may(pauses: list[float]) -> None:
     server = Server(*[job("running", 1)] * 99)
     with pytest.raises(ServiceError, match=r"deadline: expected the file to be done within 0\.2 s"):

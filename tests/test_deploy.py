@@ -19,7 +19,7 @@ from sentiment.cli.score import command
 from serve.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-FILES = ("Dockerfile", "compose.yaml", "deploy/cinesent.service", "docs/serving.md")
+FILES = ("Dockerfile", "compose.yaml", "deploy/cinesent.service", "docs/serving.md", "docs/serving.zh.md")
 # Not a setting of the service: the port of the host to which compose binds it.
 OTHERS = {"CINESENT_PUBLISHED_PORT", "CINESENT_DEBUG", "CINESENT_REQUIRE"}
 CLUSTER, JOB = ROOT / "deploy" / "ray-cluster.yaml", ROOT / "deploy" / "kubernetes-job.yaml"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,33 +57,71 @@ def neutral(taxonomy: Taxonomy) -> Calibration:
     return Calibration(Scaling(), {**dict.fromkeys(taxonomy.keys, 0.5), "escalation": 0.5}, {})
 
 
-def calibrate(scores: Scores, gold: Predictions, taxonomy: Taxonomy) -> Calibration:
-    """Fits all rules: the scaling by likelihood, thresholds by the mean of mention and joint F1."""
-    fitted = fit_scaling(scores, gold, taxonomy)
+def calibrate(scores: Scores, gold: Predictions, taxonomy: Taxonomy, start: Calibration | None = None) -> Calibration:
+    """Fits all rules: the scaling by likelihood, thresholds by the mean of mention and joint F1.
+
+    Args:
+        start: rules of the checkpoint that the training began with. They stay where the texts say nothing: of a head
+            without labels, of a dimension that nobody judged or of which there are mentions alone.
+    """
+    gold = judgeable(scores, gold)
+    fitted = fit_scaling(scores, gold, taxonomy, start)
     shares = scores.probabilities(fitted)
     found, called, said = _counts(shares["mention"], shares["polarity"].argmax(-1), gold)
+    judged = (gold.mention != UNKNOWN).any(0)
     pooled = _best(found.sum(0), called.sum(0), said.sum())
+    # An average dimension's counts beside its own keep a threshold near the pooled one unless there is evidence.
+    prior = [counted.sum(0) / max(judged.sum(), 1) for counted in (found, called, said)]
     thresholds = {}
     for k, key in enumerate(taxonomy.keys):
-        # An average dimension's counts beside its own keep a threshold near the pooled one unless there is evidence.
-        prior = (found.mean(0), called.mean(0), said.mean())
-        own = said[k] >= MIN_MENTIONS
-        thresholds[key] = _best(found[k] + prior[0], called[k] + prior[1], said[k] + prior[2]) if own else pooled
+        if not judged[k] and start is not None:
+            thresholds[key] = start.thresholds[key]
+        elif said[k] >= MIN_MENTIONS:
+            thresholds[key] = _best(found[k] + prior[0], called[k] + prior[1], said[k] + prior[2])
+        else:
+            thresholds[key] = pooled
     known = gold.escalation != UNKNOWN
     risk, truth = shares["escalation"][known], gold.escalation[known] == 1
     marks = risk[:, None] >= GRID
     thresholds["escalation"] = _best((marks & truth[:, None]).sum(0), marks.sum(0), truth.sum())
-    return Calibration(fitted, thresholds, _uncertain(shares, thresholds, taxonomy))
+    if start is not None and not truth.any():
+        thresholds["escalation"] = start.thresholds["escalation"]
+    read = {name: share[~scores.unread] for name, share in shares.items()}
+    return Calibration(fitted, thresholds, _uncertain(read, thresholds, taxonomy))
 
 
-def fit_scaling(scores: Scores, gold: Predictions, taxonomy: Taxonomy) -> Scaling:
+def judgeable(scores: Scores, gold: Predictions) -> Predictions:
+    """The labels by which rules can be fitted: without texts that were not scored, and without dimensions (or the
+    escalation) of which every judged text has a mention: what shall be called has to be held against what shall not.
+    Nor does anything tell how probable an escalation is where no text should be escalated."""
+    mention = np.where(scores.unread[:, None], UNKNOWN, gold.mention)
+    mention[:, ~(mention == 0).any(0)] = UNKNOWN
+    heads = {
+        name: np.where(scores.unread, UNKNOWN, getattr(gold, name)) for name in ("overall", "intent", "escalation")
+    }
+    if not {0, 1} <= set(heads["escalation"]):
+        heads["escalation"] = np.full_like(heads["escalation"], UNKNOWN)
+    return replace(gold, mention=mention, polarity=np.where(scores.unread[:, None], UNKNOWN, gold.polarity), **heads)
+
+
+def fit_scaling(scores: Scores, gold: Predictions, taxonomy: Taxonomy, start: Calibration | None = None) -> Scaling:
     """The scaling under which the labels are likeliest (Guo et al. 2017; Platt 1999).
 
-    The logarithm of a factor, and a bias, have a standard normal prior, so that a few texts move them little.
+    A head without labels keeps that of `start`. The logarithm of a factor, and a bias, have a standard normal prior, so
+    that a few texts move them little.
     """
     aside = not_service(taxonomy)
     share = Scaling(aside=aside).share(scores.mention)
-    found = {name: _fit_head(getattr(scores, name), getattr(gold, name), share) for name in HEADS}
+    found = {}
+    for name in HEADS:
+        logits, labels = getattr(scores, name), getattr(gold, name)
+        if start is not None and not (labels != UNKNOWN).any():
+            before = start.scaling
+            zeros = (0.0,) * (1 if logits.ndim == labels.ndim else logits.shape[-1])
+            kept = before.temperatures.get(name, 1.0), before.factors.get(name, 1.0), before.biases.get(name, zeros)
+            found[name] = kept
+        else:
+            found[name] = _fit_head(logits, labels, share)
     return Scaling(
         {name: temperature for name, (temperature, _, _) in found.items()},
         {name: factor for name, (_, factor, _) in found.items()} if aside else {},
@@ -167,6 +205,8 @@ def _best(found: Array, called: Array, said: float) -> float:
 
 
 def _uncertain(shares: dict[str, Array], thresholds: dict[str, float], taxonomy: Taxonomy) -> dict[str, float]:
+    if not len(shares["overall"]):
+        return dict.fromkeys(("overall", "intent", "mention", "escalation"), 0.0)
     bounds = np.array([thresholds[key] for key in taxonomy.keys])
     called = shares["mention"] >= bounds
     confidence = (shares["mention"] * shares["polarity"].max(-1))[called]

@@ -130,6 +130,8 @@ def compare_checkpoints(
     Raises:
         DatasetError: other label spaces, too few texts to fit on, or texts without a label that decides.
     """
+    if not examples:
+        raise DatasetError("expected labelled texts, found none; give --data FILE")
     space = old.taxonomy
     for name in ("keys", "sentiments", "overall", "intents"):
         if getattr(space, name) != getattr(new.taxonomy, name):

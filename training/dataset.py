@@ -8,11 +8,12 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import math
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
 from training.metrics import HEADS, UNKNOWN
 
+logger = logging.getLogger(__name__)
+
+OPTIONAL = ("source", "set", "kind", "author", "annotator", "split", "date", "cinema")
 NONE = "none"  # a dimension that the annotator says is not mentioned
 
 
@@ -78,6 +82,7 @@ def read_labelled(
         DatasetError: at the first cell that does not fit, naming file, row and column.
     """
     examples: list[Example] = []
+    known = _columns(taxonomy)
     for path in map(Path, paths):
         if not path.is_file():
             raise DatasetError(f"expected a labelled file, found nothing at {path}")
@@ -85,20 +90,30 @@ def read_labelled(
         if suffix == ".jsonl":
             rows: Iterable[tuple[int, dict[str, Any]]] = read_jsonl(path)
         elif suffix == ".csv":
-            rows = _csv(path)
+            rows = _csv(path, known)
         elif suffix == ".parquet":
             rows = _parquet(path)
         else:
             raise DatasetError(f"expected .jsonl, .csv or .parquet, found {path.name}; convert it first")
+        unread: dict[str, None] = {}
         for number, row in rows:
             where = f"{path.name}, row {number}"
-            record = (
-                row
-                if "labels" in row or suffix == ".jsonl"
-                else from_columns(row, taxonomy, mapping or {}, blank_none, where)
-            )
+            record = row
+            if suffix != ".jsonl" and "labels" not in row:
+                record = from_columns(row, taxonomy, mapping or {}, blank_none, where)
+                unread = unread or dict.fromkeys(n for n in row if n not in known and not n.startswith("cs_"))
             examples.append(parse_record(record, taxonomy, where, weight))
+        if unread:
+            logger.warning("%s: columns that are no labels and were not read: %s", path.name, ", ".join(unread))
     return examples
+
+
+def _columns(taxonomy: Taxonomy) -> frozenset[str]:
+    """The columns of a table that mean something here."""
+    labels = [*taxonomy.keys, "overall", "intent", "escalation", "rating"]
+    found = [f"{prefix}{name}" for name in ("text", "id", *labels) for prefix in ("", "cs_")]
+    evidence = [f"{prefix}{key}_evidence" for key in taxonomy.keys for prefix in ("", "cs_")]
+    return frozenset((*found, *evidence, *OPTIONAL))
 
 
 def parse_record(record: dict[str, Any], taxonomy: Taxonomy, where: str, weight: float = 1.0) -> Example:
@@ -122,14 +137,16 @@ def parse_record(record: dict[str, Any], taxonomy: Taxonomy, where: str, weight:
             raise DatasetError(f"{where}, column labels: expected each dimension once, found {key!r} twice")
         labels[key] = (sentiment, *_span(entry, text, f"{where}, column labels.evidence ({key})"))
     annotated = record.get("annotated")
-    if annotated is None:
-        judged = frozenset(taxonomy.keys) if given is not None else frozenset()
-    else:
-        judged = frozenset(_choice(key, taxonomy.keys, f"{where}, column annotated") for key in annotated) | set(labels)
+    judged: frozenset[str] = frozenset()
+    if given is not None:
+        judged = frozenset(taxonomy.keys)
+        if annotated is not None:
+            judged = frozenset(_choice(key, taxonomy.keys, f"{where}, column annotated") for key in annotated)
+            judged |= set(labels)
     overall, intent, escalation, rating = (record.get(name) for name in ("overall", "intent", "escalation", "rating"))
     if escalation is not None and not isinstance(escalation, bool):
         raise DatasetError(f"{where}, column escalation: expected true or false, found {escalation!r}")
-    if rating is not None and (isinstance(rating, bool) or not isinstance(rating, int | float)):
+    if rating is not None and (isinstance(rating, bool) or not isinstance(rating, int | float) or math.isinf(rating)):
         raise DatasetError(f"{where}, column rating: expected a number, found {rating!r}")
     return Example(
         text=text,
@@ -139,7 +156,7 @@ def parse_record(record: dict[str, Any], taxonomy: Taxonomy, where: str, weight:
         intent=None if intent is None else _choice(intent, taxonomy.intents, f"{where}, column intent"),
         escalation=escalation,
         rating=None if rating is None or math.isnan(rating) else float(rating),
-        id=str(record.get("id", "")),
+        id="" if record.get("id") is None else str(record["id"]),
         source=str(record.get("source") or record.get("set") or ""),
         kind=str(record.get("kind") or ""),
         author=str(record.get("author") or record.get("set") or record.get("source") or ""),
@@ -152,6 +169,10 @@ def _span(entry: dict[str, Any], text: str, where: str) -> tuple[int, int]:
     if isinstance(start, int) and isinstance(end, int):
         if not 0 <= start < end <= len(text):
             raise DatasetError(f"{where}: expected 0 <= start < end <= {len(text)}, found {start}..{end}")
+        if evidence and text[start:end] != evidence:
+            raise DatasetError(
+                f"{where}: expected its words from start to end, found others at {start}..{end}; count code points"
+            )
         return start, end
     if not evidence:
         return -1, -1
@@ -194,10 +215,27 @@ def read_jsonl(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
             yield number, row
 
 
-def _csv(path: Path) -> Iterable[tuple[int, dict[str, Any]]]:
+def _csv(path: Path, known: Collection[str]) -> Iterable[tuple[int, dict[str, Any]]]:
+    number = 0
     with path.open(encoding="utf-8-sig", newline="") as lines:
+        rows = filter(None, csv.reader(lines, strict=True))
         try:
-            yield from enumerate(csv.DictReader(lines), 1)
+            names: list[str] = next(rows, [])
+            twice = sorted({name for name in names if name in known and names.count(name) > 1})
+            if twice:
+                raise DatasetError(f"{path.name}: expected each column once, found {', '.join(twice)} twice; drop one")
+            for cells in rows:
+                number += 1
+                if len(cells) != len(names):
+                    raise DatasetError(
+                        f"{path.name}, row {number}: expected {len(names)} cells as in the header, found {len(cells)}; "
+                        "put cells that hold commas or line breaks into double quotes"
+                    )
+                yield number, dict(zip(names, cells, strict=True))
+        except csv.Error as error:
+            raise DatasetError(
+                f"{path.name}, row {number + 1}: expected CSV, found {error}; write quotes inside of a cell twice"
+            ) from None
         except UnicodeDecodeError:
             raise DatasetError(
                 f"{path.name}: expected UTF-8, found another encoding; save the file as UTF-8 CSV"
@@ -215,6 +253,7 @@ def from_columns(
     row: dict[str, Any], taxonomy: Taxonomy, mapping: dict[str, str], blank_none: bool, where: str
 ) -> dict[str, Any]:
     """A table row with a column a dimension (`seating`, or our own `cs_seating`) as a labelled record."""
+    row = {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
     record: dict[str, Any] = {"text": row.get("text"), "id": row.get("id") or row.get("cs_id") or ""}
     if record["text"] is None:
         raise DatasetError(
@@ -260,8 +299,10 @@ def in_held_out_rows(text: str) -> bool:
 
 
 def shingles(text: str, size: int = 5) -> set[str]:
-    """Character n-grams of the normalised text without punctuation, lower case: what near-duplicates share."""
-    bare = re.sub(r"\W+", "", normalise(text).text.lower())
+    """Character n-grams of the normalised text without punctuation, lower case: what near-duplicates share. Of a text
+    that is nothing but marks and emoji they are the n-grams of these."""
+    plain = normalise(text).text.lower()
+    bare = re.sub(r"\W+", "", plain) or re.sub(r"\s+", "", plain)
     return {bare[i : i + size] for i in range(max(1, len(bare) - size + 1))}
 
 
@@ -285,20 +326,32 @@ def near_duplicate_groups(texts: Sequence[str], threshold: float = 0.5) -> list[
             index[gram].append(i)
         for j, count in shared.items():
             if count / (len(grams) + len(sets[j]) - count) > threshold:
-                parent[root(i)] = root(j)
+                # The first text names the group: sets have another order in every process, numbers must not.
+                first, second = sorted((root(i), root(j)))
+                parent[second] = first
     return [root(i) for i in range(len(texts))]
 
 
 def split_groups(groups: Sequence[int], fraction: float, seed: int) -> tuple[list[int], list[int]]:
-    """Indices of (rest, held out): whole groups are drawn until `fraction` of the texts is held out."""
+    """Indices of (rest, held out): whole groups are drawn until `fraction` of the texts is held out. One that would
+    make it more than twice as many is drawn only if there are no others."""
     members: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(groups):
         members[group].append(index)
     order = sorted(members)
     random.Random(seed).shuffle(order)
+    wanted = fraction * len(groups)
     held: list[int] = []
+    aside: list[int] = []
     for group in order:
-        if len(held) >= fraction * len(groups):
+        if len(held) >= wanted:
+            break
+        if len(held) + len(members[group]) > max(2 * wanted, 1):
+            aside.append(group)
+        else:
+            held.extend(members[group])
+    for group in sorted(aside, key=lambda group: len(members[group])):
+        if len(held) >= wanted:
             break
         held.extend(members[group])
     chosen = set(held)

@@ -174,7 +174,7 @@ class Importer:
         if before and not self._options.confirmed:
             labels = changed(labelled(before), labels, self._taxonomy)
         by, at = str(row.get("by") or "feedback"), str(row.get("at") or "")
-        return Judgement(self._text(row), labels, by, source, number, at=at)
+        return Judgement(self._text(row), labels, by, source, number, at=at, partial=True)
 
     def _text(self, row: Mapping[str, Any]) -> str:
         text = row.get("text")
@@ -196,6 +196,7 @@ class Importer:
 
     def _judged(self, source: str, number: int, row: Mapping[str, Any]) -> Judgement:
         text = self._text(row)
+        self._texts.setdefault(sha256(text), text)
         more = {name: value for name, value in row.items() if name not in _OWN}
         heard = row.get("annotators")
         by = str(row.get("annotator") or Path(source).name)
@@ -243,7 +244,11 @@ class Importer:
     def _corrected(self, item: ScoredText, by: str) -> Judgement | None:
         labels = dict(item.labels)
         if self._options.dimensions is not None and "labels" in labels:
-            labels["annotated"] = list(self._options.dimensions)
+            judged = self._options.dimensions
+            labels["annotated"] = list(judged)
+            labels["labels"] = [
+                one for one in labels["labels"] if not isinstance(one, dict) or one.get("dimension") in judged
+            ]
         return Judgement(item.text, labels, by or Path(item.source).name, item.source, item.row, item.id)
 
 
@@ -271,6 +276,8 @@ def labelled(labels: Mapping[str, Any]) -> dict[str, Any]:
             {name: mention[name] for name in kept if name in mention} if isinstance(mention, dict) else mention
             for mention in labels["dimensions"]
         ]
+    if "labels" not in found:
+        found.pop("annotated", None)
     return found
 
 
@@ -282,7 +289,8 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any], taxonomy: Taxon
     result = {head: after[head] for head in HEADS if head in after and after[head] != before.get(head)}
     if "labels" in after:
         said, says = (_by_dimension(labels.get("labels", ())) for labels in (before, after))
-        judged = set(after.get("annotated") or taxonomy.keys)
+        listed = after.get("annotated")
+        judged = set(taxonomy.keys if listed is None else listed)
         differ = {key for key in said.keys() | says.keys() if _differ(said.get(key), says.get(key))} & judged
         if differ:
             result["annotated"] = sorted(differ, key=taxonomy.keys.index)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sentiment.tables.flat import Lang
-from sentiment.tables.scored import HEADS, ScoredText
+from sentiment.tables.scored import HEADS, TRUTH, ScoredText
 from sentiment.taxonomy import Taxonomy
 from training.dataset import DatasetError
 from training.names import ShownNames
@@ -176,7 +176,7 @@ def _labels(
             if source == SENTIMENT:
                 sentiments[str(item.get("id"))] = label
             elif source in HEADS:
-                labels[source] = label == "true" if source == "escalation" else label
+                labels[source] = TRUTH.get(label, label) if source == "escalation" else label
     grouped: dict[str, list[tuple[str, int, int]]] = {}
     for region, (key, start, end) in spans.items():
         if region not in sentiments:

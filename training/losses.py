@@ -65,14 +65,13 @@ def distillation_loss(output: CinesentOutput, soft: Mapping[str, Tensor], weight
 
     Args:
         output: logits of B texts over K dimensions.
-        soft: by head, probabilities in the shapes of the logits; NaN where a text has no teacher.
+        soft: by head, probabilities in the shapes of the logits; NaN where there is no teacher.
         weights: [B], the weight of each text.
 
-    A sentiment counts as much as the teacher believes in the mention.
+    A sentiment counts as much as the teacher believes in the mention. A cell without a teacher costs nothing.
     """
     size = soft["escalation"].shape[0]
     texts = torch.ones(size) if weights is None else weights.float()
-    taught = torch.isfinite(soft["escalation"]).float() * texts
     target = {name: torch.nan_to_num(soft[name].float()) for name in HEADS}
     logits = {name: _floats(getattr(output, name)) for name in HEADS}
 
@@ -82,13 +81,15 @@ def distillation_loss(output: CinesentOutput, soft: Mapping[str, Tensor], weight
     def classes(name: str) -> Tensor:
         return -(target[name] * logits[name].log_softmax(-1)).sum(-1)
 
-    cells = taught[:, None].expand_as(target["mention"])
+    def taught(name: str) -> Tensor:
+        return torch.isfinite(soft[name]).float() * texts.reshape(-1, *[1] * (soft[name].ndim - 1))
+
     parts = {
-        "mention": (binary("mention"), cells),
-        "polarity": (classes("polarity"), cells * target["mention"]),
-        "overall": (classes("overall"), taught),
-        "intent": (classes("intent"), taught),
-        "escalation": (binary("escalation"), taught),
+        "mention": (binary("mention"), taught("mention")),
+        "polarity": (classes("polarity"), taught("polarity")[..., 0] * target["mention"]),
+        "overall": (classes("overall"), taught("overall")[:, 0]),
+        "intent": (classes("intent"), taught("intent")[:, 0]),
+        "escalation": (binary("escalation"), taught("escalation")),
     }
     return torch.stack([LOSS_WEIGHTS[name] * _mean(value, share) for name, (value, share) in parts.items()]).sum()
 

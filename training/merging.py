@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sentiment.tables import Reject
@@ -18,7 +18,8 @@ from training.dataset import NONE, Example, parse_record
 @dataclass(frozen=True)
 class Judgement:
     """What one person said about one text. `settled`: several have been heard already, or the project says that this is
-    the truth. `at` orders what the same person said; `more` is passed on."""
+    the truth. `partial`: a correction, beside which stands what the same person said before about other labels. `at`
+    orders what the same person said; `more` is passed on."""
 
     text: str
     labels: Mapping[str, Any]
@@ -30,6 +31,7 @@ class Judgement:
     settled: bool = False
     more: Mapping[str, Any] = field(default_factory=dict)
     heard: Sequence[Mapping[str, Any]] = ()
+    partial: bool = False
 
 
 def sha256(text: str) -> str:
@@ -60,24 +62,15 @@ class Merged:
 
 def merge(judgements: Iterable[Judgement], taxonomy: Taxonomy) -> Merged:
     """One record a text. What a settled judgement says holds; else the majority of those who judged a label; on a tie
-    the label is unknown, which costs nothing in training. Of one person the latest counts."""
+    the label is unknown, which costs nothing in training. Of one person the latest counts, of corrections label by
+    label."""
     merged = Merged([], [])
-    texts: dict[str, dict[str, Judgement]] = {}
+    given: dict[str, dict[str, list[Judgement]]] = {}
     for judgement in judgements:
-        people = texts.setdefault(judgement.text, {})
-        earlier = people.get(judgement.by)
-        if earlier is None:
-            people[judgement.by] = judgement
-        elif judgement.at or earlier.at or example(earlier, taxonomy) == example(judgement, taxonomy):
-            people[judgement.by] = judgement if judgement.at >= earlier.at else earlier
-            merged.repeated += 1
-        else:
-            reason = f"expected each text once, found it in row {earlier.row} of {earlier.source} with other labels"
-            raw = json.dumps({"text": judgement.text, **judgement.labels}, ensure_ascii=False)
-            merged.rejects.append(Reject(judgement.source, judgement.row, reason, raw))
+        given.setdefault(judgement.text, {}).setdefault(judgement.by, []).append(judgement)
     names: set[str] = set()
-    for text, people in texts.items():
-        record, open_labels = _record(text, list(people.values()), taxonomy)
+    for text, people in given.items():
+        record, open_labels = _record(text, [_latest(said, taxonomy, merged) for said in people.values()], taxonomy)
         if record["id"] in names:
             record["id"] = sha256(text)
         names.add(record["id"])
@@ -86,6 +79,46 @@ def merge(judgements: Iterable[Judgement], taxonomy: Taxonomy) -> Merged:
         heard = [parse_record({"text": text, **one}, taxonomy, "") for one in record.get("annotators", ())]
         merged.examples.append(heard)
     return merged
+
+
+def _latest(said: Sequence[Judgement], taxonomy: Taxonomy, merged: Merged) -> Judgement:
+    """What one person thinks now of a text; `merged` counts what was replaced and gets what cannot be ordered."""
+    first, *others = sorted(said, key=lambda judgement: judgement.at)
+    for later in others:
+        ordered = later.at or first.at
+        if later.partial and (ordered or _agree(first, later, taxonomy)):
+            first = replace(first, labels=_over(first.labels, later.labels, taxonomy), at=later.at)
+        elif ordered or example(first, taxonomy) == example(later, taxonomy):
+            first = later
+            merged.repeated += 1
+        else:
+            reason = f"expected each text once, found it in row {first.row} of {first.source} with other labels"
+            raw = json.dumps({"text": later.text, **later.labels}, ensure_ascii=False)
+            merged.rejects.append(Reject(later.source, later.row, reason, raw))
+    return first
+
+
+def _over(earlier: Mapping[str, Any], later: Mapping[str, Any], taxonomy: Taxonomy) -> dict[str, Any]:
+    """The labels of both; where both judged one, the later."""
+    labels = {**earlier, **later}
+    if "labels" in earlier and "labels" in later:
+        said, says = _judged(earlier, taxonomy), _judged(later, taxonomy)
+        labels["labels"] = [*(entry for entry in earlier["labels"] if entry["dimension"] not in says), *later["labels"]]
+        labels["annotated"] = [key for key in taxonomy.keys if key in said | says]
+    return labels
+
+
+def _judged(labels: Mapping[str, Any], taxonomy: Taxonomy) -> set[str]:
+    listed = labels.get("annotated")
+    return set(taxonomy.keys if listed is None else listed) | {entry["dimension"] for entry in labels["labels"]}
+
+
+def _agree(first: Judgement, other: Judgement, taxonomy: Taxonomy) -> bool:
+    one, two = (
+        replace(other, labels=_over(*pair, taxonomy))
+        for pair in ((first.labels, other.labels), (other.labels, first.labels))
+    )
+    return example(one, taxonomy) == example(two, taxonomy)
 
 
 def _record(text: str, said: Sequence[Judgement], taxonomy: Taxonomy) -> tuple[dict[str, Any], int]:

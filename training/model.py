@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,13 +26,14 @@ TEXT_HEADS = 3  # overall, intent, escalation pool the text each in its own way
 
 
 class CinesentConfig(PreTrainedConfig):
-    """Label space, encoder and decision rules of a checkpoint.
+    """Label space and encoder of a model, and the decision rules of the checkpoint that its training began with.
 
-    `thresholds` holds the least mention probability per dimension; `temperatures`, `factors` and `biases`
-    are those of `sentiment.scaling.Scaling`.
+    The rules are empty where it began with a bare encoder. `thresholds` holds the least mention probability per
+    dimension; `temperatures`, `factors` and `biases` are those of `sentiment.scaling.Scaling`.
     """
 
     model_type = "cinesent"
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["evidence"]  # [B, T, K] of every batch would fill memory
 
     def __init__(
         self,
@@ -151,6 +152,23 @@ class CinesentModel(PreTrainedModel):
             rating_labels: [B], stars or NaN. weights: [B], the weight of each text in the loss.
         """
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if torch.is_autocast_enabled(hidden.device.type):
+            # The heads are small and their logits are what is learned from: bfloat16 is for the encoder.
+            with torch.autocast(hidden.device.type, enabled=False):
+                output = self._heads(hidden.float(), attention_mask)
+        else:
+            output = self._heads(hidden, attention_mask)
+        if mention_labels is not None:
+            labels = {
+                "mention": mention_labels, "polarity": polarity_labels, "evidence": evidence_labels,
+                "overall": overall_labels, "intent": intent_labels, "escalation": escalation_labels,
+                "rating": rating_labels,
+            }  # fmt: skip
+            parts = losses(output, cast("dict[str, Tensor]", labels), weights)
+            output.loss = torch.stack([LOSS_WEIGHTS[name] * value for name, value in parts.items()]).sum()
+        return output
+
+    def _heads(self, hidden: Tensor, attention_mask: Tensor) -> CinesentOutput:
         states = self.dropout(self.norm(hidden))
         padding = (1.0 - attention_mask[:, :, None].to(states.dtype)) * -1e4
         scores = self.attention(states) + padding
@@ -166,7 +184,7 @@ class CinesentModel(PreTrainedModel):
         mean = (states * mask).sum(1) / mask.sum(1)
         highest = (states + padding).amax(dim=1)
         whole = [torch.cat([mean, highest, pooled[:, self.dimensions + head]], dim=-1) for head in range(TEXT_HEADS)]
-        output = CinesentOutput(
+        return CinesentOutput(
             mention=mention,
             polarity=polarity,
             overall=self.overall(whole[0]),
@@ -175,15 +193,6 @@ class CinesentModel(PreTrainedModel):
             evidence=log_attention[:, :, : self.dimensions],
             rating=self.rating(whole[0]).squeeze(-1),
         )
-        if mention_labels is not None:
-            labels = {
-                "mention": mention_labels, "polarity": polarity_labels, "evidence": evidence_labels,
-                "overall": overall_labels, "intent": intent_labels, "escalation": escalation_labels,
-                "rating": rating_labels,
-            }  # fmt: skip
-            parts = losses(output, cast("dict[str, Tensor]", labels), weights)
-            output.loss = torch.stack([LOSS_WEIGHTS[name] * value for name, value in parts.items()]).sum()
-        return output
 
 
 def build_model(
@@ -219,8 +228,15 @@ def with_taxonomy(model: CinesentModel, taxonomy: Taxonomy) -> CinesentModel:
     old = model.config.label_space()
     if old == taxonomy:
         return model
+    # Thresholds are by dimension; the rest of the rules is of heads whose classes may be others now.
+    thresholds = {key: value for key, value in model.config.thresholds.items() if key in (*taxonomy.keys, "escalation")}
     new = CinesentModel(
-        CinesentConfig(encoder=model.config.encoder, taxonomy=taxonomy.to_dict(), max_tokens=model.config.max_tokens),
+        CinesentConfig(
+            encoder=model.config.encoder,
+            taxonomy=taxonomy.to_dict(),
+            max_tokens=model.config.max_tokens,
+            thresholds=thresholds,
+        ),
         model.encoder,
     )
     source, target = model.state_dict(), new.state_dict()

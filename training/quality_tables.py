@@ -164,23 +164,26 @@ def robustness_block(found: Mapping[str, Any] | None) -> str:
     )
 
 
-def tutorial_block(found: Mapping[str, Any] | None, taxonomy: Taxonomy) -> str:
+def tutorial_block(found: Mapping[str, Any] | None, taxonomy: Taxonomy, lang: Language = "en") -> str:
     """Figures of the tutorial's checkpoint (what its `cinesent evaluate --json` wrote)."""
     if found is None:
-        return "Not measured yet."
-    lines = table(f"{found['texts']} development texts", ["mentions", "mention F1", "joint F1"])
+        return _say(lang, "Not measured yet.", "尚未评测。")
+    columns = _say(lang, "mentions|mention F1|joint F1", "提及数|提及 F1|联合 F1").split("|")
+    lines = table(_say(lang, f"{found['texts']} development texts", f"{found['texts']} 条开发集文本"), columns)
     named = [(f"{d.zh} `{d.key}`", found["dimensions"].get(d.key)) for d in taxonomy.dimensions]
-    for title, entry in [*named, ("**all together**", found["all"])]:
+    for title, entry in [*named, (_say(lang, "**all together**", "**合计**"), found["all"])]:
         if entry is not None:
             cells = [percent(find(entry, (kind, "f1"))) for kind in ("mention", "joint")]
             lines.append(row(title, [str(entry["support"]), *cells]))
-    lines += [
-        "",
-        f"Overall accuracy {percent(find(found, ('overall', 'accuracy')))}. In percent; in brackets 95% "
-        "intervals, which are wide: so few texts say whether something works, not how well. Thresholds are "
-        "cross-fitted.",
-    ]
-    return "\n".join(lines)
+    accuracy = percent(find(found, ("overall", "accuracy")))
+    note = _say(
+        lang,
+        f"Overall accuracy {accuracy}. In percent; in brackets 95% intervals, which are wide: so few texts say whether "
+        "something works, not how well. Thresholds are cross-fitted.",
+        f"整体情感准确率 {accuracy}。单位为百分比；方括号内为 95% 区间，都很宽："
+        "这么少的文本只能说明行不行得通，说明不了有多好。阈值由交叉拟合得出。",
+    )
+    return "\n".join([*lines, "", note])
 
 
 def memory_block(found: Mapping[str, Any] | None, lang: Language = "en") -> str:

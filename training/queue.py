@@ -150,7 +150,8 @@ def _diverse(texts: Sequence[str], weights: Array, count: int, seed: int) -> lis
         if vectors.shape[1] > COMPONENTS:
             vectors = TruncatedSVD(min(COMPONENTS, len(texts) - 1), random_state=seed).fit_transform(vectors)
         points = normalize(np.asarray(vectors.todense()) if hasattr(vectors, "todense") else vectors)
-        means = KMeans(count, n_init=1, random_state=seed).fit(points, sample_weight=weights)
+        # Where nothing is in doubt, all weigh the same: KMeans cannot draw from weights of 0.
+        means = KMeans(count, n_init=1, random_state=seed).fit(points, sample_weight=weights if weights.any() else None)
     distance = np.linalg.norm(points - means.cluster_centers_[means.labels_], axis=1)
     picked: dict[int, int] = {}
     for index in np.lexsort((np.arange(len(texts)), distance)):

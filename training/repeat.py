@@ -20,20 +20,24 @@ from training.compare import FIGURES
 from training.dataset import DatasetError, Example, near_duplicate_groups
 from training.folders import score_folder
 from training.metrics import HEADS, summary
-from training.run import Sources, Start, gather, load_start, save_run
+from training.run import Sources, Start, gather, load_start, remembered, save_run
 from training.scores import gold_labels
+from training.steps import clear_run
 from training.train import Recipe, fine_tune
 
 
 def over_seeds(sources: Sources, start: Start, folder: Path, recipe: Recipe, seeds: int) -> dict[str, Any]:
-    """Trains once a seed, into `seed-1` …; the figures are those on each run's held-out tenth.
+    """Trains once a seed, into `seed-1` …; the figures are those on each run's held-out tenth. What another training
+    left in the folder goes first.
 
     A start that was itself fitted to these texts flatters the figures.
 
     Returns:
         `runs`, a list of figures by name, and `mean` and `deviation` over them (of a sample, in the figures' units).
     """
-    labelled, weak = gather(sources, load_start(start, recipe.max_tokens)[0].config.label_space())
+    space = load_start(start, recipe.max_tokens)[0].config.label_space()
+    labelled, weak = (remembered(start, part, space) for part in gather(sources, space))
+    clear_run(folder)
     runs = []
     for number in range(seeds):
         own = replace(recipe, seed=recipe.seed + number)
@@ -44,6 +48,7 @@ def over_seeds(sources: Sources, start: Start, folder: Path, recipe: Recipe, see
 
 def over_folds(sources: Sources, start: Start, folder: Path, recipe: Recipe, folds: int) -> dict[str, Any]:
     """Trains once a fold, without its texts, into `fold-1` …; the figures are those on the fold, at thresholds of 0.5.
+    What another training left in the folder goes first.
 
     A start that was itself fitted to these texts flatters the figures.
 
@@ -54,10 +59,11 @@ def over_folds(sources: Sources, start: Start, folder: Path, recipe: Recipe, fol
         DatasetError: fewer different texts than two a fold.
     """
     space = load_start(start, recipe.max_tokens)[0].config.label_space()
-    examples, weak = gather(sources, space)
+    examples, weak = (remembered(start, part, space) for part in gather(sources, space))
     groups = near_duplicate_groups([example.text for example in examples])
     if len(set(groups)) < 2 * folds:
         raise DatasetError(f"expected at least {2 * folds} different texts for {folds} folds, found {len(set(groups))}")
+    clear_run(folder)
     fold = fold_numbers(groups, folds, recipe.seed)
     runs = []
     kept: dict[str, Any] = {}

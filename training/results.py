@@ -31,6 +31,8 @@ def named_sets(items: Sequence[str], taxonomy: Taxonomy) -> dict[str, list[Examp
         if not equals or not name or name in sets:
             raise DatasetError(f"expected NAME=FILE with different names, found {item!r}")
         sets[name] = read_labelled([path], taxonomy)
+        if not sets[name]:
+            raise DatasetError(f"expected labelled texts, found none in {path}")
     return sets
 
 

@@ -17,11 +17,12 @@ from training.bases import BaseError, load_base
 from training.card import write_card
 from training.corpora import held_out_texts, read_corpus
 from training.dataset import DatasetError, Example, read_labelled, without_near_duplicates
-from training.distil import from_folds, from_teachers
+from training.distil import from_folds, from_start, from_teachers
 from training.export import Exported, export, load_packaged
-from training.folders import load_run
+from training.folders import label_space, load_run
 from training.model import CinesentModel, build_model, with_taxonomy
 from training.standoff import read_standoff
+from training.steps import clear_run
 from training.train import Recipe, Run, fine_tune
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,11 @@ class Start:
     taxonomy: Path | None = None
     layers: int | None = None
 
+    @property
+    def checkpoint(self) -> Path | None:
+        """The folder whose heads the training goes on with; None where they are new."""
+        return self.warm_start or (embedded_folder() if self.base == "embedded" else None)
+
 
 def gather(sources: Sources, space: Taxonomy) -> tuple[list[Example], list[Example]]:
     """(labelled, weak) training texts, without near-duplicates of development texts and texts of the later test."""
@@ -74,7 +80,9 @@ def gather(sources: Sources, space: Taxonomy) -> tuple[list[Example], list[Examp
             found, missing = read_standoff([path], sources.corpora, space, weight=sources.weights.get(path, 1.0))
             if missing:
                 logger.warning("%d rows of %s have no text in %s", missing, path.name, sources.corpora)
-            labelled += found
+            # A text that lies in files of others can only be corrected here.
+            corrected = {example.text for example in found}
+            labelled = [example for example in labelled if example.text not in corrected] + found
         banned = held_out_texts(sources.corpora)
         labelled = [example for example in labelled if example.text not in banned]
         for name, limit, weight in sources.weak:
@@ -88,14 +96,30 @@ def gather(sources: Sources, space: Taxonomy) -> tuple[list[Example], list[Examp
             weak += from_teachers(sources.teachers, [_unlabelled(example) for example in found], space)
     development = read_labelled(sources.dev, space, mapping=dict(sources.mapping), blank_none=sources.blank_none)
     if development:
+        found = [*labelled, *weak]
         labelled = without_near_duplicates(labelled, development)
         weak = without_near_duplicates(weak, development)
+        if found and not labelled and not weak:
+            raise DatasetError(
+                f"expected texts that are not in --dev, found all {len(found)} there or nearly repeated; "
+                "develop on other texts than those to learn from"
+            )
     if sources.soft_labels is not None:
         labelled = from_folds(sources.soft_labels, labelled, space)
     if not labelled and not weak:
         raise DatasetError("expected labelled texts in --data, or --weak with --corpora, found none")
+    if not any(map(_says_something, (*labelled, *weak))):
+        raise DatasetError(
+            f"expected at least one label, found none in {len(labelled) + len(weak)} texts; name the columns by "
+            "dimension keys, overall, intent, escalation or rating"
+        )
     # A stage on weak labels alone holds a tenth of them out.
     return (labelled, weak) if labelled else (weak, [])
+
+
+def _says_something(example: Example) -> bool:
+    whole = (example.overall, example.intent, example.escalation, example.rating, example.soft)
+    return bool(example.annotated) or any(label is not None for label in whole)
 
 
 def _unlabelled(example: Example) -> Example:
@@ -109,7 +133,7 @@ def load_start(start: Start, max_tokens: int) -> tuple[CinesentModel, PreTrained
         BaseError, CheckpointError, TaxonomyError: nothing usable there.
     """
     space = None if start.taxonomy is None else load_taxonomy(start.taxonomy)
-    folder = start.warm_start or (embedded_folder() if start.base == "embedded" else None)
+    folder = start.checkpoint
     if folder is None:
         encoder, tokenizer = load_base(start.base)
         return (
@@ -128,10 +152,23 @@ def load_start(start: Start, max_tokens: int) -> tuple[CinesentModel, PreTrained
     return with_taxonomy(model, space), tokenizer, fresh
 
 
+def remembered(start: Start, examples: list[Example], space: Taxonomy) -> list[Example]:
+    """The examples, with the start's own answers where they leave something unknown, if it has the same label space."""
+    if start.checkpoint is None or label_space(start.checkpoint) != space:
+        return examples
+    return from_start(start.checkpoint, examples)
+
+
 def run_training(sources: Sources, start: Start, folder: Path, recipe: Recipe, *, resume: bool = False) -> Run:
-    """Gathers, loads and fine-tunes; the run folder gets the model, its tokeniser and metrics.json."""
+    """Gathers, loads and fine-tunes; the run folder gets the model, its tokeniser and metrics.json.
+
+    Without `resume`, what another training left there goes first.
+    """
     model, tokenizer, fresh = load_start(start, recipe.max_tokens)
-    labelled, weak = gather(sources, model.config.label_space())
+    space = model.config.label_space()
+    labelled, weak = (remembered(start, part, space) for part in gather(sources, space))
+    if not resume:
+        clear_run(folder)
     run = fine_tune(model, tokenizer, labelled, folder, recipe, always=weak, fresh_heads=fresh, resume=resume)
     save_run(run, start, [*labelled, *weak])
     return run
@@ -157,6 +194,8 @@ def export_run(
     blank_none: bool = False,
 ) -> Exported:
     """Exports a run folder with its training details; development sets by name, read as `Sources` says."""
+    if (folder / "model.safetensors").exists():
+        raise BaseError(f"expected a folder for a checkpoint, found a run in {folder}; name another with -o")
     model, tokenizer = load_run(run)
     space = model.config.label_space()
     codings = dict(mapping or {})

@@ -21,6 +21,8 @@ from training.metrics import HEADS, UNKNOWN, Predictions
 
 Array = NDArray[Any]
 
+UNREAD = -20.0  # the logit of every mention, and of escalation, in a text that was not scored
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -36,6 +38,12 @@ class Scores:
     intent: Array
     escalation: Array
     evidence: Array
+
+    @property
+    def unread(self) -> Array:
+        """[N]: which texts were not scored."""
+        found: Array = (self.mention == UNREAD).all(1)
+        return found
 
     def take(self, index: Array | Sequence[int]) -> Scores:
         return Scores(*(getattr(self, name)[index] for name in (*HEADS, "evidence")))
@@ -56,11 +64,11 @@ def score_examples(checkpoint: Checkpoint, engine: Engine, examples: Sequence[Ex
     count, intents = len(checkpoint.taxonomy.keys), len(checkpoint.taxonomy.intents)
     size = len(examples)
     table = Scores(
-        np.full((size, count), -20.0),
+        np.full((size, count), UNREAD),
         np.zeros((size, count, 3)),
         np.zeros((size, 3)),
         np.zeros((size, intents)),
-        np.full(size, -20.0),
+        np.full(size, UNREAD),
         np.zeros((size, count, 2), dtype=int),
     )
     normalised = [normalise(example.text) for example in examples]

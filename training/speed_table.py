@@ -1,4 +1,4 @@
-"""The tables of `benchmarks/speed.py` and `benchmarks/engines.py`: results in, Markdown out."""
+"""The tables of `benchmarks/speed.py` and of what is measured beside it: results in, Markdown out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.ablation_table import change
+from training.lever_table import levers_block
 from training.quality_tables import MISSING, SETS, Language, find, percent, row, table
+from training.tradeoff_table import tradeoff_block
 
 STAGES: Mapping[str, tuple[str, str]] = {
     "reading": ("reading", "读取"),
@@ -20,14 +22,25 @@ STAGES: Mapping[str, tuple[str, str]] = {
 LENGTHS: Mapping[str, tuple[str, str]] = {"short": ("short comments", "短评"), "long": ("long texts", "长文")}
 
 
-def speed_block(found: Mapping[str, Any], engines: Mapping[str, Any] | None = None, lang: Language = "en") -> str:
-    """Contestants and ceilings, targets, where the time goes; then the engines, if they were measured."""
+def speed_block(
+    found: Mapping[str, Any],
+    engines: Mapping[str, Any] | None = None,
+    lang: Language = "en",
+    *,
+    levers: Mapping[str, Any] | None = None,
+    tradeoff: Mapping[str, Any] | None = None,
+) -> str:
+    """Contestants and ceilings, targets, where the time goes; then engines, levers and checkpoints, where measured."""
     parts = []
     if found.get("contestants"):
         parts += [_intro(found, lang), _contestants(found, lang), _stages(found, lang)]
     parts.append(_targets(found, lang))
     if engines is not None:
         parts.append(engines_block(engines, lang))
+    if levers is not None:
+        parts.append(levers_block(levers, lang))
+    if tradeoff is not None:
+        parts.append(tradeoff_block(tradeoff, lang))
     return "\n\n".join(parts)
 
 

@@ -23,10 +23,11 @@ from transformers import (
 )
 
 from training.augment import augmented
-from training.dataset import Collator, Example, encode, near_duplicate_groups, split_groups
+from training.dataset import Collator, DatasetError, Example, encode, near_duplicate_groups, split_groups
 from training.losses import distillation_loss
 from training.metrics import HEADS, Predictions, summary
 from training.model import CinesentModel
+from training.steps import STEPS, fingerprint, keep_fingerprint, newest_step
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,6 @@ LABELS = (
     "mention_labels", "polarity_labels", "overall_labels", "intent_labels", "escalation_labels", "rating_labels",
     "evidence_labels",
 )  # fmt: skip
-OUTPUTS_UNUSED = ["evidence", "rating"]  # not gathered at evaluation: [B, T, K] of every batch would fill memory
 
 
 @dataclass(frozen=True)
@@ -138,17 +138,34 @@ def fine_tune(
     Args:
         always: weakly labelled examples that are only trained on, never held out.
         fresh_heads: the heads are new: start the mention biases at the rates of the training texts.
-        resume: go on from the newest checkpoint in the folder.
+        resume: go on from the newest whole checkpoint in the folder; without any the training begins anew.
+
+    Raises:
+        DatasetError: too few different texts, or others than those of the training to resume.
 
     Returns:
         The run; its folder holds the best model by joint micro-F1 on the held-out tenth, which is not a development
         score: the tenth is drawn from the training texts.
     """
-    set_seed(recipe.seed)
     space = model.config.label_space()
     groups = near_duplicate_groups([e.text for e in examples])
     rest, held = split_groups(groups, recipe.held_out, recipe.seed)
     fit = [examples[i] for i in rest] + (always or [])
+    if not fit or not held:
+        raise DatasetError(
+            f"expected at least two texts that do not nearly repeat one another, one of them to hold out, found "
+            f"{len(set(groups))} among {len(examples)}; give more texts"
+        )
+    step = newest_step(folder) if resume else None
+    if resume and step is None:
+        logger.warning("no saved step in %s is whole: the training begins anew", folder)
+    settings = (space.keys, recipe.seed, recipe.held_out, recipe.batch_size, recipe.max_tokens)
+    keep_fingerprint(folder, fingerprint([*examples, *(always or [])], settings), resume=step is not None)
+    set_seed(recipe.seed)
+    attention = model.encoder.config._attn_implementation
+    if not torch.cuda.is_available():
+        # The fused attention's backward pass on a CPU is slow at the lengths of reviews: a quarter of a step.
+        model.encoder.set_attn_implementation("eager")
     train = encode(fit, tokenizer, space, recipe.max_tokens)
     texts: datasets.Dataset | Varied = train
     if recipe.augment:
@@ -156,7 +173,7 @@ def fine_tune(
         variants = encode([augmented(example, rng) for example in fit], tokenizer, space, recipe.max_tokens)
         texts = Varied(train, variants, recipe.augment, recipe.seed)
     holdout = encode([examples[i] for i in held], tokenizer, space, recipe.max_tokens)
-    if not resume:
+    if step is None:
         labels = np.array(train["mention_labels"], dtype=float)
         labels[labels < 0] = np.nan
         known = (~np.isnan(labels)).sum(0)
@@ -164,9 +181,11 @@ def fine_tune(
         if fresh_heads:
             model.set_mention_prior(torch.tensor(rates, dtype=torch.float32))
 
+    # Nothing that could be right, ratings alone for instance: the loss says which model is best.
+    scored = any(e.labels or e.overall or e.intent or e.escalation for e in (examples[i] for i in held))
     steps = max(1, len(train) // recipe.batch_size // recipe.evaluations_per_epoch)
     arguments = TrainingArguments(
-        output_dir=str(folder / "checkpoints"),
+        output_dir=str(folder / STEPS),
         num_train_epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
         per_device_train_batch_size=recipe.batch_size,
@@ -182,8 +201,8 @@ def fine_tune(
         save_steps=steps,
         save_total_limit=2,
         load_best_model_at_end=True,
-        metric_for_best_model="score",
-        greater_is_better=True,
+        metric_for_best_model="score" if scored else "loss",
+        greater_is_better=scored,
         label_names=list(LABELS),
         logging_steps=25,
         report_to=[],
@@ -204,7 +223,7 @@ def fine_tune(
         head_factor=recipe.head_factor,
         soft=recipe.soft,
     )
-    trainer.train(resume_from_checkpoint=resume or None)
+    trainer.train(resume_from_checkpoint=None if step is None else str(step))
     trainer.save_model(str(folder))
     tokenizer.save_pretrained(folder)
     metrics = {
@@ -214,15 +233,22 @@ def fine_tune(
         "held_out": trainer.evaluate(),  # after the history, to which it would add itself
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, ensure_ascii=False), "utf-8")
+    # The caller's model shall answer in float32 again: with bf16, its forward pass was wrapped to compute in less.
+    trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
+    model.encoder.set_attn_implementation(attention)
     return Run(folder, metrics)
 
 
 def _compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    outputs, labels = prediction.predictions, dict(zip(LABELS, prediction.label_ids, strict=False))
+    outputs = cast("tuple[Any, ...]", prediction.predictions)
+    labels = dict(zip(LABELS, prediction.label_ids, strict=False))
     gold = Predictions.from_labels(labels)
     guess = Predictions.from_logits(*outputs[:5])
     report = summary(gold, guess)
-    score = [value for name, value in report.items() if name in ("joint", "overall")]
+    if not (gold.mention == 1).any():  # 0 or undefined, according to what is called
+        report.pop("joint", None)
+    score = [report[name] for name in ("joint", "overall") if name in report]
+    score = score or [report[name] for name in ("intent", "escalation") if name in report]
     return {**report, "score": float(np.mean(score)) if score else 0.0}
 
 

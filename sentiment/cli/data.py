@@ -205,7 +205,8 @@ def import_command(
       cinesent train --data labels.jsonl --warm-start my-checkpoint -o runs/new
 
     One record a text. Where several people judged a label the majority holds; on a tie it stays unknown. Of one person
-    the latest judgement counts. How far they agree is printed; everybody's labels are kept under `annotators`.
+    the latest judgement counts, of corrections label by label. How far they agree is printed; everybody's labels are
+    kept under `annotators`.
 
     Rows that do not fit go to OUT.rejects.jsonl with row and reason. Then the file is looked over as `data check` does.
 

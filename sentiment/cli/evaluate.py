@@ -224,7 +224,7 @@ def _compare(
         click.echo(f"{key:<12}{before:8.1f}{after:8.1f}{change:+9.1f}  [{low:+.1f}, {high:+.1f}]")
     missing = [key for key in DECIDING if key not in verdict.rows]
     if missing:
-        say(f"not measured, the texts have no such labels: {', '.join(missing)}")
+        say(f"not measured, the texts have no such labels or nothing to find: {', '.join(missing)}")
     if as_json is not None:
         facts = {"old": old.name, "new": new.name, "texts": verdict.texts, "margin": options["margin"]}
         report = facts | {"figures": verdict.rows, "reasons": verdict.reasons, "may_replace": verdict.may_replace}

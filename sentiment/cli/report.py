@@ -20,7 +20,7 @@ _SUFFIXES = (".html", ".htm", ".xlsx", ".json")
 def _date(ctx: click.Context, param: click.Parameter, value: str | None) -> dt.date | None:
     if value is None:
         return None
-    from sentiment.report.roles import parse_date
+    from sentiment.report.dates import parse_date
 
     found = parse_date(value)
     if found is None:
@@ -53,6 +53,11 @@ def _date(ctx: click.Context, param: click.Parameter, value: str | None) -> dt.d
 )
 @click.option("--since", metavar="DATE", callback=_date, help="Compare before this date with from it on.")
 @click.option(
+    "--period",
+    type=click.Choice(["week", "month"]),
+    help="Of the trend. Default: weeks up to half a year, months beyond.",
+)
+@click.option(
     "--lang",
     type=click.Choice(["zh", "en"]),
     default="zh",
@@ -66,7 +71,12 @@ def _date(ctx: click.Context, param: click.Parameter, value: str | None) -> dt.d
 @click.option(
     "--as-of", metavar="DATE", callback=_date, help="Count days since from here. Default: the last date found."
 )
-@click.option("--date-col", metavar="COLUMN", help="Default for this and the next five: found by name.")
+@click.option("--date-col", metavar="COLUMN", help="Default for all columns: found by name.")
+@click.option(
+    "--date-order",
+    type=click.Choice(["day", "month"]),
+    help="What comes first in dates such as 03/01/2026. Default: told by a day above 12 in the same file.",
+)
 @click.option("--cinema-col", metavar="COLUMN", help="The cinema or shop.")
 @click.option("--rating-col", metavar="COLUMN", help="The customer's own rating: numbers, or such as 4星 and ★★★.")
 @click.option(
@@ -97,10 +107,12 @@ def command(
     compare: tuple[str, ...],
     by: str | None,
     since: dt.date | None,
+    period: Any,
     lang: Any,
     rows: bool,
     seed: int,
     as_of: dt.date | None,
+    date_order: Any,
     text_col: str | None,
     id_col: str | None,
     sheet: str | None,
@@ -151,12 +163,12 @@ def command(
     names = _taxonomy(model, taxonomy)
     options = ReadOptions(text_col, id_col, sheet, encoding=encoding)
     given = {role: columns[f"{role}_col"] for role in ("date", "cinema", "rating", "customer", "reply")}
-    read = _read(inputs, names, given, by, options, model)
+    read = _read(inputs, names, given, by, options, model, date_order)
     earlier = None
     if compare:
-        earlier = _read(compare, names, given, None, options, model)
+        earlier = _read(compare, names, given, None, options, model, date_order)
     _tell(read)
-    asked = ReportOptions(lang=lang, seed=seed, since=since, by=by, as_of=as_of)
+    asked = ReportOptions(lang=lang, seed=seed, since=since, by=by, as_of=as_of, period=period)
     report = build_report(read, asked, earlier)
     for note in report.notes:
         if note.question == "input":
@@ -174,7 +186,8 @@ def command(
 
         write_page(report, output, rows=ScoredRows(read.scored) if rows else None)
     say(f"{report.meta.texts:,} texts of {report.meta.rows:,} rows → {output}")
-    return 1 if any(rejected for _, _, rejected, _ in read.files) else 0
+    files = [*read.files, *(earlier.files if earlier is not None else [])]
+    return 1 if any(rejected for _, _, rejected, _ in files) else 0
 
 
 def _taxonomy(model: Path | None, file: Path | None) -> Taxonomy:
@@ -196,6 +209,7 @@ def _read(
     by: str | None,
     options: Any,
     model: Path | None,
+    date_order: Any,
 ) -> ReadScored:
     from sentiment.report.read import read_scored
 
@@ -207,7 +221,7 @@ def _read(
         except ValueError as error:
             raise Failure(one_line(error)) from error
 
-    return read_scored(paths, taxonomy, given=given, by=by, options=options, load=load)
+    return read_scored(paths, taxonomy, given=given, by=by, options=options, load=load, date_order=date_order)
 
 
 def _tell(read: ReadScored) -> None:

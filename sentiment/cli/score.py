@@ -98,7 +98,6 @@ def command(
     from sentiment.batch import LocalRunner, ScoreOptions, plan_flat, score_with
     from sentiment.parts import StoppedError, check_output, partial_folder
     from sentiment.tables import ReadOptions, open_tables
-    from sentiment.tables.writers import FLAT, output_format
     from sentiment.taxonomy import load_taxonomy
 
     if output is None and not dry_run:
@@ -150,8 +149,8 @@ def command(
             else:
                 labels = analyzer = _load(model, names, threads, load)
             _check_keys(labels.taxonomy, dimensions, threshold)
-            if path is not None and output_format(path)[0] in FLAT:
-                plan_flat(table, table.columns, labels.taxonomy, options)
+            if path is not None:
+                plan_flat(table, table.columns, labels.taxonomy, options, path)
             if dry_run:
                 tell_dry_run(table, labels.name, output)
                 return 0

@@ -27,7 +27,7 @@ def command(context: click.Context, /, **values: Any) -> None:
     \b
     Examples:
       cinesent serve
-      cinesent serve --host 0.0.0.0 --port 8080 --keys keys.json --workers 2 --threads 2
+      cinesent serve --host 0.0.0.0 --port 8080 --keys keys.json --workers 2
       CINESENT_DEADLINE=5 cinesent serve
       curl -H 'Content-Type: application/json' -d '{"text": "座椅太硬，坐得腰疼"}' localhost:8000/v1/analyze
 

@@ -37,7 +37,7 @@ _OPTIONS = (
         type=_POSITIVE,
         default=1,
         show_envvar=True,
-        help="Processes behind the port; each has the checkpoint in memory. Give each its share of --threads.",
+        help="Processes behind the port; each has the checkpoint in memory, and its share of the cores.",
     ),
     click.option(
         "--model",
@@ -54,7 +54,11 @@ _OPTIONS = (
         help="Names, owners and lenses of the dimensions (YAML); the keys must be the checkpoint's. Default: its own.",
     ),
     click.option(
-        "--threads", metavar="N", type=_POSITIVE, show_envvar=True, help="Threads. Default: one for each core."
+        "--threads",
+        metavar="N",
+        type=_POSITIVE,
+        show_envvar=True,
+        help="Threads of each worker. Default: the cores divided by --workers, at least 1.",
     ),
     click.option(
         "--keys",
@@ -115,6 +119,14 @@ _OPTIONS = (
         default=10.0,
         show_envvar=True,
         help="What is not scored by then is answered with 504, or as a failed item.",
+    ),
+    click.option(
+        "--body-timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0, min_open=True),
+        default=30.0,
+        show_envvar=True,
+        help="A request of whose body nothing more comes for so long is answered with 408.",
     ),
     click.option(
         "--queue-size",
@@ -184,6 +196,14 @@ _OPTIONS = (
         default=2048,
         show_envvar=True,
         help="Memory for scoring an uploaded file; one that needs more fails (Linux only).",
+    ),
+    click.option(
+        "--job-time",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0, min_open=True),
+        default=14_400.0,
+        show_envvar=True,
+        help="For scoring an uploaded file; one that takes longer fails.",
     ),
     click.option(
         "--webhook-url",

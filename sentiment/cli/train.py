@@ -78,6 +78,7 @@ from sentiment.cli import Failure, say
     help="N trainings with different seeds; prints mean and deviation on their held-out tenths.",
 )
 @click.option("--resume", is_flag=True, help="Go on from the newest saved step in the run folder.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace the training in the run folder. Default: refuse.")
 def command(
     data: tuple[str, ...],
     output: Path,
@@ -104,6 +105,7 @@ def command(
     folds: int | None,
     seeds: int | None,
     resume: bool,
+    overwrite: bool,
 ) -> None:
     """Fine-tunes on labelled files. What a file does not say is unknown and costs nothing; it is never taken for "no".
 
@@ -119,6 +121,7 @@ def command(
     model, its tokeniser and metrics.json. Turn it into a checkpoint that scores with `cinesent export`.
     """
     from training.run import Sources, Start, run_training
+    from training.steps import STEPS, newest_step
     from training.train import Recipe
 
     if (standoff or weak or unlabelled) and corpora is None:
@@ -128,8 +131,10 @@ def command(
         )
     if bool(teachers) != bool(unlabelled):
         raise Failure("expected --teacher and --unlabelled together, found one of them; give both")
-    if resume and not (output / "checkpoints").is_dir():
-        raise Failure(f"expected saved steps in {output / 'checkpoints'} for --resume, found none; leave --resume out")
+    if resume and overwrite:
+        raise Failure("expected --resume or --overwrite, found both; --resume goes on, --overwrite begins anew")
+    if resume and newest_step(output) is None:
+        raise Failure(f"expected saved steps in {output / STEPS} for --resume, found none; leave --resume out")
     labelled, apart = dict(map(_weighted, data)), dict(map(_weighted, standoff))
     sources = Sources(
         data=tuple(labelled),
@@ -157,6 +162,7 @@ def command(
     if folds is not None or seeds is not None:
         if (folds is not None and seeds is not None) or resume:
             raise Failure("expected --folds or --seeds alone, found them together or with --resume; leave one out")
+        _replaceable(output, (warm_start, Path(base)), overwrite)
         from training.repeat import over_folds, over_seeds
 
         output.mkdir(parents=True, exist_ok=True)
@@ -168,6 +174,8 @@ def command(
             say(f"{name} {mean:.3f} ± {found['deviation'][name]:.3f} over {len(found['runs'])} trainings")
         say(f"{output / 'averaged.json'} written")
         return
+    if not resume:
+        _replaceable(output, (warm_start, Path(base)), overwrite)
     run = run_training(sources, start, output, recipe, resume=resume)
     held = run.metrics["held_out"]
     figures = ", ".join(
@@ -175,6 +183,26 @@ def command(
     )
     say(f"{output} written; on the held-out tenth: {figures or 'nothing to measure'}")
     say(f"next: cinesent export {output} --dev FILE -o CHECKPOINT")
+
+
+def _replaceable(output: Path, starts: tuple[Path | None, ...], overwrite: bool) -> None:
+    """
+    Raises:
+        Failure: the folder holds what this training would replace and nobody allowed it to.
+    """
+    from training.steps import has_run
+
+    if (output / "model.onnx").exists():
+        raise Failure(f"expected a run folder, found a packaged checkpoint in {output}; name another with -o")
+    if not has_run(output):
+        return
+    if not overwrite:
+        raise Failure(
+            f"expected a new run folder, found a training in {output}; --resume goes on with one that was interrupted, "
+            "--overwrite replaces it"
+        )
+    if any(start is not None and start.resolve().is_relative_to(output.resolve()) for start in starts):
+        raise Failure(f"expected to start from another folder than {output}, found it replaced; name another with -o")
 
 
 def parse_mapping(mapping: str | None) -> dict[str, str]:

@@ -43,8 +43,7 @@ def build_priorities(work: Work, performance: Performance) -> Priorities:
     )
     benchmark, fixes = _fix_first(work, performance)
     if not fixes:
-        said = performance.overall.index.value is None and performance.overall.negative > 0.5
-        work.notes.add("unranked" if said else "no_negatives")
+        work.notes.add("unranked" if performance.overall.negative > 0.5 else "no_negatives")
     elif benchmark == "halved":
         work.notes.add("halved")
     return Priorities(

@@ -105,6 +105,8 @@ def _input_notes(read: ReadScored, ok: NDArray[np.bool_], notes: Notes) -> None:
     for role in ("date", "rating"):
         if read.unread.get(role):
             notes.add(f"unread_{role}", n=read.unread[role])
+    if read.unread.get("date_order"):
+        notes.add("date_order", n=read.unread["date_order"])
     if read.roles.get("text") is None:
         notes.add("no_text")
 

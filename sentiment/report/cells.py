@@ -14,11 +14,13 @@ from sentiment.report.intervals import FEW_MENTIONS, Floats
 @dataclass(frozen=True)
 class Cells:
     """K cells × (D + 1) columns, the last for all service dimensions together. `index`: 0–100, NaN without mentions;
-    `mentions`: expected; `variance`: of the index, in points²; `texts` (K)."""
+    `mentions`: expected; `variance`: of the index, in points²; `deviation`: standard deviation of the mentions' scores
+    (0, 50, 100), in points; `texts` (K)."""
 
     index: Floats
     mentions: Floats
     variance: Floats
+    deviation: Floats
     texts: Floats
 
 
@@ -35,19 +37,26 @@ def index_cells(
     where = cell[used]
     size = probabilities.shape[1]
     texts = np.bincount(where, minlength=count).astype(np.float64)
-    index, mentions, variance = (np.empty((count, size + 1)) for _ in range(3))
+    index, mentions, variance, deviation = (np.empty((count, size + 1)) for _ in range(4))
     all_a, all_b = np.zeros(len(where)), np.zeros(len(where))
+    all_squares: Floats = np.zeros(count)
     for column in range(size + 1):
+        squares: Floats
         if column < size:
             p = probabilities[:, column] if used.all() else probabilities[used, column]
             a, b = (p[:, 2] + p[:, 1] / 2).astype(np.float64), p.sum(1, dtype=np.float64)
+            squares = np.bincount(where, (p[:, 2] + p[:, 1] / 4).astype(np.float64), count)
             if column in service:
                 all_a += a
                 all_b += b
+                all_squares += squares
         else:
-            a, b = all_a, all_b
+            a, b, squares = all_a, all_b, all_squares
         index[:, column], mentions[:, column], variance[:, column] = _ratio(a, b, where, count)
-    return Cells(100 * index, mentions, 10_000 * variance, texts)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            spread = squares / mentions[:, column] - index[:, column] ** 2
+        deviation[:, column] = np.sqrt(np.maximum(spread, 0))
+    return Cells(100 * index, mentions, 10_000 * variance, 100 * deviation, texts)
 
 
 def _ratio(a: Floats, b: Floats, where: NDArray[np.integer[Any]], count: int) -> tuple[Floats, Floats, Floats]:

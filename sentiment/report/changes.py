@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from sentiment.report import comparison, index, league, trend
 from sentiment.report.action import facts
 from sentiment.report.cells import index_cells
+from sentiment.report.discoveries import corrected
 from sentiment.report.intervals import MIN_CINEMAS, Units, make_units, weights
 from sentiment.report.limits import MOST_ROWS
 from sentiment.report.mention_quotes import MentionQuotes
-from sentiment.report.model import Changes, CinemaChange, Comparison, ComparisonRow, Label, League, Trend
+from sentiment.report.model import Changes, CinemaChange, Comparison, ComparisonRow, Label, League
 from sentiment.report.quotes import Quotes
 from sentiment.report.scored import Scored
 from sentiment.report.trend_quotes import quote_periods, quote_series
@@ -44,7 +45,12 @@ def build_changes(work: Work, before: Scored | None) -> Changes:
     if not dated.any():
         notes.add("no_dates")
     found_league = _league(work, keys)
-    return Changes(comparisons, found_league, _trend(work, keys) if dated.any() else None)
+    scanned = _scan(work, keys) if dated.any() else None
+    comparisons, q = corrected(comparisons, ([], []) if scanned is None else scanned.p)
+    found_trend = None
+    if scanned is not None:
+        found_trend = quote_series(work, trend.shown(scanned, q), _periods(work), _sets(work))
+    return Changes(comparisons, found_league, found_trend)
 
 
 def _sets(work: Work) -> dict[str, list[int]]:
@@ -107,8 +113,14 @@ def _with_files(work: Work, before: Scored) -> list[Comparison]:
     if len(before) == 0 or len(work.scored) == 0:
         work.notes.add("empty_side", name=names, name_en=names)
         return []
+    models = [*dict.fromkeys([*before.models, *work.scored.models])]
+    if set(before.models) != set(work.scored.models):
+        work.notes.add("compared_models", names=", ".join(models))
     sums = []
     files = (before, work.scored)
+    if before.from_probabilities != work.scored.from_probabilities:
+        work.notes.add("compared_counts")
+        files = (before.counted(), work.scored.counted())
     cinemas = [len(np.unique(side.cinema[side.cinema >= 0])) for side in files]
     for side in files:
         units: Units = make_units(len(side), side.cinema if min(cinemas) >= MIN_CINEMAS else None, work.rng)
@@ -118,8 +130,8 @@ def _with_files(work: Work, before: Scored) -> list[Comparison]:
     owners: list[str | None] = [*found.owners, None]
     quotes = Quotes(before, [owners[code] for code in found.owner.tolist()], found.days, work.quotes.book)
     both = [
-        _Side(before, np.ones(len(before), bool), MentionQuotes(before, quotes), "compare/before"),
-        _Side(work.scored, np.ones(len(work.scored), bool), work.mentions, "compare/after"),
+        _Side(files[0], np.ones(len(before), bool), MentionQuotes(before, quotes), "compare/before"),
+        _Side(files[1], np.ones(len(work.scored), bool), work.mentions, "compare/after"),
     ]
     rows = _quoted_rows(comparison.compare(sums[0], sums[1], list(_sets(work).items())), both, work)
     after = ", ".join(work.scored.files)
@@ -198,19 +210,25 @@ def _league(work: Work, keys: list[str]) -> League | None:
     return found
 
 
-def _trend(work: Work, keys: list[str]) -> Trend | None:
-    """The trend with the texts behind its series and change points."""
+def _scan(work: Work, keys: list[str]) -> trend.Scan | None:
+    """Where the index may have changed; a note where there is no trend, or no trend by week."""
     scored = work.scored
-    found = trend.trend(scored.probabilities, scored.date, scored.cinema, scored.cinemas, keys, work.service)
+    period = work.options.period
+    found = trend.scan(scored.probabilities, scored.date, scored.cinema, scored.cinemas, keys, work.service, period)
     if found is None:
         work.notes.add("one_period")
-        return None
-    return quote_series(work, found, trend.periods(scored.date)[1], _sets(work))
+    elif period is not None and found.kind != period:
+        work.notes.add("many_weeks", most=trend.MOST_WEEKS)
+    return found
+
+
+def _periods(work: Work) -> NDArray[np.int32]:
+    """The period of every text."""
+    return trend.periods(work.scored.date, work.options.period)[1]
 
 
 def with_period_quotes(work: Work, changes: Changes) -> Changes:
     """The texts behind every period of the trend; after everything else has its own."""
     if changes.trend is None:
         return changes
-    period = trend.periods(work.scored.date)[1]
-    return replace(changes, trend=quote_periods(work, changes.trend, period, _sets(work)))
+    return replace(changes, trend=quote_periods(work, changes.trend, _periods(work), _sets(work)))

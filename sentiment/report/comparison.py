@@ -37,7 +37,7 @@ def difference(value: float, error: float, freedom: float) -> Difference:
 
 
 def score_sd(mentions: Floats) -> Floats:
-    """Standard deviation of the mentions' scores (0, 50, 100), in points, from (…, 3) sums."""
+    """Standard deviation of the mentions' scores (0, 50, 100), in points, from (…, 3) sums, over n, not n − 1."""
     total = np.maximum(mentions.sum(-1), 1e-12)
     mean = (mentions[..., 2] + mentions[..., 1] / 2) / total
     square = (mentions[..., 2] + mentions[..., 1] / 4) / total
@@ -50,7 +50,7 @@ def hedges_g(before: Floats, after: Floats) -> Floats:
     times 1 − 3/(4(n₁ + n₂) − 9). NaN where neither side varies."""
     n1, n2 = before.sum(-1), after.sum(-1)
     freedom = np.maximum(n1 + n2 - 2, 1)
-    pooled = np.sqrt(((n1 - 1) * score_sd(before) ** 2 + (n2 - 1) * score_sd(after) ** 2).clip(0) / freedom)
+    pooled = np.sqrt((n1 * score_sd(before) ** 2 + n2 * score_sd(after) ** 2) / freedom)  # n · SD²: sum of squares
     with np.errstate(invalid="ignore", divide="ignore"):
         g = (service_index(after) - service_index(before)) / pooled * (1 - 3 / np.maximum(4 * (n1 + n2) - 9, 1))
     return np.where(pooled > 0, g, np.nan)
@@ -60,8 +60,9 @@ def compare(before: Sums, after: Sums, sets: list[tuple[str, list[int]]]) -> lis
     """A row for each set of dimensions (key, positions); both sums come from the same replicates, so that a bootstrap
     over cinemas is paired.
 
-    The difference of the indices, its standard error from the replicates (under 30 mentions a side at least that of
-    two shares, Agresti & Caffo 2000), t interval and p; q after Benjamini & Hochberg (1995) over the rows tested.
+    The difference of the indices, its standard error from the replicates (under 30 mentions a side, or where neither
+    side varies, at least that of two shares, Agresti & Caffo 2000), t interval and p; q after Benjamini & Hochberg
+    (1995) over the rows tested.
     """
     rows: list[ComparisonRow] = []
     p_values: list[float] = []
@@ -76,12 +77,15 @@ def compare(before: Sums, after: Sums, sets: list[tuple[str, list[int]]]) -> lis
             continue
         rb, ra = before.replicates[:, chosen].sum(1), after.replicates[:, chosen].sum(1)
         value = float(service_index(a) - service_index(b))
-        error = _error(service_index(ra) - service_index(rb), before.units, min(n1, n2), _share_error(b, a))
-        found = difference(value, error, min(before.units, after.units, n1 + n2) - 2)
+        error = _error(
+            service_index(ra) - service_index(rb), before.units, min(n1, n2), _share_error(_half(b), n1, _half(a), n2)
+        )
+        freedom = min(before.units, after.units, n1 + n2) - 2
+        found = difference(value, error, freedom)
         g, replicated = float(hedges_g(b, a)), hedges_g(rb, ra)
         effect = Figure(None, n=n1 + n2, reason="no_variation")
         if np.isfinite(g):
-            spread = difference(g, _error(replicated, before.units, FEW_MENTIONS, 0.0), n1 + n2 - 2)
+            spread = difference(g, _error(replicated, before.units, FEW_MENTIONS, 0.0), freedom)
             effect = Figure(g, spread.low, spread.high, n1 + n2)
         shown = bounded_figure(value, found.low, found.high, n1 + n2, -100.0, 100.0)
         rows.append(ComparisonRow(key, first, second, shown, effect, negative, found.p, None, False))
@@ -93,35 +97,38 @@ def compare(before: Sums, after: Sums, sets: list[tuple[str, list[int]]]) -> lis
 def _error(replicates: Floats, units: int, n: float, share: float) -> float:
     found = replicates[np.isfinite(replicates)]
     error = float(found.std(ddof=1) * np.sqrt(units / max(1, units - 1))) if len(found) > 1 else 0.0
-    return max(error, share) if n < FEW_MENTIONS else error
+    return max(error, share) if n < FEW_MENTIONS or error < 1e-9 else error
 
 
-def _share_error(before: Floats, after: Floats) -> float:
-    total = 0.0
-    for sums in (before, after):
-        n = sums.sum() + 2
-        share = (sums[2] + sums[1] / 2 + 1) / n
-        total += share * (1 - share) / n
-    return float(100 * np.sqrt(total))
+def _half(mentions: Floats) -> float:
+    return float(mentions[2] + mentions[1] / 2)
+
+
+def _share_error(successes: float, n: float, other: float, other_n: float) -> float:
+    shares = np.array([(successes + 1) / (n + 2), (other + 1) / (other_n + 2)]).clip(0, 1)
+    return float(100 * np.sqrt((shares * (1 - shares) / (np.array([n, other_n]) + 2)).sum()))
 
 
 def _negative_difference(before: Sums, after: Sums, chosen: list[int]) -> Figure:
     if min(before.texts, after.texts) < 2:
         return Figure(None, n=min(before.texts, after.texts), reason="no_texts")
-    value = 100 * (after.mentions[chosen, 0].sum() / after.texts - before.mentions[chosen, 0].sum() / before.texts)
+    b, a = float(before.mentions[chosen, 0].sum()), float(after.mentions[chosen, 0].sum())
+    value = 100 * (a / after.texts - b / before.texts)
     with np.errstate(invalid="ignore", divide="ignore"):
         replicates = 100 * (
             after.replicates[:, chosen, 0].sum(1) / after.replicate_texts
             - before.replicates[:, chosen, 0].sum(1) / before.replicate_texts
         )
-    n = before.texts + after.texts
-    found = difference(float(value), _error(replicates, before.units, FEW_MENTIONS, 0.0), n - 2)
-    return Figure(found.value, found.low, found.high, n)
+    share = _share_error(b, before.texts, a, after.texts)
+    error = _error(replicates, before.units, min(b, a), share)
+    found = difference(value, error, min(before.units, after.units) - 2)
+    return Figure(found.value, found.low, found.high, before.texts + after.texts)
 
 
 def cinema_changes(before: Cells, after: Cells, names: list[str], keys: list[str]) -> list[CinemaChange]:
     """Every cinema and dimension with at least 10 mentions on both sides, surest first; Welch's t on the linearised
-    standard errors, q over all of them. `keys` name the columns of the cells, the last being all service."""
+    standard errors, q over all of them; Hedges' g with the large-sample interval of Hedges & Olkin (1985, ch. 5).
+    `keys` name the columns of the cells, the last being all service."""
     tested = (before.mentions >= MIN_SIDE) & (after.mentions >= MIN_SIDE)
     where = np.argwhere(tested)
     if len(where) == 0:
@@ -132,6 +139,7 @@ def cinema_changes(before: Cells, after: Cells, names: list[str], keys: list[str
     p = 2 * stats.t.sf(np.abs(value) / np.maximum(error, 1e-9), freedom)
     q = adjusted(p)
     half = stats.t.ppf((1 + LEVEL) / 2, freedom) * error
+    effects = _cell_effects(before, after, tested)
     found = []
     for i in np.argsort(p, kind="stable").tolist():
         c, d = where[i]
@@ -139,11 +147,27 @@ def cinema_changes(before: Cells, after: Cells, names: list[str], keys: list[str
         change = bounded_figure(value[i], value[i] - half[i], value[i] + half[i], n, -100.0, 100.0)
         found.append(
             CinemaChange(
-                names[c], keys[d], cell_figure(before, c, d), cell_figure(after, c, d), change,
+                names[c], keys[d], cell_figure(before, c, d), cell_figure(after, c, d), change, effects[i],
                 float(p[i]), float(q[i]), bool(q[i] <= ALPHA),
             )
         )  # fmt: skip
     return found
+
+
+def _cell_effects(before: Cells, after: Cells, tested: Floats) -> list[Figure]:
+    n1, n2 = before.mentions[tested], after.mentions[tested]
+    n = n1 + n2
+    squares = n1 * before.deviation[tested] ** 2 + n2 * after.deviation[tested] ** 2
+    pooled = np.sqrt(squares / np.maximum(n - 2, 1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        g = (after.index - before.index)[tested] / pooled * (1 - 3 / np.maximum(4 * n - 9, 1))
+        half = stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt(n / (n1 * n2) + g * g / (2 * n))
+    return [
+        Figure(float(g[i]), float(g[i] - half[i]), float(g[i] + half[i]), float(n[i]))
+        if pooled[i] > 0
+        else Figure(None, n=float(n[i]), reason="no_variation")
+        for i in range(len(n))
+    ]
 
 
 def cell_figure(cells: Cells, row: int, column: int, least: float = 5.0) -> Figure:

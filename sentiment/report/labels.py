@@ -47,6 +47,14 @@ def interval(figure: Figure, digits: int = 1) -> str:
     return f"[{number(figure.low, digits)}, {number(figure.high, digits)}]"
 
 
+GAIN_DIGITS = 2  # of a gain of the index, wherever it stands
+
+
+def unsure(gain: Figure) -> bool:
+    """Whether a gain's interval holds 0, as its low end is printed."""
+    return gain.low is not None and round(gain.low, GAIN_DIGITS) <= 0
+
+
 def probability(value: float | None) -> str:
     """p and q: three decimals, "<0.001" below."""
     if value is None:

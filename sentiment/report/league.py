@@ -32,7 +32,8 @@ def shrink(value: Floats, variance: Floats) -> Shrunk:
 
     Each value is moved towards the precision-weighted mean by v / (v + τ²); τ² solves Paule & Mandel's (1982) equation
     Σ w (y − μ)² = k − 1, w = 1/(v + τ²), and is 0 where the values differ by no more than chance. The posterior
-    variance has the terms for the estimated mean and for the estimated τ² (Morris 1983, eq. 1.16).
+    variance has the terms for the estimated mean and for the estimated τ² (Morris 1983, eq. 1.16). Up to three values
+    stay as they are.
     """
     k = len(value)
 
@@ -49,8 +50,8 @@ def shrink(value: Floats, variance: Floats) -> Shrunk:
         top *= 4
     tau2 = float(optimize.brentq(excess, 0.0, top)) if k > 1 and excess(0.0) > 0 > excess(top) else 0.0
     mu, w = centre_of(tau2)
-    # Morris's (k − 3)/(k − 1) keeps an estimated τ² from shrinking too much.
-    pull = ((k - 3) / (k - 1) if k > 3 else 1.0) * variance * w
+    # Morris's (k − 3)/(k − 1) keeps an estimated τ² from shrinking too much: three values tell nothing about it.
+    pull = max(0, k - 3) / max(1, k - 1) * variance * w
     mean = (1 - pull) * value + pull * mu
     spread = 2 / (k - 3) * pull**2 * (value - mu) ** 2 if k > 3 else 0.0
     posterior = variance * (1 - pull * (1 - w / w.sum())) + spread

@@ -19,7 +19,7 @@ import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from sentiment.report.labels import interval, kano_label, label, labels, number, probability
+from sentiment.report.labels import GAIN_DIGITS, interval, kano_label, label, labels, number, probability, unsure
 from sentiment.report.limits import LEAGUE_ENDS, MOST_PERIODS, MOST_ROWS, shown_series
 from sentiment.report.model import Changes, Figure, Lang, Note, QuoteList, Report, Rows, to_plain
 from sentiment.report.notes import reason
@@ -124,6 +124,8 @@ def _render(report: Report, rows_name: str | None, all_series: int) -> bytes:
         number=number,
         interval=interval,
         probability=probability,
+        unsure=unsure,
+        gain_digits=GAIN_DIGITS,
         sort_key=_sort_key,
         reason=lambda code: _reason(code, lang),
         most_rows=MOST_ROWS,

@@ -87,8 +87,9 @@ def contrast(first: Iterable[set[str]], second: Iterable[set[str]], least: int =
     """
     counts = [Counter(term for found in texts for term in found) for texts in (first, second)]
     n1, n2 = (float(sum(count.values())) for count in counts)
-    words = [word for word, n in (counts[0] + counts[1]).items() if n >= least]
-    if not words or n1 == 0 or n2 == 0:
+    every = counts[0] + counts[1]
+    words = [word for word, n in every.items() if n >= least]
+    if not words or n1 == 0 or n2 == 0 or len(every) == 1:  # all that is said has no odds
         return []
     y1, y2 = (np.array([count[word] for word in words], np.float64) for count in counts)
     total = min(PRIOR, n1 + n2)

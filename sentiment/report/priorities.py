@@ -19,13 +19,14 @@ _GRID = np.linspace(0.005, 0.6, 60)  # √ρ, ρ the correlation of two texts of
 
 @dataclass(frozen=True)
 class Gain:
-    """What one dimension would bring: gain of the overall index in points, target rate and rate today in percent."""
+    """What one dimension would bring: gain of the overall index in points, target rate and rate today in percent,
+    negative mentions avoided."""
 
     dimension: int
     gain: Figure
     rate: Figure
-    target: float
-    avoided: float
+    target: Figure
+    avoided: Figure
 
 
 def importance_performance(
@@ -136,18 +137,30 @@ def fix_first(
             q = rate_draws(cinema_negative[enough, d] * scale, cinema_texts[enough] * scale, draws, rng)
             target = np.quantile(q, 0.25, axis=1)
             avoided = np.maximum(0, q - target[:, None]) @ cinema_texts[enough]
-            found = index_gain(half, total, avoided)
-            low, high = np.quantile(found, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-            gain = Figure(float(found.mean()), float(low), float(high), sums.texts)
-            gains.append(Gain(d, gain, rate, float(100 * target.mean()), float(avoided.mean())))
+            gain = _drawn(index_gain(half, total, avoided), sums.texts)
+            compared = float(cinema_texts[enough].sum())
+            gains.append(Gain(d, gain, rate, _drawn(100 * target, compared), _drawn(avoided, compared)))
             continue
-        value = float(index_gain(half, total, negative / 2))
-        found = index_gain(halves, totals, sums.replicates[:, d, 0] / 2)
-        ends = percentile_interval(found, sums.units)
-        low_high = ends or (None, None)
-        gain = Figure(value, low_high[0], low_high[1], sums.texts, None if ends else "one_unit")
-        gains.append(Gain(d, gain, rate, rate.value / 2, negative / 2))
+        fewer = sums.replicates[:, d, 0] / 2
+        gain = _resampled(
+            float(index_gain(half, total, negative / 2)), index_gain(halves, totals, fewer), sums.units, sums.texts
+        )
+        low, high = (None if end is None else end / 2 for end in (rate.low, rate.high))
+        target_rate = Figure(rate.value / 2, low, high, rate.n, rate.reason)
+        gains.append(Gain(d, gain, rate, target_rate, _resampled(negative / 2, fewer, sums.units, sums.texts)))
     return benchmark, sorted(gains, key=lambda gain: -(gain.gain.value or 0.0))
+
+
+def _drawn(draws: Floats, n: float) -> Figure:
+    """Mean and middle 95% of posterior draws."""
+    low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return Figure(float(draws.mean()), float(low), float(high), n)
+
+
+def _resampled(value: float, replicates: Floats, units: int, n: float) -> Figure:
+    ends = percentile_interval(replicates, units)
+    low, high = ends or (None, None)
+    return Figure(value, low, high, n, None if ends else "one_unit")
 
 
 def _replicated(sums: Sums, service: list[int]) -> tuple[Floats, Floats]:

@@ -12,8 +12,8 @@ from sentiment.report.figures import Figure, Label
 class ComparisonRow:
     """One dimension (`key` "service": all together) in two groups. `difference`: after − before in index points;
     `effect`: the same in pooled standard deviations of the mentions (Hedges' g); `negative_difference`: change of the
-    percent of texts with a negative mention. `q`: p after Benjamini–Hochberg over the table; `significant`: q ≤ 0.05.
-    """
+    percent of texts with a negative mention. `q`: p after Benjamini–Hochberg over all tests of this answer (before and
+    after, groups, within cinemas, trend: kinds of the same weight); `significant`: q ≤ 0.05."""
 
     key: str
     before: Figure
@@ -30,14 +30,15 @@ class ComparisonRow:
 
 @dataclass(frozen=True, slots=True)
 class CinemaChange:
-    """One dimension of one cinema before and after; all with enough mentions on both sides, surest first. The
-    first 200, which a page shows, have their texts."""
+    """One dimension of one cinema before and after, as in `ComparisonRow`; all with enough mentions on both sides,
+    surest first. The first 200, which a page shows, have their texts."""
 
     cinema: str
     key: str
     before: Figure
     after: Figure
     difference: Figure
+    effect: Figure
     p: float
     q: float
     significant: bool

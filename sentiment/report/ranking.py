@@ -49,15 +49,15 @@ class IpaPoint:
 @dataclass(frozen=True, slots=True)
 class FixRow:
     """One line of "fix this first". `gain`: points by which the overall index would rise if in every cinema the
-    complaint rate of this dimension fell to `target` (percent of texts). `rate`: that rate today. `avoided`: negative
-    mentions that would go."""
+    complaint rate of this dimension fell to `target` (percent of texts), which is itself an estimate. `rate`: that rate
+    today. `avoided`: negative mentions that would go."""
 
     rank: int
     key: str
     gain: Figure
     rate: Figure
-    target: float
-    avoided: float
+    target: Figure
+    avoided: Figure
     quotes: str | None = None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sentiment.report.dates import DateOrder
 from sentiment.report.parquet_columns import read_parquet
 from sentiment.report.roles import find_group, find_roles
 from sentiment.report.scored import Builder, Scored
@@ -64,6 +65,7 @@ def read_scored(
     by: str | None = None,
     options: ReadOptions | None = None,
     load: Callable[[], Any] | None = None,
+    date_order: DateOrder | None = None,
 ) -> ReadScored:
     """Reads scored files, folders of them, or `-`; scores what is not scored yet.
 
@@ -72,6 +74,7 @@ def read_scored(
         by: the column whose groups are compared; "cinema" stands for the cinema column.
         options: text and id column, sheet, encoding, format, as in `score`.
         load: makes the `Analyzer` when the first unscored file is met.
+        date_order: what comes first in 03/01/2026; by default a day above 12 in the same file tells.
 
     Raises:
         TableError: unreadable, no table, a column that is not there, or dimensions that the taxonomy does not know.
@@ -82,16 +85,18 @@ def read_scored(
 
         return Analyzer.load(taxonomy=taxonomy)
 
-    job = _Job(Builder(taxonomy), taxonomy, dict(given or {}), by, options or ReadOptions(), load or default)
+    job = _Job(
+        Builder(taxonomy, date_order), taxonomy, dict(given or {}), by, options or ReadOptions(), load or default
+    )
     for file in find_files(paths, job.notes):
         _read_file(file, job)
     builder = job.builder
     mixed = 0 < builder.without_probabilities < sum(rows for _, rows, _, _ in job.files)
     left_out = [key for key in taxonomy.keys if key in builder.unscored]
-    unread = dict(builder.unread)
     if len(left_out) == len(taxonomy.keys):
         raise TableError("expected at least one dimension that all files were scored on, found none; score them alike")
-    return ReadScored(builder.finish(), job.roles, job.files, job.notes, unread, left_out, mixed)
+    scored = builder.finish()
+    return ReadScored(scored, job.roles, job.files, job.notes, dict(builder.unread), left_out, mixed)
 
 
 def _read_file(file: InputFile, job: _Job) -> None:
@@ -109,7 +114,7 @@ def _read_file(file: InputFile, job: _Job) -> None:
     if kind is None:
         rows = _score(reader, source, job, rejected)
     else:
-        found = ScoredFile(reader, kind, job.taxonomy, names, job.options, [], need_text=False)
+        found = ScoredFile(reader, kind, job.taxonomy, names, job.options, [], need_text=False, parsed=False)
         rows = _read_scored(reader, found, kind, source, job, rejected)
     job.files.append((file.name, rows, rejected[0], kind is None))
 
@@ -130,7 +135,7 @@ def _read_scored(reader: Reader, found: ScoredFile, kind: Kind, source: int, job
             having = next((text.probabilities for text in texts if text.probabilities), None)
             builder.unscored.update(set() if having is None else set(job.taxonomy.keys) - set(having))
         numbers = range(total + 1, total + 1 + len(texts)) if kind == "long" else None
-        builder.add(block_of(texts, job.taxonomy, wanted, source, numbers))
+        builder.add(block_of(texts, job.taxonomy, wanted, source, numbers, None if kind == "record" else found))
         total += len(texts)
     return total
 

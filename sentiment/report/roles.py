@@ -1,13 +1,14 @@
-"""Which column holds date, cinema, rating, customer and reply, by its name; and what the cells of each mean."""
+"""Which column holds date, cinema, rating, customer and reply, by its name; and what the cells of each mean (of dates:
+`dates`)."""
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sentiment.report.dates import finite
 from sentiment.tables.base import TableError
 from sentiment.tables.columns import folded
 
@@ -46,17 +47,19 @@ NAMES: dict[str, tuple[str, ...]] = {
         "responded replycontent answered merchantreply ownerreply"
     ),
 }
-_NOT_REPLIED = frozenset(
+_NOT_REPLIED = {""} | frozenset(
     _words(
         "- / 0 0.0 false n nan no none null pending unanswered — 否 待回复 待回復 待回覆 待处理 待處理 无 未 "
         "未回复 未回復 未回覆 未处理 未處理 沒有 没有 無"
     )
 )
-_DATE = re.compile(r"\s*(\d{4})\s*[-/.年]\s*(\d{1,2})\s*[-/.月]\s*(\d{1,2})")
-_COMPACT = re.compile(r"\s*(\d{4})(\d{2})(\d{2})(?!\d{3,})")
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_NUMBER = re.compile(
+    r"-?(?:(?P<thousands>[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?)(?!,?\d)"  # 1,200 and 1,200.5
+    r"|(?P<comma>(?:\d{1,3}(?:\.\d{3})+|\d+),\d+)(?!,?\d)"  # 4,5 and 1.200,5
+    r"|\d+(?:\.\d+)?)"
+)
 _STARS = {"一": 1.0, "二": 2.0, "两": 2.0, "兩": 2.0, "三": 3.0, "四": 4.0, "五": 5.0}
-_EPOCH = dt.date(1899, 12, 30)  # day 0 of a spreadsheet
+_MOST_RATING = 1e6  # beyond it is an identifier, or a slip
 
 
 def find_group(columns: Sequence[str], roles: Mapping[str, str], by: str) -> str:
@@ -98,41 +101,16 @@ def find_roles(columns: Sequence[str], given: Mapping[str, str | None]) -> dict[
     return found
 
 
-def parse_date(value: Any) -> dt.date | None:
-    """A cell as a day: dates and times, ISO and Chinese notation, 20260301, a spreadsheet's day number, Unix seconds or
-    milliseconds. None if it is none of these, or outside 1970–2100."""
-    found: dt.date | None = None
-    if isinstance(value, dt.datetime):
-        found = value.date()
-    elif isinstance(value, dt.date):
-        found = value
-    elif isinstance(value, str) and (match := _DATE.match(value) or _COMPACT.match(value)):
-        try:
-            found = dt.date(int(match[1]), int(match[2]), int(match[3]))
-        except ValueError:
-            return None
-    else:
-        number = _float(value)
-        if number is None:
-            return None
-        if number == int(number) and 19700101 <= number <= 21001231:
-            return parse_date(str(int(number)))
-        if 25569 <= number < 73415:  # 1970–2100 as a spreadsheet counts days
-            found = _EPOCH + dt.timedelta(days=int(number))
-        elif 1e8 <= number < 4.2e9 or 1e11 <= number < 4.2e12:
-            seconds = number / 1000 if number >= 1e11 else number
-            found = (dt.datetime(1970, 1, 1) + dt.timedelta(seconds=seconds)).date()
-    return found if found is not None and 1970 <= found.year <= 2100 else None
-
-
 def parse_rating(value: Any) -> float:
-    """A cell as a number: 4, "4.5", "4星", "★★★★☆", "四星", "8/10" (8). NaN if there is none."""
-    number = _float(value)
+    """A cell as a number: 4, "4.5", "4,5", "1,200" (1200), "4星", "★★★★☆", "四星", "8/10" (8). NaN if there is none up
+    to a million."""
+    number = finite(value)
     if number is not None:
-        return number
+        return number if abs(number) <= _MOST_RATING else math.nan
     if isinstance(value, str):
         if match := _NUMBER.search(value):
-            return float(match[0])
+            number = _as_written(match)
+            return number if abs(number) <= _MOST_RATING else math.nan
         if "★" in value:
             return float(value.count("★"))
         if value.strip().endswith(("星", "分")) and value.strip()[:1] in _STARS:
@@ -140,9 +118,16 @@ def parse_rating(value: Any) -> float:
     return math.nan
 
 
+def _as_written(match: re.Match[str]) -> float:
+    """The number, whichever of comma and point stands before its decimals."""
+    if match["thousands"]:
+        return float(match[0].replace(",", ""))
+    return float(match[0].replace(".", "").replace(",", ".") if match["comma"] else match[0])
+
+
 def parse_reply(value: Any) -> bool:
     """Whether a cell says that somebody replied: any text but a blank one or a word for "no"."""
-    return value is not None and value is not False and str(value).strip().casefold() not in _NOT_REPLIED | {""}
+    return value is not None and value is not False and str(value).strip().casefold() not in _NOT_REPLIED
 
 
 def parse_name(value: Any) -> str | None:
@@ -152,13 +137,3 @@ def parse_name(value: Any) -> str | None:
     if isinstance(value, float) and value == int(value):
         value = int(value)
     return " ".join(str(value).split()) or None
-
-
-def _float(value: Any) -> float | None:
-    if isinstance(value, bool) or value is None:
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None

@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sentiment.report.roles import parse_date, parse_name, parse_rating, parse_reply
+from sentiment.report.dates import DateOrder
+from sentiment.report.day_column import Days
+from sentiment.report.roles import parse_name, parse_rating, parse_reply
 from sentiment.taxonomy import Taxonomy
 
 # Codes of a sentiment, in the order of `probabilities`; -1 is "not mentioned" or "unknown".
@@ -87,6 +89,10 @@ class Scored:
         chosen = {name: getattr(self, name)[kept] for name in _BY_ROW}
         return replace(self, **chosen, texts=self.texts.filter(mask), ids=self.ids.filter(mask), mentions=mentions)
 
+    def counted(self) -> Scored:
+        """The same with its labels for probabilities."""
+        return replace(self, probabilities=_one_hot(self.labels), from_probabilities=False)
+
     def text(self, row: int) -> str:
         """The text of a row; empty where the input has none."""
         return self.texts[row].as_py() or ""
@@ -142,9 +148,10 @@ class _Codes:
 
 
 class Builder:
-    """Gathers blocks into one `Scored`. `unread` counts by role the filled cells that could not be read."""
+    """Gathers blocks into one `Scored`. `unread` counts by role the filled cells that could not be read, and, once
+    finished, as "date_order" the dates of which nobody knows whether day or month comes first."""
 
-    def __init__(self, taxonomy: Taxonomy) -> None:
+    def __init__(self, taxonomy: Taxonomy, date_order: DateOrder | None = None) -> None:
         self.taxonomy = taxonomy
         self.files: list[str] = []
         self.models: dict[str, None] = {}
@@ -152,7 +159,7 @@ class Builder:
         self.unscored: set[str] = set()  # dimensions that some input was not scored on
         self.without_probabilities = 0
         self._codes = {role: _Codes() for role in ("cinema", "customer", "group")}
-        self._dates: dict[Any, np.datetime64] = {}
+        self._days = Days(date_order)
         self._columns: dict[str, list[Any]] = {}
         self._rows = 0
 
@@ -163,14 +170,14 @@ class Builder:
             return
         if block.probabilities is None:
             self.without_probabilities += count
-            probabilities = (block.labels[..., None] == np.arange(3, dtype=np.int8)).astype(np.float32)
+            probabilities = _one_hot(block.labels)
         else:
             probabilities = block.probabilities
         empty = [None] * count
         cells = {role: block.cells.get(role, empty) for role in ("date", "rating", "reply", *self._codes)}
-        date = np.array([self._date(value) for value in cells["date"]], "datetime64[D]")
+        date, unclear = self._days.read(cells["date"], block.source, self._rows)
         rating = np.fromiter(map(parse_rating, cells["rating"]), np.float32, count)
-        self.unread["date"] += int(np.isnat(date).sum()) - _blank(cells["date"])
+        self.unread["date"] += int(np.isnat(date).sum()) - unclear - _blank(cells["date"])
         self.unread["rating"] += int(np.isnan(rating).sum()) - _blank(cells["rating"])
         replied = (
             np.full(count, -1, np.int8)
@@ -203,17 +210,6 @@ class Builder:
             self._columns.setdefault(name, []).append(values)
         self._rows += count
 
-    def _date(self, value: Any) -> np.datetime64:
-        try:
-            return self._dates[value]
-        except TypeError:
-            return np.datetime64("NaT", "D")
-        except KeyError:
-            day = np.datetime64(parse_date(value), "D")
-            if len(self._dates) < 100_000:
-                self._dates[value] = day
-            return day
-
     def finish(self) -> Scored:
         """All blocks as one, each column freed as soon as it is joined.
 
@@ -235,6 +231,8 @@ class Builder:
             probabilities[:] = labels[..., None] == np.arange(3, dtype=np.int8)  # mixed inputs: counts for all
         if not full:
             probabilities, labels = probabilities[:, kept], labels[:, kept]
+        date = joined("date", "datetime64[D]")
+        self.unread["date_order"] = self._days.settle(date)
         place = np.full(size, -1, np.int8)
         place[kept] = np.arange(len(kept))
         dimension = joined("m_dimension", np.int8)
@@ -255,7 +253,7 @@ class Builder:
             intent=joined("intent", np.int8),
             escalation=joined("escalation", np.bool_),
             urgency=joined("urgency", np.float32),
-            date=joined("date", "datetime64[D]"),
+            date=date,
             rating=joined("rating", np.float32),
             replied=joined("replied", np.int8),
             cinema=joined("cinema", np.int32),
@@ -272,6 +270,11 @@ class Builder:
             mentions=mentions,
             models=list(self.models),
         )
+
+
+def _one_hot(labels: NDArray[np.int8]) -> NDArray[np.float32]:
+    found: NDArray[np.float32] = (labels[..., None] == np.arange(3, dtype=np.int8)).astype(np.float32)
+    return found
 
 
 def _blank(values: Sequence[Any]) -> int:

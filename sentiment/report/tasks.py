@@ -13,7 +13,7 @@ from sentiment.report.work import Work
 def build_action(work: Work) -> Action:
     """Question 4; to be built first, so that the most urgent texts are sure of their place among the quoted ones."""
     scored, notes = work.scored, work.notes
-    replies, customers = bool(work.roles.get("reply")), bool(work.roles.get("customer"))
+    replies, customers = bool(work.roles.get("reply")), bool((scored.customer >= 0).any())
     urgent_rows = np.flatnonzero(scored.escalation)
     urgency = scored.urgency[urgent_rows] + 0.1 * work.facts.complaint[urgent_rows]
     urgent = work.quotes.add("urgent", urgent_rows, urgency, URGENT)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sentiment.records import PROBABILITY_ORDER
 from sentiment.report.scored import STATUS, Block
 from sentiment.tables.base import Reject, Row, TableError
 from sentiment.tables.csv_writer import unguard
-from sentiment.tables.scored import ScoredText, text_of_record
+from sentiment.tables.scored import ScoredFile, ScoredText, text_of_record
 from sentiment.taxonomy import Taxonomy
 
 BLOCK = 4096
@@ -65,9 +68,15 @@ def scored_now(rows: Sequence[Row], analyzer: Any, text_column: str) -> list[Sco
 
 
 def block_of(
-    texts: Sequence[ScoredText], taxonomy: Taxonomy, wanted: Wanted, source: int, numbers: Sequence[int] | None = None
+    texts: Sequence[ScoredText],
+    taxonomy: Taxonomy,
+    wanted: Wanted,
+    source: int,
+    numbers: Sequence[int] | None = None,
+    flat: ScoredFile | None = None,
 ) -> Block:
-    """One block; `numbers` count the texts where the rows of the file do not (the long layout).
+    """One block; `numbers` count the texts where the rows of the file do not (the long layout); `flat`: the file whose
+    cells still hold the probabilities.
 
     Raises:
         TableError: a dimension that the taxonomy does not have.
@@ -91,7 +100,7 @@ def block_of(
         source=source,
         rows=[text.row for text in texts] if numbers is None else numbers,
         labels=labels,
-        probabilities=_probabilities(texts, taxonomy.keys),
+        probabilities=_probabilities(texts, taxonomy.keys) if flat is None else flat_shares(texts, taxonomy.keys, flat),
         status=[STATUS_CODE.get(text.status, 0) for text in texts],
         overall=[SENTIMENT_CODE.get(str(text.labels.get("overall")), -1) for text in texts],
         intent=[intents.get(str(text.labels.get("intent")), -1) for text in texts],
@@ -126,17 +135,43 @@ class _Mentions:
         self.end.append(end)
 
 
-def _probabilities(texts: Sequence[ScoredText], keys: Sequence[str]) -> NDArray[np.float32] | None:
+def _probabilities(
+    texts: Sequence[ScoredText], keys: Sequence[str], flat: ScoredFile | None = None
+) -> NDArray[np.float32] | None:
     """(n, D, 3); None if a scored text has none. Texts that were not read (empty, not Chinese) have zeros."""
     nothing = [0.0] * 3
     values: list[float] = []
     for text in texts:
-        found = text.probabilities
+        found = text.probabilities if flat is None else flat.probabilities(text.cells)
         if not found and text.status in ("ok", ""):
             return None
         for key in keys:
             values += found.get(key) or nothing
     return np.array(values, np.float32).reshape(len(texts), len(keys), 3)
+
+
+def flat_shares(texts: Sequence[ScoredText], keys: Sequence[str], flat: ScoredFile) -> NDArray[np.float32] | None:
+    """The same from the cells of a flat file, a block at once where they are numbers or blank."""
+    known = [at for at, key in enumerate(keys) if key in flat.shares]
+    columns = [column for at in known for column in flat.shares[keys[at]]]
+    if not columns:
+        return _probabilities(texts, keys)
+    cells = itemgetter(*columns)
+    try:
+        found = pa.array([cell for text in texts for cell in cells(text.cells)])
+        if pa.types.is_string(found.type):
+            found = pc.replace_with_mask(found, pc.equal(found, ""), pa.scalar(None, pa.string())).cast(pa.float64())
+        if not pa.types.is_float64(found.type):
+            return _probabilities(texts, keys, flat)
+    except (KeyError, TypeError, pa.ArrowException):  # a cell that is not there, or no number
+        return _probabilities(texts, keys, flat)
+    shares = found.to_numpy(zero_copy_only=False).reshape(len(texts), len(known), 3)
+    there = ~np.isnan(shares).any(2)
+    if any(not row and text.status in ("ok", "") for row, text in zip(there.any(1).tolist(), texts, strict=True)):
+        return None
+    probabilities = np.zeros((len(texts), len(keys), 3), np.float32)
+    probabilities[:, known] = np.where(there[..., None], shares, 0.0)
+    return probabilities
 
 
 def _span(text: str, mention: Mapping[str, Any]) -> tuple[int, int]:

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from sentiment.report.cells import Cells, index_cells
 from sentiment.report.comparison import ALPHA, MIN_SIDE, cell_figure, difference
-from sentiment.report.intervals import Floats, adjusted, bounded_figure
+from sentiment.report.intervals import Floats, bounded_figure
 from sentiment.report.model import ChangePoint, Trend, TrendSeries
+from sentiment.report.segments import Split, adjacent, splits
+
+Period = Literal["week", "month"]
 
 WEEKLY_UP_TO = 183  # days
-MIN_PERIODS = 4
+MOST_WEEKS = 1000  # one date that is wrong by decades would make more of them than anybody reads
 
 
-@dataclass(frozen=True)
-class Split:
-    """A change before period `at`: levels, difference, the z of the most likely split, its p over all splits."""
-
-    at: int
-    before: tuple[float, float]
-    after: tuple[float, float]
-    value: float
-    error: float
-    freedom: float
-    p: float
-
-
-def periods(date: NDArray[np.datetime64]) -> tuple[Literal["week", "month"], NDArray[np.int32], list[str]]:
-    """Weeks (from Monday) up to half a year, months beyond: the period of each text (−1 without date), and the first
-    day of every period, gaps included."""
+def periods(date: NDArray[np.datetime64], asked: Period | None = None) -> tuple[Period, NDArray[np.int32], list[str]]:
+    """Weeks (from Monday) or months: the period of each text (−1 without date), and the first day of every period, gaps
+    included. Unless asked for one of them, weeks up to half a year and months beyond; months over `MOST_WEEKS`."""
     known = ~np.isnat(date)
     if not known.any():
-        return "month", np.full(len(date), -1, np.int32), []
-    first, last = date[known].min(), date[known].max()
-    kind: Literal["week", "month"] = "week" if (last - first).astype(int) <= WEEKLY_UP_TO else "month"
+        return asked or "month", np.full(len(date), -1, np.int32), []
+    days_between = (date[known].max() - date[known].min()).astype(int)
+    kind: Period = asked or ("week" if days_between <= WEEKLY_UP_TO else "month")
+    if days_between > 7 * MOST_WEEKS:
+        kind = "month"
     if kind == "week":
         number = (date.astype("datetime64[D]").astype(np.int64) + 3) // 7  # day 0 was a Thursday
     else:
@@ -50,74 +41,37 @@ def periods(date: NDArray[np.datetime64]) -> tuple[Literal["week", "month"], NDA
     return kind, where, [str(day) for day in days.astype("datetime64[D]")]
 
 
-def best_split(index: Floats, mentions: Floats, variance: Floats) -> Split | None:
-    """The most likely single change of level in a series of period indices.
+@dataclass(frozen=True)
+class Scan:
+    """Where the levels of all series may have changed: the series of all texts by dimension, then those of single
+    cinemas (cinema, dimension, cells, first row), and the changes to be judged, each with the number of its series."""
 
-    For every split the mention-weighted means before and after are compared: z = difference / standard error, whose
-    variance per mention is pooled over the periods and, where the periods scatter around the two levels by more than
-    that (χ² test at 5%), widened to it (quasi-likelihood). p of the greatest |z| is Bonferroni's over the splits tried
-    (Worsley 1982 shows it to be close), so it never claims too much. None with under four periods or under 10 mentions
-    a side.
-    """
-    has = np.flatnonzero((mentions > 0) & np.isfinite(index))
-    if len(has) < MIN_PERIODS:
-        return None
-    y, n = index[has], mentions[has]
-    unit = float((variance[has] * n * n).sum() / n.sum())  # points² of one mention
-    left, left_y = np.cumsum(n)[:-1], np.cumsum(n * y)[:-1]
-    right, right_y = n.sum() - left, (n * y).sum() - left_y
-    allowed = (left >= MIN_SIDE) & (right >= MIN_SIDE)
-    allowed[0] = allowed[-1] = False  # a level needs two periods
-    if not allowed.any():
-        return None
-    first, second = left_y / left, right_y / right
-    error = np.sqrt(unit * (1 / left + 1 / right))
-    z = np.where(allowed, np.abs(second - first) / np.maximum(error, 1e-9), 0.0)
-    k = int(z.argmax())
-    levels = np.where(np.arange(len(y)) <= k, first[k], second[k])
-    freedom = len(y) - 2
-    scatter = float((n * (y - levels) ** 2).sum()) / max(unit, 1e-12)
-    wide = np.sqrt(scatter / freedom) if stats.chi2.sf(scatter, freedom) < ALPHA else 1.0
-    one = difference(float(second[k] - first[k]), float(error[k] * wide), freedom if wide > 1 else float(n.sum() - 2))
-    return Split(
-        int(has[k + 1]),
-        (float(first[k]), float(left[k])),
-        (float(second[k]), float(right[k])),
-        one.value,
-        float(error[k] * wide),
-        freedom if wide > 1 else float(n.sum() - 2),
-        min(1.0, one.p * int(allowed.sum())),
-    )
+    kind: Period
+    starts: list[str]
+    keys: list[str]
+    cinemas: list[str]
+    whole: Cells
+    jobs: list[tuple[int, int, Cells, int]]
+    found: list[tuple[int, Split]]
+
+    @property
+    def p(self) -> tuple[list[float], list[float]]:
+        """The p of the changes found in the series of all texts, and of those in single cinemas, in their order."""
+        size = len(self.keys)
+        return [s.p for number, s in self.found if number < size], [s.p for number, s in self.found if number >= size]
 
 
-def splits(index: Floats, mentions: Floats, variance: Floats) -> list[Split]:
-    """Binary segmentation (Scott & Knott 1974): the best split, and where its p is at most 0.05 the best splits of both
-    parts in turn. The first is returned whatever its p, for the correction over all series."""
-    first = best_split(index, mentions, variance)
-    if first is None:
-        return []
-    found = [first]
-    if first.p <= ALPHA:
-        at = first.at
-        for low, part in ((0, slice(None, at)), (at, slice(at, None))):
-            for inner in splits(index[part], mentions[part], variance[part]):
-                if inner.p <= ALPHA:
-                    found.append(replace(inner, at=inner.at + low))
-    return found
-
-
-def trend(
+def scan(
     probabilities: NDArray[np.float32],
     date: NDArray[np.datetime64],
     cinema: NDArray[np.int32],
     cinemas: list[str],
     keys: list[str],
     service: list[int],
-) -> Trend | None:
-    """Series of all texts by dimension, and of single cinemas where their level changed, surest first; q of all change
-    points together after Benjamini & Hochberg, kept at q ≤ 0.05. `keys` end with the one for all service. None for
-    under two periods."""
-    kind, where, starts = periods(date)
+    period: Period | None = None,
+) -> Scan | None:
+    """Every series segmented. `keys` end with the one for all service. None for under two periods."""
+    kind, where, starts = periods(date, period)
     if len(starts) < 2:
         return None
     whole = index_cells(probabilities, where, len(starts), service)
@@ -127,30 +81,44 @@ def trend(
         parts = index_cells(probabilities, cell, len(cinemas) * len(starts), service)
         total = parts.mentions.reshape(len(cinemas), len(starts), -1).sum(1)
         jobs += [(c, d, parts, c * len(starts)) for c, d in np.argwhere(total >= 2 * MIN_SIDE).tolist()]
-    candidates: list[tuple[int, Split]] = []
+    found: list[tuple[int, Split]] = []
     for number, (_, d, cells, offset) in enumerate(jobs):
         rows = slice(offset, offset + len(starts))
-        candidates += [
+        found += [
             (number, split) for split in splits(cells.index[rows, d], cells.mentions[rows, d], cells.variance[rows, d])
         ]
+    return Scan(kind, starts, keys, cinemas, whole, jobs, found)
+
+
+def shown(scanned: Scan, q: Floats) -> Trend:
+    """The series of all texts, and of single cinemas where their level changed, surest first. `q`: of each change in
+    `scanned.found`; those at q ≤ 0.05 are kept."""
+    starts, jobs = scanned.starts, scanned.jobs
+    sure: dict[int, dict[int, tuple[Split, float]]] = {}
+    for (number, split), one in zip(scanned.found, q.tolist(), strict=True):
+        if one <= ALPHA:
+            sure.setdefault(number, {})[split.at] = split, one
     changes: dict[int, list[ChangePoint]] = {}
-    for (number, split), q in zip(candidates, adjusted([split.p for _, split in candidates]), strict=True):
-        if q <= ALPHA:
-            changes.setdefault(number, []).append(_change(split, starts, float(q)))
+    for number, by_period in sure.items():
+        _, d, cells, offset = jobs[number]
+        rows = slice(offset, offset + len(starts))
+        found = [split for split, _ in by_period.values()]
+        near = adjacent(found, cells.index[rows, d], cells.mentions[rows, d], cells.variance[rows, d])
+        changes[number] = [_change(split, starts, by_period[split.at][1]) for split in near]
     series = []
+    size = len(scanned.keys)
     order = sorted(changes, key=lambda number: min(change.p for change in changes[number]))
-    kept = list(range(len(keys))) + [n for n in order if n >= len(keys)]
-    for number in kept:
+    for number in (*range(size), *(n for n in order if n >= size)):
         c, d, cells, offset = jobs[number]
         series.append(
             TrendSeries(
-                keys[d],
-                None if c < 0 else cinemas[c],
+                scanned.keys[d],
+                None if c < 0 else scanned.cinemas[c],
                 [cell_figure(cells, offset + t, d) for t in range(len(starts))],
-                sorted(changes.get(number, []), key=lambda change: change.at),
+                changes.get(number, []),
             )
         )
-    return Trend(kind, starts, [int(n) for n in whole.texts], series, [None] * len(starts))
+    return Trend(scanned.kind, starts, [int(n) for n in scanned.whole.texts], series, [None] * len(starts))
 
 
 def _change(split: Split, starts: list[str], q: float) -> ChangePoint:

@@ -102,12 +102,12 @@ class ViewParts:
             return Quotes(())
         return Quotes(((self.t("quoted"), key, self.lists[key].total),))
 
-    def both(self, before: str | None, after: str | None) -> Quotes:
-        """The texts of two sides."""
+    def both(self, before: str | None, after: str | None, names: tuple[str, str] | None = None) -> Quotes:
+        """The texts of two sides, which are before and after or have `names`."""
         made = []
-        for word, key in (("before", before), ("after", after)):
+        for word, key in zip(names or (self.t("before"), self.t("after")), (before, after), strict=True):
             if key is not None and key in self.lists and self.lists[key].texts:
-                made.append((f"{self.t(word)} · {self.t(key.rpartition('/')[2])}", key, self.lists[key].total))
+                made.append((f"{word} · {self.t(key.rpartition('/')[2])}", key, self.lists[key].total))
         return Quotes(tuple(made))
 
     def text(self, key: str) -> Column:

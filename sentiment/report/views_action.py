@@ -59,6 +59,9 @@ def _silent(parts: ViewParts, silent: Silent) -> Iterable[View]:
     ]
     yield View("silent", "action", t("silent_title"), [Column("", "text"), share, quotes], total)
     for name, first, shares in (("about", "dimension", silent.dimensions), ("where", "cinema", silent.cinemas)):
-        rows: list[list[Cell]] = [[parts.name(r.name), r.texts, r.share, parts.quotes(r.quotes)] for r in shares]
+        rows: list[list[Cell]] = [
+            [parts.name(r.name) if name == "about" else r.name, r.texts, r.share, parts.quotes(r.quotes)]
+            for r in shares
+        ]
         columns = [parts.text(first), parts.count("texts"), share, quotes]
         yield View(f"silent-{name}", "action", t(f"silent_{name}"), columns, rows)

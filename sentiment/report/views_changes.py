@@ -30,8 +30,9 @@ def _series_title(parts: ViewParts, series: TrendSeries) -> str:
     return f"{parts.name(series.key)} · {series.cinema or parts.t('all_cinemas')}"
 
 
-def _sides(parts: ViewParts) -> list[Column]:
-    return [Column(parts.t("before")), Column(parts.t("after")), Column(parts.t("difference"), sign=True)]
+def _sides(parts: ViewParts, names: tuple[str, str] | None = None) -> list[Column]:
+    before, after = names or (parts.t("before"), parts.t("after"))
+    return [Column(before), Column(after), Column(parts.t("difference"), sign=True)]
 
 
 def _tests(parts: ViewParts) -> list[Column]:
@@ -42,26 +43,27 @@ def _comparison(parts: ViewParts, at: int, comparison: Comparison) -> Iterable[V
     t = parts.t
     names = [side.zh if parts.zh else side.en for side in (comparison.after, comparison.before)]
     title = t("comparison_title", after=names[0], before=names[1])
+    sides = (names[1], names[0]) if comparison.kind == "by" else None  # a group is not later than the others
     rows: list[list[Cell]] = [
         [
             parts.name(r.key),
             *(r.before, r.after, r.difference, r.effect, r.negative_difference, r.p, r.q, r.significant),
-            parts.both(r.before_quotes, r.after_quotes),
+            parts.both(r.before_quotes, r.after_quotes, sides),
         ]
         for r in comparison.rows
     ]
     effects = [Column(t("effect"), digits=2, sign=True), Column(t("negative_difference"), sign=True)]
     last = [*_tests(parts), Column(t("significant"), "flag"), parts.quotes_column()]
-    columns = [parts.text("dimension"), *_sides(parts), *effects, *last]
+    columns = [parts.text("dimension"), *_sides(parts, sides), *effects, *last]
     yield View(f"comparison-{at}", "changes", title, columns, rows)
     within: list[list[Cell]] = [
         [
-            *(c.cinema, parts.name(c.key), c.before, c.after, c.difference, c.p, c.q, c.significant),
+            *(c.cinema, parts.name(c.key), c.before, c.after, c.difference, c.effect, c.p, c.q, c.significant),
             parts.both(c.before_quotes, c.after_quotes),
         ]
         for c in comparison.cinemas
     ]
-    columns = [parts.text("cinema"), parts.text("dimension"), *_sides(parts), *last]
+    columns = [parts.text("cinema"), parts.text("dimension"), *_sides(parts), effects[0], *last]
     yield View(f"cinemas-{at}", "changes", f"{t('cinema_changes')} · {title}", columns, within)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sentiment.report.labels import kano_label
+from sentiment.report.labels import GAIN_DIGITS, kano_label
 from sentiment.report.model import ImpactRow
 from sentiment.report.view_parts import Cell, Column, View, ViewParts
 
@@ -16,8 +16,8 @@ def priorities_views(parts: ViewParts) -> Iterable[View]:
     fixes: list[list[Cell]] = [
         [f.rank, parts.name(f.key), f.gain, f.rate, f.target, f.avoided, parts.quotes(f.quotes)] for f in part.fix_first
     ]
-    gain, target = Column(t("gain"), digits=2, sign=True), Column(t("target"), "number")
-    columns = [parts.count("rank"), dimension, gain, Column(t("rate")), target, parts.count("avoided"), quotes]
+    gain, avoided = Column(t("gain"), digits=GAIN_DIGITS, sign=True), Column(t("avoided"), digits=0)
+    columns = [parts.count("rank"), dimension, gain, Column(t("rate")), Column(t("target")), avoided, quotes]
     yield View("fix", "priorities", t("fix_first"), columns, fixes)
     impact: list[list[Cell]] = [
         [

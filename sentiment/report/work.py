@@ -23,7 +23,8 @@ REPLICATES = 1000
 @dataclass(frozen=True)
 class ReportOptions:
     """What the user asked for: language of page and workbook, seed, comparisons, the day from which days are counted
-    (default: the last date in the data, so that the same input gives the same report)."""
+    (default: the last date in the data, so that the same input gives the same report), the periods of the trend
+    (default: by the time that the dates span)."""
 
     lang: Lang = "zh"
     seed: int = 1
@@ -31,6 +32,7 @@ class ReportOptions:
     since: dt.date | None = None
     by: str | None = None
     as_of: dt.date | None = None
+    period: Literal["week", "month"] | None = None
 
 
 @dataclass(frozen=True)

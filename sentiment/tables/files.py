@@ -7,7 +7,7 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from sentiment.tables.base import TableError
 from sentiment.tables.remote import RemotePath, find_remote, is_address, shown
@@ -101,10 +101,16 @@ def _copied(stream: BinaryIO, name: str) -> InputFile:
     return InputFile(copy.path, name, copy)
 
 
+def _unreadable(error: OSError) -> NoReturn:
+    raise TableError(
+        f"expected a readable folder, found {error.filename}: {error.strerror or error}; check its permissions"
+    )
+
+
 def _search(folder: Path, notes: list[str]) -> Iterator[InputFile]:
     chosen: list[str] = []
     skipped: list[str] = []
-    for root, folders, files in os.walk(folder):
+    for root, folders, files in os.walk(folder, onerror=_unreadable):  # else it would leave out what is inside
         folders[:] = [
             name for name in folders if not name.startswith((".", "__MACOSX")) and not name.endswith(".partial")
         ]

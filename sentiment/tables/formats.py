@@ -60,11 +60,16 @@ def binary_format(head: bytes, name: str, plain: Callable[[], Path]) -> str | No
             f"expected a table, found {name} is an old .xls workbook (or another old Office file); {_SAVE}"
         )
     for magic, what, todo in _KNOWN:
-        if head.startswith(magic):
+        # A table may begin with the same letters (PARENT_ID, ORCID), but not with control characters soon after.
+        if head.startswith(magic) and not (magic.isalnum() and _has_no_controls(head[:256])):
             raise TableError(f"expected CSV, TSV, XLSX, JSONL or Parquet, found {name} is {what}; {todo}")
     if _MARKUP.match(head.removeprefix(b"\xef\xbb\xbf")):
         raise TableError(f"expected a table, found {name} is HTML or XML; open it in a spreadsheet and {_SAVE}")
     return None
+
+
+def _has_no_controls(head: bytes) -> bool:
+    return len(head.translate(None, _CONTROL + b"\0")) == len(head)
 
 
 def refuse_binary(sample: bytes, name: str) -> None:

@@ -19,15 +19,17 @@ def is_blank(cell: Any) -> bool:
 def find_header(rows: Sequence[Sequence[Any]], known: frozenset[str]) -> int:
     """The index of the header among the first rows: titles above it have fewer filled cells than the block below.
 
-    `known` are names, case-folded, that head a column of texts or identifiers: the surest sign of a header.
+    `known` are names, case-folded, that head a column of texts or identifiers: the surest sign of a header. Below a row
+    that is as filled one may be a cell of the data ("no", 意见), and only two are a sign.
     """
     filled = [sum(not is_blank(cell) for cell in row) for row in rows]
     if not filled:
         return 0
     typical = median(filled[1:]) if len(filled) > 1 else filled[0]
     for index, row in enumerate(rows[:SEARCHED]):
-        named = any(isinstance(cell, str) and cell.strip().casefold() in known for cell in row)
-        if named and filled[index] * 2 >= typical:
+        named = sum(isinstance(cell, str) and cell.strip().casefold() in known for cell in row)
+        least = 1 if all(count < filled[index] for count in filled[:index]) else 2
+        if named >= least and filled[index] * 2 >= typical:
             return index
     widths = [max((i + 1 for i, cell in enumerate(row) if not is_blank(cell)), default=0) for row in rows]
     below = slice(SEARCHED, None) if len(rows) >= 2 * SEARCHED else slice(None)

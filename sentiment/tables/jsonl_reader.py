@@ -18,6 +18,7 @@ from sentiment.tables.reader import SAMPLE_ROWS, Reader
 
 COLUMN_ROWS = 1000
 ARRAY_LIMIT = 50_000_000
+MAX_DEPTH = 100  # lists and objects in one another: what writes them again gives up at some 250
 _LONG_NUMBER = re.compile(r"\d{19}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -77,10 +78,10 @@ class JsonlReader(_JsonReader):
                 except ValueError as error:
                     reason = f"not valid JSON: {error}"
                 else:
-                    if isinstance(value, dict):
+                    reason = _problem(value)
+                    if reason is None:
                         yield Row(self.name, number, value)
                         continue
-                    reason = f"expected a JSON object, found {_kind(value)}"
             yield Reject(self.name, number, f"{reason} (line {line.number})", line.text.rstrip("\r\n"))
         if self._lines.nuls:
             self.note_once(f"{self.name}: {self._lines.nuls:,} NUL bytes dropped")
@@ -118,11 +119,31 @@ class JsonArrayReader(_JsonReader):
         array = self._array()
         self.size = len(array)
         for number, value in enumerate(array, 1):
-            if isinstance(value, dict):
+            reason = _problem(value)
+            if reason is None:
                 yield Row(self.name, number, value)
             else:
-                reason = f"expected a JSON object, found {_kind(value)} (element {number})"
-                yield Reject(self.name, number, reason, json.dumps(value, ensure_ascii=False))
+                yield Reject(self.name, number, f"{reason} (element {number})", _shown(value))
+
+
+def _problem(value: Any) -> str | None:
+    """Why the value is no row; None if it is one."""
+    if not isinstance(value, dict):
+        return f"expected a JSON object, found {_kind(value)}"
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        level = [item for one in level for item in (one.values() if isinstance(one, dict) else one)]
+        level = [item for item in level if isinstance(item, (dict, list))]
+        if not level:
+            return None
+    return f"nested more than {MAX_DEPTH} deep"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return ""
 
 
 def _kind(value: Any) -> str:

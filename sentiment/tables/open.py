@@ -157,9 +157,14 @@ def _schema(readers: Sequence[Reader], columns: Sequence[str], notes: list[str])
         return None
     import pyarrow
 
+    from sentiment.tables.parquet_reader import holds
+
     try:
         merged = pyarrow.unify_schemas(schemas, promote_options="permissive")
+        joined = all(holds(merged.field(field.name).type, field.type) for schema in schemas for field in schema)
     except (pyarrow.ArrowException, TypeError):
+        joined = False
+    if not joined:
         notes.append("the files' types differ and cannot be joined: types are inferred anew")
         return None
     if len(readers) > 1:

@@ -30,7 +30,12 @@ class ParquetReader(Reader):
         with self._open() as file:
             found = file.schema_arrow
             self.columns = name_columns(found.names, self.name, notes)
-            self.schema = pa.schema([field.with_name(name) for field, name in zip(found, self.columns, strict=True)])
+            self.schema = pa.schema(
+                [
+                    field.with_name(name).with_type(_roomy(field.type))
+                    for field, name in zip(found, self.columns, strict=True)
+                ]
+            )
             self.size = file.metadata.num_rows
         fine = [field.name for field in self.schema if _microseconds(field.type) is not None]
         if fine:
@@ -96,6 +101,36 @@ class ParquetReader(Reader):
         return TableError(
             f"expected a sound Parquet file, found {self.name} damaged or cut short ({found}); write or copy it again"
         )
+
+
+def holds(wide: pa.DataType, narrow: pa.DataType) -> bool:
+    """Whether every value of `narrow` is one of `wide`, to which arrow would promote it: not a long integer as float,
+    nor a date of the year 9999 in nanoseconds."""
+    kinds = pa.types
+    if wide == narrow or kinds.is_null(narrow):
+        return True
+    if kinds.is_floating(wide):
+        exact = kinds.is_integer(narrow) and 2 * narrow.bit_width <= wide.bit_width
+        return bool(kinds.is_floating(narrow) or exact)
+    if kinds.is_integer(wide):
+        return bool(
+            wide.bit_width > narrow.bit_width or kinds.is_signed_integer(wide) == kinds.is_signed_integer(narrow)
+        )
+    if kinds.is_timestamp(wide) or kinds.is_duration(wide):
+        return str(wide.unit) != "ns"
+    if kinds.is_nested(wide):
+        inner = (narrow.field(i) for i in range(narrow.num_fields))
+        if kinds.is_struct(wide):
+            return all(holds(wide.field(field.name).type, field.type) for field in inner)
+        return all(holds(wide.field(i).type, field.type) for i, field in enumerate(inner))
+    return True
+
+
+def _roomy(kind: pa.DataType) -> pa.DataType:
+    """The type; of a dictionary, as categories are, with room for the values of all files in one block."""
+    if not pa.types.is_dictionary(kind):
+        return kind
+    return pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
 
 
 def _microseconds(kind: pa.DataType) -> pa.DataType | None:

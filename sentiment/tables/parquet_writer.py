@@ -121,15 +121,30 @@ def _untagged(value: dict[str, Any]) -> Any:
         ((key, item),) = value.items()
         if key in _UNTAG:
             return _UNTAG[key](item)
+        if key.startswith(_TAG):
+            return {key[1:]: item}
     return value
+
+
+def _escaped(value: Any) -> Any:
+    """The input's own objects whose one key begins as a tag does, with one more NUL that `_untagged` takes off."""
+    if isinstance(value, dict):
+        mark = _TAG if len(value) == 1 and next(iter(value)).startswith(_TAG) else ""
+        return {mark + key: _escaped(item) for key, item in value.items()}
+    return [_escaped(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def encode_cells(cells: dict[str, Any]) -> str:
     """An input row's cells as JSON text from which `decode_cells` gets them back, types included."""
-    text = json.dumps(cells, default=_tagged, ensure_ascii=False, separators=(",", ":"))
+    if "\\u0000" in (text := _dumped(cells)):
+        text = _dumped(cells := _escaped(cells))
     if valid(text) is not text:
         return json.dumps(cells, default=_tagged, ensure_ascii=True, separators=(",", ":"))
     return text
+
+
+def _dumped(cells: dict[str, Any]) -> str:
+    return json.dumps(cells, default=_tagged, ensure_ascii=False, separators=(",", ":"))
 
 
 def decode_cells(text: str) -> dict[str, Any]:

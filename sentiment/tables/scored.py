@@ -92,6 +92,8 @@ class ScoredFile:
     `columns` all of the input's own; `scored` maps our columns' names to headers (empty for records).
 
     `need_text=False` takes a file without texts, whose texts then are blank; such a file's `text_column` is None.
+    `parsed=False` leaves a flat file's probabilities in the `cells`, for whoever reads them by column: `shares` are the
+    columns of negative, neutral, positive by dimension.
 
     Raises:
         TableError: the texts cannot be found.
@@ -99,8 +101,9 @@ class ScoredFile:
 
     def __init__(
         self, reader: Reader, kind: Kind, taxonomy: Taxonomy, names: FlatNames, options: ReadOptions,
-        notes: list[str], *, need_text: bool = True,
+        notes: list[str], *, need_text: bool = True, parsed: bool = True,
     ) -> None:  # fmt: skip
+        self._parsed = parsed
         self._reader, self._taxonomy, self._names = reader, taxonomy, names
         self._clean: Callable[[str], str] = unguard if isinstance(reader, CsvReader) else str
         self._kind = kind
@@ -124,7 +127,10 @@ class ScoredFile:
             (key, [self.scored.get(f"cs_{key}_probability_{label}") for label in PROBABILITY_ORDER])
             for key in taxonomy.keys
         ]
-        self._shares = [(key, [c for c in columns if c]) for key, columns in parts if all(columns)]
+        self.shares = {key: [c for c in columns if c] for key, columns in parts if all(columns)}
+        judged = [key for key, *_ in self._of_dimension]
+        self._partly = {} if set(judged) == set(taxonomy.keys) else {"annotated": judged}
+        self._known: dict[str, str] = {}  # labels by cell
         reader.choose("status" if kind == "record" else self.text_column or next(iter(self.scored.values())))
 
     def _find_text(
@@ -165,7 +171,7 @@ class ScoredFile:
         """The dimensions that a flat file was scored on, by its columns; None where they do not tell."""
         if self._kind == "wide":
             return [key for key, *_ in self._of_dimension]
-        return [key for key, _ in self._shares] or None
+        return list(self.shares) or None
 
     def __iter__(self) -> Iterator[ScoredText | Reject]:
         if self._kind == "long":
@@ -210,7 +216,19 @@ class ScoredFile:
         return "" if value is None else self._clean(str(value)).strip()
 
     def _label(self, cells: Mapping[str, Any], name: str) -> str:
-        return self._names.label(self._cell(cells, name))
+        column = self.scored.get(name)
+        return "" if column is None else self._label_of(cells.get(column))
+
+    def _label_of(self, value: Any) -> str:
+        """The label that a cell holds; the few that there are are looked up once."""
+        if type(value) is not str:
+            return self._names.label(self._words(value))
+        label = self._known.get(value)
+        if label is None:
+            label = self._names.label(self._words(value))
+            if len(self._known) < 1000:
+                self._known[value] = label
+        return label
 
     def _text_of(self, cells: Mapping[str, Any]) -> str:
         value = cells.get(self.text_column) if self.text_column is not None else None
@@ -233,9 +251,10 @@ class ScoredFile:
         text, status = self._text_of(cells), self._label(cells, "cs_status")
         mentions: list[dict[str, Any]] = []
         for key, column, sure, words in self._of_dimension:
-            if cells.get(column) in (None, ""):
+            cell = cells.get(column)
+            if cell is None or cell == "":
                 continue
-            value = self._names.label(self._words(cells[column]))
+            value = self._label_of(cell)
             if value in ("", "none"):
                 continue
             evidence = self._cell(cells, words)
@@ -243,26 +262,25 @@ class ScoredFile:
             if sure is not None:
                 _number(self._words(cells.get(sure)), confidence, key)
         if self._of_dimension and (labels or mentions):  # a text neither scored nor labelled says nothing
-            labels |= self._judged(mentions)
+            labels |= {"labels": mentions, **self._partly}
         name = str(cells.get(self.id_column) or row.number) if self.id_column else str(row.number)
         return ScoredText(
-            row.source, row.number, name, text, status, "", labels, confidence, self._probabilities(cells), cells
+            row.source, row.number, name, text, status, "", labels, confidence, self._shares_of(cells), cells
         )
 
-    def _judged(self, mentions: list[dict[str, Any]]) -> dict[str, Any]:
-        judged = [key for key, *_ in self._of_dimension]
-        partly = {} if set(judged) == set(self._taxonomy.keys) else {"annotated": judged}
-        return {"labels": mentions, **partly}
-
-    def _probabilities(self, cells: Mapping[str, Any]) -> dict[str, Sequence[float]]:
+    def probabilities(self, cells: Mapping[str, Any]) -> dict[str, Sequence[float]]:
+        """Of one text of a flat file, by the cells that are numbers."""
         found: dict[str, Sequence[float]] = {}
-        for key, columns in self._shares:
+        for key, columns in self.shares.items():
             shares: dict[str, float] = {}
             for column in columns:
                 _number(cells.get(column), shares, column)
             if len(shares) == len(PROBABILITY_ORDER):
                 found[key] = list(shares.values())
         return found
+
+    def _shares_of(self, cells: Mapping[str, Any]) -> dict[str, Sequence[float]]:
+        return self.probabilities(cells) if self._parsed else {}
 
     def _from_lines(self, rows: Sequence[Row]) -> ScoredText:
         first = rows[0].cells
@@ -284,7 +302,7 @@ class ScoredFile:
         status, name = self._label(first, "cs_status"), self._cell(first, "cs_id")
         return ScoredText(
             rows[0].source, rows[0].number, name or str(rows[0].number), text, status, "", labels, confidence,
-            self._probabilities(first), first,
+            self._shares_of(first), first,
         )  # fmt: skip
 
     def _record(self, row: Row) -> ScoredText:

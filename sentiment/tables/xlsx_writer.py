@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -42,6 +43,15 @@ def cell_text(text: str) -> tuple[str, bool]:
     if len(units) <= 2 * MAX_TEXT:
         return text, False
     return units[: 2 * MAX_TEXT].decode("utf-16-le", "ignore"), True
+
+
+def check_width(headers: Sequence[str]) -> None:
+    """
+    Raises:
+        TableError: more columns than a sheet has.
+    """
+    if len(headers) > MAX_COLUMNS:
+        raise TableError(f"expected at most {MAX_COLUMNS} columns for XLSX, found {len(headers)}; write CSV")
 
 
 def _is_number(value: Any) -> bool:
@@ -87,8 +97,7 @@ class XlsxWriter:
         self, stream: IO[bytes], table: FlatTable, *, folder: Path | None = None, max_rows: int = MAX_ROWS
     ) -> None:
         self._table, self._headers, self._max_rows = table, table.headers, max_rows
-        if len(self._headers) > MAX_COLUMNS:
-            raise TableError(f"expected at most {MAX_COLUMNS} columns for XLSX, found {len(self._headers)}; write CSV")
+        check_width(self._headers)
         self.cut = 0
         options = {"constant_memory": True, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
         self._output = _Output(stream)

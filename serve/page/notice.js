@@ -11,7 +11,7 @@ const KNOWN = new Set([401, 403, 404, 413, 422, 429, 500, 503, 504]);
 
 /** The problem's headline and what to do, in the current language. `limits` are those of /v1/info, if known. */
 export function explain(problem, limits = null) {
-  if (problem.status === 0) return { title: t("error_network"), why: t("error_network_why") };
+  if (problem.status === 0 || problem.status === 408) return { title: t("error_network"), why: t("error_network_why") };
   const status = KNOWN.has(problem.status) ? problem.status : problem.status < 500 ? 422 : 500;
   const title = t(`error_${status}`);
   if (status === 413 && problem.code === "text_too_large" && limits) {

@@ -125,7 +125,7 @@ def test_ablation_runs_every_part_and_goes_on_from_what_is_kept(
         for i, text in enumerate(texts(80, 2))
     ]  # fmt: skip
     data = write(tmp_path / "data.jsonl", rows)
-    for name in (*HELD_OUT_FILES, *ablation.UNLABELLED, *(name for name, _, _ in ablation.WEAK)):
+    for name in (*HELD_OUT_FILES, *ablation.UNLABELLED, *(name for name, _ in ablation.WEAK)):
         corpus(tmp_path, name, [
             {"text": text, "label": i % 2, "rating": 1 + 4 * (i % 2), "aspects": []}
             for i, text in enumerate(texts(30, len(name)))
@@ -133,7 +133,7 @@ def test_ablation_runs_every_part_and_goes_on_from_what_is_kept(
     monkeypatch.setattr(ablation, "LAYERS", (0,))
     monkeypatch.setattr(ablation, "corpus_texts", lambda corpora, exclude, seed: iter([texts(30, 7)]))
     monkeypatch.setattr(ablation, "score_folder", made_up_answers(taxonomy))  # exporting each run takes long
-    names = ("plain", "4 first", "pretrained", "weak stage", "distilled", "smoothed")
+    names = ("plain", "4 first", "pretrained", "weak stage", "weak beside", "distilled", "smoothed")
     small = tuple(ablation.replace(v, layers=(0,), seeds=1 + (v.name == "plain")) for v in ablation.VARIANTS)
     monkeypatch.setattr(ablation, "VARIANTS", tuple(v for v in small if v.name in names))
     command = [
@@ -144,7 +144,7 @@ def test_ablation_runs_every_part_and_goes_on_from_what_is_kept(
     assert ablation.main(command) == 0
     found = json.loads((tmp_path / "ablation.json").read_text("utf-8"))
     entries = {entry["name"]: entry for entry in found["variants"]}
-    assert list(entries) == ["plain", "one threshold", "4 first", "pretrained", "weak stage", "distilled", "smoothed"]
+    assert list(entries) == ["plain", "one threshold", *names[1:]]
     assert entries["plain"]["seeds"] == 2 and entries["4 first"]["seeds"] == 1
     assert all(("differences" in entry) == (name != "plain") for name, entry in entries.items())
     assert np.load(tmp_path / "work" / "plain-1" / "scores.npz")["overall"].shape == (40, 3)

@@ -59,6 +59,7 @@ def test_errors_of_a_full_queue_need_not_be_waited_for(visit: Any) -> None:
         (_problem(422, "invalid_request", "expected a string, at #/text"), "expected a string, at #/text", False),
         (_problem(422, "invalid_unicode"), "损坏的字符", False),
         (_problem(403, "forbidden"), "没有这项权限", False),
+        (_problem(408, "body_timeout"), "连不上服务", True),
         (_problem(503, "failed"), "没有加载成功", True),
         (_problem(504, "deadline"), "分析超时", True),
         (_problem(500, "internal"), "服务出错了", True),

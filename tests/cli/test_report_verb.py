@@ -44,7 +44,19 @@ def test_two_files_are_compared(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     (found,) = json.loads((tmp_path / "r.json").read_text("utf-8"))["changes"]["comparisons"]
     assert found["kind"] == "compare"
+    assert all(row["effect"]["value"] == 0 for row in found["cinemas"])
     assert not any(row["significant"] for row in found["rows"])
+
+
+def test_the_trend_is_by_the_period_asked_for(tmp_path: Path) -> None:
+    counts = {}
+    for period in ("week", "month"):
+        out = tmp_path / f"{period}.json"
+        assert _run(VISITS, "-o", out, "--period", period).exit_code == 0
+        trend = json.loads(out.read_text("utf-8"))["changes"]["trend"]
+        assert trend["period"] == period
+        counts[period] = len(trend["starts"])
+    assert counts["month"] == 12 and 50 <= counts["week"] <= 54
 
 
 @pytest.mark.parametrize(
@@ -83,3 +95,11 @@ def test_broken_rows_end_with_1(tmp_path: Path) -> None:
     assert result.exit_code == 1, result.output
     notes = {note["code"] for note in json.loads((tmp_path / "r.json").read_text("utf-8"))["notes"]}
     assert {"rejected", "no_rows"} <= notes
+
+
+def test_broken_rows_of_the_files_compared_end_with_1(tmp_path: Path) -> None:
+    record = {"overall": None, "intent": None, "escalation": None, "dimensions": [], "status": "empty", "input": {}}
+    (tmp_path / "s.jsonl").write_text(json.dumps(record) + "\n", "utf-8")
+    (tmp_path / "before.jsonl").write_text(json.dumps(record) + "\n{broken\n", "utf-8")
+    result = _run(tmp_path / "s.jsonl", "--compare", tmp_path / "before.jsonl", "-o", tmp_path / "r.json")
+    assert result.exit_code == 1, result.output

@@ -34,7 +34,7 @@ def example_report() -> m.Report:
     quadrants: tuple[m.Quadrant, ...] = ("concentrate", "keep", "low_priority", "overkill")
     return m.Report(
         meta=m.Meta(
-            schema=m.SCHEMA, version="0.1.0", models=["cinesent-zh@7d33d7fb"], lang="zh",
+            schema=m.SCHEMA, version="0.1.0", models=["cinesent-zh@ab32826a"], lang="zh",
             inputs=[m.InputFile("scored.parquet", 640, 0, False)],
             rows=640, texts=630, empty=6, not_chinese=4, service_texts=410, cinemas=3,
             first="2026-01-01", last="2026-06-30", as_of="2026-06-30",
@@ -88,9 +88,10 @@ def example_report() -> m.Report:
             ],
             benchmark="halved",
             fix_first=[
-                m.FixRow(1, "parking", figure(2.1, 640, 0.6), figure(9.0, 640, 2), 4.5, 28.0,
-                         "dimension/parking/negative"),
-                m.FixRow(2, "refund", figure(0.8, 640, 0.4), figure(3.0, 640, 1), 1.5, 9.0),
+                m.FixRow(1, "parking", figure(2.1, 640, 0.6), figure(9.0, 640, 2), figure(4.5, 640, 1),
+                         figure(28.0, 640, 6), "dimension/parking/negative"),
+                m.FixRow(2, "refund", figure(0.8, 640, 0.4), figure(3.0, 640, 1), figure(1.5, 640, 1),
+                         figure(9.0, 640, 4)),
             ],
         ),
         changes=m.Changes(
@@ -108,7 +109,7 @@ def example_report() -> m.Report:
                                         m.Figure(None, n=3, reason="few_mentions"), figure(0.1), None, None, False),
                     ],
                     cinemas=[m.CinemaChange("星河影城·锦江店", "seating", figure(22), figure(80), figure(58.0),
-                                            0.0001, 0.002, True, "since/before/seating/negative",
+                                            figure(1.4, 60, 0.5), 0.0001, 0.002, True, "since/before/seating/negative",
                                             "since/after/seating/positive")],
                 )
             ],

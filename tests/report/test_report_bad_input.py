@@ -163,6 +163,33 @@ def test_unreadable_dates_and_ratings(tmp_path: Path) -> None:
     assert {"unread_date", "unread_rating", "no_dates"} <= _check(report)
 
 
+def test_columns_with_nothing_in_them(tmp_path: Path) -> None:
+    report = _report(tmp_path, _texts(200, 日期=None, 影院="", 评分=None, 客户="", 回复=None))
+    assert {"no_customer", "no_dates", "one_cinema", "exploratory"} <= _check(report)
+    assert report.action.repeats is None  # nobody can be told from anybody
+
+
+def test_notes_on_few_rows_say_what_is_so(tmp_path: Path) -> None:
+    report = _report(tmp_path, _texts(40, 日期=_day, 影院=_cinema, 评分=lambda n: n % 5 + 1))
+    _check(report)
+    said = {note.code: note.en for note in report.notes}
+    assert "50" in said["no_outcome"]  # there are ratings, and they vary
+    assert "30 texts" in said["halved"]  # there are six cinemas
+    assert report.meta.cinemas == 6
+    few = [record(n, key, {key: "negative"}, overall="negative") for n, key in enumerate(KEYS[:6])]
+    assert "no_negatives" not in _check(_report(tmp_path, few))  # there are six, one of each
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_text_a_thousand_times(tmp_path: Path) -> None:
+    records = [
+        record(n, "爆米花", {"concessions": sentiment}, overall=sentiment, 评分="1e39" if n == 3 else n % 5 + 1)
+        for n in range(120)
+        for sentiment in (("positive", "negative")[n % 2],)
+    ]
+    assert "unread_rating" in _check(_report(tmp_path, records))
+
+
 def test_nobody_mentions_a_service(tmp_path: Path) -> None:
     report = _report(
         tmp_path, [record(n, "还行", {}, 日期=_day(n), 影院=_cinema(n), 评分=n % 5 + 1) for n in range(120)]
@@ -175,6 +202,20 @@ def test_comparisons_with_an_empty_side(tmp_path: Path) -> None:
     report = _report(tmp_path, _texts(150, 日期=_day), since=dt.date(2030, 1, 1))
     assert "empty_side" in _check(report)
     assert report.changes.comparisons == []
+
+
+def test_compared_files_of_other_kinds_are_counted_alike(tmp_path: Path) -> None:
+    sides = []
+    for name, probabilities in (("before", False), ("after", True)):
+        write_jsonl(tmp_path / f"{name}.jsonl", _texts(150, probabilities=probabilities))
+        sides.append(read_scored([tmp_path / f"{name}.jsonl"], TAXONOMY))
+    before = replace(sides[0], scored=replace(sides[0].scored, models=["other@1"]))
+    report = build_report(sides[1], ReportOptions(replicates=100), before)
+    assert {"compared_counts", "compared_models"} <= _check(report)
+    for row in report.changes.comparisons[0].rows:  # the same labels on both sides
+        assert (row.before.value, row.before.n) == (row.after.value, row.after.n)
+    alike = {note.code for note in build_report(sides[1], ReportOptions(replicates=100), sides[1]).notes}
+    assert not alike & {"compared_counts", "compared_models"}
 
 
 def test_everything_there(tmp_path: Path) -> None:

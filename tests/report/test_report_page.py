@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from sentiment.report.limits import LEAGUE_ENDS, MOST_ROWS, shown_series
-from sentiment.report.model import Figure, Label, Lang, Priorities, QuoteList, RepeatRow, Report
+from sentiment.report.model import Figure, Label, Lang, Priorities, QuoteList, RepeatRow, Report, ShareRow
 from sentiment.report.page import MAX_BYTES, render, shortened, write_page
+from sentiment.report.sentences import sentences
+from sentiment.report.views import views
 from tests.report.example import ExampleRows, example_report
 
 
@@ -184,3 +186,88 @@ def test_page_writes_all_rows_beside_it(tmp_path: Path) -> None:
     assert beside.startswith(b"\xef\xbb\xbf")
     assert beside.count(b"\r\n") == 6
     assert 'href="report.rows.csv"' in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_page_calls_a_difference_between_groups_no_change(lang: Lang) -> None:
+    report = example_report()
+    one = report.changes.comparisons[0]
+    by = replace(
+        one, kind="by", column="城市", before=Label("其余", "all others"), after=Label("甲市", "Jia"), cinemas=[]
+    )
+    found = replace(
+        report,
+        meta=replace(report.meta, lang=lang),
+        changes=replace(report.changes, comparisons=[by], trend=None, league=None),
+    )
+    said = sentences(found)[2]
+    assert (
+        "甲市的座椅视野是 66.0，其余是 30.0" if lang == "zh" else "seating is 66.0 at Jia and 30.0 elsewhere"
+    ) in said
+    assert not re.search("由 .* 变为|变化|went from|change", said)
+    heads = [column.header for column in views(found)["comparison-0"].columns[1:3]]
+    assert heads == (["其余", "甲市"] if lang == "zh" else ["all others", "Jia"])
+    plain = [replace(row, significant=False) for row in by.rows]
+    said = sentences(replace(found, changes=replace(found.changes, comparisons=[replace(by, rows=plain)])))[2]
+    assert ("没有哪一组" if lang == "zh" else "No group stands apart") in said
+    both = replace(found, changes=replace(found.changes, comparisons=[by, one]))
+    assert ("由 30.0 变为 66.0" if lang == "zh" else "went from 30.0 to 66.0") in sentences(both)[2]
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_page_first_screen_says_interval_and_n_of_every_figure(lang: Lang) -> None:
+    report = example_report()
+    found = replace(report, meta=replace(report.meta, lang=lang))
+    first = render(found).decode("utf-8").split('class="first"')[1].split("</section>")[0]
+    for n in ("[1.50, 2.70]", "[7.0, 11.0]", "[3.5, 5.5]"):  # gain, rate and target of parking, in the list
+        assert f'{n} <span class="n">n&nbsp;640</span>' in first
+    standing, fix, worked = sentences(found)
+    rate, target = "9.0% [7.0, 11.0]", "4.5% [3.5, 5.5]"
+    if lang == "zh":
+        assert "停车（84 [80, 88]，n 120）" in standing
+        assert f"从 {rate} 降到一半，即 {target}" in fix
+        assert "2.10 点（95% 区间 1.50 至 2.70，640 条评论）" in fix
+        assert "变为 66.0（+36.0，95% 区间 32.0 至 40.0，120 处提及）" in worked
+    else:
+        assert "parking (84 [80, 88], n 120)" in standing
+        assert f"from {rate} of texts to half of that, {target}," in fix
+        assert "2.10 points (95% interval 1.50 to 2.70, 640 texts)" in fix
+        assert "+36.0, 95% interval 32.0 to 40.0, 120 mentions" in worked
+
+
+@pytest.mark.parametrize(("low", "unsure"), [(-0.2, True), (0.0, True), (0.004, True), (0.03, False)])
+def test_page_and_sentence_agree_on_an_interval_that_holds_0(low: float, unsure: bool) -> None:
+    report = example_report()
+    fix = replace(report.priorities.fix_first[0], gain=Figure(0.3, low, 0.6, 640.0))
+    found = replace(report, priorities=replace(report.priorities, fix_first=[fix]))
+    first = render(found).decode("utf-8").split('class="fix"')[1].split("</section>")[0]
+    assert ("区间含 0" in first) == unsure
+    said = sentences(found)[1]
+    assert ("区间含 0" in said) == unsure
+    assert f"{max(low, 0):.2f} 至 0.60" in said or low < 0
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_page_has_sentences_without_intervals(lang: Lang) -> None:
+    report = example_report()
+    bare = Figure(40.0, None, None, 8.0, "one_unit")
+    found = replace(
+        report,
+        meta=replace(report.meta, lang=lang),
+        performance=replace(report.performance, overall=replace(report.performance.overall, index=bare)),
+        priorities=replace(
+            report.priorities, fix_first=[replace(report.priorities.fix_first[0], gain=replace(bare, value=2.0))]
+        ),
+    )
+    for said in sentences(found)[:2]:
+        assert "95%" not in said and "含 0" not in said and "holds 0" not in said
+        assert ("无法给出区间" if lang == "zh" else "without an interval") in said
+
+
+def test_page_leaves_the_names_of_cinemas_as_they_are() -> None:
+    report = example_report()
+    silent = report.action.silent
+    assert silent is not None
+    named = replace(silent, cinemas=[ShareRow("parking", 25, silent.cinemas[0].share)])
+    table = views(replace(report, action=replace(report.action, silent=named)))["silent-where"]
+    assert table.rows[0][0] == "parking"

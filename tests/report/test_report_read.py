@@ -8,9 +8,12 @@ import pytest
 from scored_files import TAXONOMY, flat_lines, record, write_csv, write_jsonl, write_parquet, write_xlsx
 
 from sentiment.records import Analysis, Mention
+from sentiment.report.build import build_report
 from sentiment.report.read import ReadScored, read_scored
 from sentiment.report.rows import ScoredRows
-from sentiment.tables.base import TableError
+from sentiment.report.work import ReportOptions
+from sentiment.tables.base import Reject, TableError
+from sentiment.tables.scored import ScoredFile, ScoredFiles
 
 RECORDS = [
     record(1, "座椅太硬", {"seating": "negative"}, overall="negative",
@@ -69,6 +72,79 @@ def test_every_layout_gives_the_same_columns(layout: str, tmp_path: Path) -> Non
     assert read.roles["date"] == "日期"
     assert read.roles["text"] == "评论"
     assert read.files == [(str(tmp_path / f"scored.{layout.rpartition('-')[2]}"), 5, 0, False)]
+
+
+def _flat(folder: Path, **cells: str) -> Path:
+    """A wide table of the records with some cells of its first row replaced."""
+    lines = flat_lines(RECORDS, probabilities=True)
+    for name, value in cells.items():
+        lines[1][lines[0].index(name)] = value
+    return write_csv(folder / "scored.csv", lines)
+
+
+def test_probabilities_of_flat_files_are_read_by_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_by_one(self: ScoredFile, cells: Any) -> Any:
+        raise AssertionError("each text on its own: a million of them take too long")
+
+    monkeypatch.setattr(ScoredFile, "probabilities", one_by_one)
+    read = _read(_flat(tmp_path, cs_parking_probability_neutral=""))
+    seating, parking = TAXONOMY.index["seating"], TAXONOMY.index["parking"]
+    assert read.scored.from_probabilities
+    assert read.scored.probabilities[0, seating].tolist() == [0.875, 0, 0]
+    assert read.scored.probabilities[0, parking].tolist() == [0, 0, 0]  # one of three is blank: nobody knows
+    assert read.scored.probabilities[4].sum() == 0  # nothing was scored there
+
+
+@pytest.mark.parametrize("odd", ["n/a", " 0.25 ", "2.5e-1", "", "０.25", "1e400"])
+def test_probabilities_of_a_block_are_those_of_its_texts(odd: str, tmp_path: Path) -> None:
+    path = _flat(tmp_path, cs_staff_probability_positive=odd, cs_staff_probability_neutral="0.125")
+    slow = [text for text in ScoredFiles([path], TAXONOMY) if not isinstance(text, Reject)]
+    expected = [[text.probabilities.get(key, [0.0] * 3) for key in TAXONOMY.keys] for text in slow]
+    assert _read(path).scored.probabilities.tolist() == np.array(expected, np.float32).tolist()
+
+
+def test_probabilities_that_a_scored_text_lacks_make_counts(tmp_path: Path) -> None:
+    lines = flat_lines(RECORDS, probabilities=True)
+    for at, name in enumerate(lines[0]):
+        if "_probability_" in str(name):
+            lines[2][at] = ""
+    assert not _read(write_csv(tmp_path / "scored.csv", lines)).scored.from_probabilities
+
+
+def _dated(folder: Path, name: str, *days: str) -> Path:
+    return write_jsonl(folder / name, [record(n, "座椅硬", {}, 日期=day) for n, day in enumerate(days)])
+
+
+def test_a_day_above_12_tells_the_order_of_its_file(tmp_path: Path) -> None:
+    files = [
+        _dated(tmp_path, "a.jsonl", "03/01/2026", "25/01/2026", "2026-02-01"),
+        _dated(tmp_path, "b.jsonl", "03/01/2026", "01/25/2026", "May 4, 2026"),
+    ]
+    read = _read(files)
+    assert [str(day) for day in read.scored.date] == [
+        "2026-01-03", "2026-01-25", "2026-02-01", "2026-03-01", "2026-01-25", "2026-05-04",
+    ]  # fmt: skip
+    assert read.unread == {"date": 0, "rating": 0, "date_order": 0}
+
+
+@pytest.mark.parametrize("order", ["day", "month", None])
+def test_dates_in_either_order_are_told_or_unknown(order: Any, tmp_path: Path) -> None:
+    files = [
+        _dated(tmp_path, "a.jsonl", "03/01/2026", "04/02/2026", "gestern", ""),
+        _dated(tmp_path, "b.jsonl", "03/01/2026", "25/01/2026", "01/25/2026"),
+    ]
+    read = _read(files, date_order=order)
+    first = {"day": "2026-01-03", "month": "2026-03-01", None: "NaT"}[order]
+    second = {"day": "2026-02-04", "month": "2026-04-02", None: "NaT"}[order]
+    assert [str(day) for day in read.scored.date] == [
+        first, second, "NaT", "NaT", first, "2026-01-25", "2026-01-25",
+    ]  # fmt: skip
+    assert read.unread == {"date": 1, "rating": 0, "date_order": 0 if order else 3}
+    said = {note.code: note for note in build_report(read, ReportOptions(replicates=50)).notes}
+    assert ("date_order" in said) == (order is None)
+    if order is None:
+        assert "3 dates" in said["date_order"].en and "--date-order day" in said["date_order"].en
+        assert "--date-order month" in said["date_order"].zh
 
 
 def test_several_files_are_one_and_mixed_ones_are_counted(tmp_path: Path) -> None:

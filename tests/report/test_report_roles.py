@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sentiment.report.roles import find_roles, parse_date, parse_name, parse_rating, parse_reply
+from sentiment.report.dates import both_ways, parse_date
+from sentiment.report.roles import find_roles, parse_name, parse_rating, parse_reply
 
 
 @pytest.mark.parametrize(
@@ -28,25 +29,68 @@ def test_a_column_has_one_role() -> None:
 @pytest.mark.parametrize(
     "value",
     ["2026-03-01", "2026/3/1 12:30", "2026年3月1日", "20260301", 20260301, 46082, 1772323200, "1772323200000",
-     dt.datetime(2026, 3, 1, 9), dt.date(2026, 3, 1), "2026.03.01", "2026-03-01T08:00:00+08:00"],
+     dt.datetime(2026, 3, 1, 9), dt.date(2026, 3, 1), "2026.03.01", "2026-03-01T08:00:00+08:00", "20260301123000",
+     20260301123000, "202603011230", "２０２６－０３－０１", "２０２６年３月１日", "1772323200"],
 )  # fmt: skip
 def test_dates_are_read_in_every_usual_form(value: Any) -> None:
     assert parse_date(value) == dt.date(2026, 3, 1)
 
 
-@pytest.mark.parametrize("value", [None, "", "昨天", "2026-13-01", 3, True, [1], float("nan"), "1/3/26", "0001-01-01"])
+@pytest.mark.parametrize(
+    "value",
+    ["May 4, 2026", "May 4 2026", "4 May 2026", "04-May-2026", "4th of May, 2026", "Mon, 04 May 2026 09:30:00 +0800",
+     "may 4th, 2026 10:00", "04.05.2026", "4. May 2026"],
+)  # fmt: skip
+def test_dates_of_other_countries_are_read(value: str) -> None:
+    assert parse_date(value) == dt.date(2026, 5, 4)
+
+
+def test_dates_that_may_begin_with_day_or_month_are_not_guessed() -> None:
+    january, march = dt.date(2026, 1, 3), dt.date(2026, 3, 1)
+    for value in ("03/01/2026", "3-1-2026 18:30", "０３/０１/２０２６"):
+        assert both_ways(value) == (january, march)
+        assert parse_date(value) is None
+        assert (parse_date(value, "day"), parse_date(value, "month")) == (january, march)
+    assert parse_date("25/01/2026") == parse_date("01/25/2026") == dt.date(2026, 1, 25)
+    assert parse_date("03/03/2026") == dt.date(2026, 3, 3)
+    assert [both_ways(value) for value in ("2026-03-01", "31/31/2026", 46082, "03/01/0026")] == [
+        None, (None, None), None, (None, None),
+    ]  # fmt: skip
+    assert [parse_date(value) for value in ("Mayhem 4, 2026", "May 32, 2026", "Smarch 1, 2026")] == [None] * 3
+
+
+@pytest.mark.parametrize("value", [None, "", "昨天", "2026-13-01", 3, True, [1], float("nan"), "1/3/26", "0001-01-01",
+                                   "20261301", 20261301, "20261301.0", "13800138000"])  # fmt: skip
 def test_what_is_no_date_is_none(value: Any) -> None:
     assert parse_date(value) is None
 
 
 @pytest.mark.parametrize(
-    ("value", "number"), [(4, 4), ("4.5", 4.5), ("4星", 4), ("★★★☆☆", 3), ("四星", 4), ("8/10", 8), ("评分：2", 2)]
+    ("value", "number"),
+    [
+        (4, 4),
+        ("4.5", 4.5),
+        ("4星", 4),
+        ("★★★☆☆", 3),
+        ("四星", 4),
+        ("8/10", 8),
+        ("评分：2", 2),
+        ("4,5", 4.5),
+        ("4,50 / 5", 4.5),
+        ("1,200", 1200),
+        ("12,345.5", 12345.5),
+        ("1.200,5", 1200.5),
+        ("0,125", 0.125),
+        ("-1,5", -1.5),
+        ("4.5，满意", 4.5),
+        ("1,2,3", 1),
+    ],
 )
 def test_ratings_are_numbers(value: Any, number: float) -> None:
     assert parse_rating(value) == number
 
 
-@pytest.mark.parametrize("value", [None, "", "好", True, float("inf"), []])
+@pytest.mark.parametrize("value", [None, "", "好", True, float("inf"), [], "1e39", 13800138000, "编号13800138000"])
 def test_what_is_no_rating_is_nan(value: Any) -> None:
     assert math.isnan(parse_rating(value))
 

@@ -45,6 +45,11 @@ def test_visits_parking_is_basic_and_first_to_fix(report: Report) -> None:
     assert first.key == "parking"
     assert first.gain.low is not None
     assert first.gain.low > 0
+    for row in report.priorities.fix_first:
+        for part in (row.target, row.avoided):
+            assert part.low is not None and part.high is not None and part.value is not None
+            assert 0 <= part.low <= part.value <= part.high
+        assert (row.target.value or 0) < (row.rate.value or 0)
 
 
 def test_visits_the_repair_of_the_seats_worked(report: Report) -> None:

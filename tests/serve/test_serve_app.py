@@ -158,6 +158,32 @@ async def test_app_answers_429_when_the_queue_is_full(connect: Any, fake: Any) -
         assert [(await task).status_code for task in (first, second)] == [200, 200]
 
 
+async def test_app_batch_takes_places_only_for_texts_that_can_be_read(connect: Any, fake: Any) -> None:
+    bad = [{"id": 1}, {"id": 2, "text": "座" * 11}, {"id": 3, "text": 4}]
+    async with connect(fake, queue_size=3, max_batch_items=3, max_characters=10) as client:
+        worker = client._transport.app.state.worker
+        fake.gate.clear()
+        first = asyncio.create_task(client.post("/v1/analyze", json={"text": "一"}))
+        await asyncio.to_thread(fake.busy.wait, 10)
+        second = asyncio.create_task(client.post("/v1/analyze/batch", json={"items": [{"text": "二"}, {"text": "三"}]}))
+        while worker.waiting < 2:
+            await asyncio.sleep(0.001)
+        third = asyncio.create_task(client.post("/v1/analyze/batch", json={"items": [*bad[:2], {"text": "四"}]}))
+        while worker.waiting < 3:
+            await asyncio.sleep(0.001)
+        full = await client.post("/v1/analyze/batch", json={"items": [*bad[:2], {"text": "五"}]})
+        assert (full.status_code, full.json()["code"]) == (429, "queue_full")
+        response = await asyncio.wait_for(client.post("/v1/analyze/batch", json={"items": bad}), 5)
+        assert worker.waiting == 3
+        assert response.status_code == 200, "nothing of it has to wait"
+        assert response.json()["results"] == [None] * 3
+        codes = [error["code"] for error in response.json()["errors"]]
+        assert codes == ["text_missing", "text_too_large", "text_missing"]
+        fake.gate.set()
+        assert [(await task).status_code for task in (first, second, third)] == [200] * 3
+    assert sum(len(block) for block in fake.blocks) == 4
+
+
 async def test_app_answers_504_at_the_deadline(connect: Any, fake: Any) -> None:
     async with connect(fake, deadline=0.05) as client:
         fake.gate.clear()
@@ -223,6 +249,23 @@ async def test_app_is_503_when_loading_failed(fake: Any) -> None:
     assert str(app.state.worker.error) == "damaged"
 
 
+async def test_app_gives_each_worker_its_share_of_the_cores(monkeypatch: pytest.MonkeyPatch, fake: Any) -> None:
+    loaded: list[int | None] = []
+
+    def load(*args: Any, threads: int | None, **others: Any) -> Any:
+        loaded.append(threads)
+        return fake
+
+    monkeypatch.setattr("sentiment.analyzer.Analyzer.load", load)
+    monkeypatch.setattr("serve.settings._cores", lambda: 6)
+    for settings in (Settings(), Settings(workers=2)):
+        app = create_app(settings)
+        async with app.router.lifespan_context(app):
+            await asyncio.to_thread(fake.warm.wait, 10)
+        fake.warm.clear()
+    assert loaded == [None, 3]
+
+
 async def test_app_limits_the_body(connect: Any, fake: Any) -> None:
     async with connect(fake, max_body=100) as client:
         response = await client.post("/v1/analyze", json={"text": "座" * 100})
@@ -239,6 +282,7 @@ async def test_app_publishes_taxonomy_and_info(connect: Any, fake: Any) -> None:
         schemas.InfoResponse.model_validate(info, strict=True)
         assert (info["model"], info["hash"]) == (fake.name, fake.hash)
         assert info["limits"]["deadline"] == 3.0
+        assert (info["limits"]["max_rows"], info["limits"]["max_jobs"]) == (1_000_000, 20)
 
 
 async def test_app_docs_need_nothing_from_elsewhere(connect: Any, fake: Any) -> None:

@@ -1,4 +1,5 @@
-"""A few requests of `benchmarks.contract`, which makes them up from the description, against a service in a thread."""
+"""Requests of `benchmarks.contract`, which makes them up from the description, and those of `benchmarks.hostile`,
+against a service in a thread."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from benchmarks import hostile
 from benchmarks.contract import try_all
 from serve.app import create_app
 from serve.settings import Settings
@@ -36,3 +38,17 @@ def test_contract_holds_for_requests_that_nobody_thought_of(url: str) -> None:
     assert outcome.wrong == {}
     assert {"POST /v1/analyze", "POST /v1/analyze/batch", "GET /v1/info"} <= set(outcome.statuses)
     assert 200 in outcome.statuses["POST /v1/analyze"] and 422 in outcome.statuses["POST /v1/analyze"]
+    assert outcome.statuses["GET /v1/files/{id}"][200] and outcome.statuses["GET /v1/files/{id}/{link}"][200]
+    assert outcome.statuses["DELETE /v1/files/{id}"][204] == 1
+
+
+def test_contract_sends_as_many_requests_as_are_asked_for(url: str) -> None:
+    outcome = try_all(url, 1, requests=60)
+    assert outcome.requests == 60
+    assert sum(statuses.total() for statuses in outcome.statuses.values()) == 60
+
+
+def test_hostile_files_and_bodies_are_refused_or_mere_text(url: str) -> None:
+    found = hostile.try_all(url)
+    assert len(found) == len(hostile.cases()) + 1
+    assert {name: what for name, what in found.items() if not what["as_expected"]} == {}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import hashlib
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -21,8 +23,9 @@ import httpx
 import pytest
 import xlsxwriter
 from click.testing import CliRunner
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from sentiment.checkpoint import CheckpointError
 from sentiment.cli import main
 from sentiment.client import AsyncClient
 from sentiment.parts import StoppedError
@@ -33,7 +36,7 @@ from serve.keys import new_key, write_keys
 from serve.rows import Job, now
 from serve.score_file import Task, _reason, _report
 from serve.settings import Settings
-from serve.store import Store
+from serve.store import Store, StoreError
 
 pytestmark = pytest.mark.anyio
 
@@ -122,6 +125,41 @@ async def test_files_are_taken_scored_handed_out_and_removed(start: Start, data_
     assert {path.name for path in data_folder.iterdir()} <= {"files", "cinesent.sqlite"}
 
 
+async def test_files_and_corrections_leave_no_word_in_the_log(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with start(store_texts=True) as client:
+            job = (await _upload(client, name="座椅.csv")).json()
+            job = await _until(client, job["links"]["self"], "done")
+            for link in job["links"].values():
+                assert (await client.get(link)).status_code == 200
+            assert (await client.delete(job["links"]["self"])).status_code == 204
+            assert (await _upload(client, "座椅太硬".encode(), "座椅.docx", text_col="座椅")).status_code in (202, 422)
+            assert (await _upload(client, CSV, layout="座椅")).status_code == 422
+            text = "座椅太硬"
+            said = {"labels": [{"dimension": "seating", "sentiment": "negative", "evidence": "座椅"}]}
+            body = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "text": text, "before": said, "after": said}
+            for changed, status in (({}, 201), ({"text": "座椅"}, 422), ({"sha256": "座椅"}, 422)):
+                assert (await client.post("/v1/feedback", json=body | changed)).status_code == status
+    ours = [r for r in caplog.records if r.name.startswith(("serve", "sentiment"))]
+    logged = "\n".join(r.getMessage() + str(getattr(r, "fields", "")) + str(r.exc_info) for r in ours)
+    for route in (
+        "POST /v1/files 202",
+        "GET /v1/files/{id}/{link} 200",
+        "POST /v1/feedback 201",
+        "POST /v1/feedback 422",
+    ):
+        assert route in logged
+    for secret in ("座", "%E5%BA%A7", "\\u5ea7"):
+        assert secret not in logged
+
+
+async def test_files_are_scored_with_the_threads_of_a_worker(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.settings._cores", lambda: 6)
+    async with start("tell({'failed': f'{task[\"threads\"]} threads'})", workers=2) as client:
+        link = (await _upload(client)).json()["links"]["self"]
+        assert (await _until(client, link, "failed"))["detail"] == "3 threads"
+
+
 def _zip(**members: bytes) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -198,6 +236,60 @@ async def test_files_that_cannot_be_scored_fail_with_a_reason(start: Start, code
         assert detail in job["detail"]
         assert job["links"].keys() == {"self"}
         assert job["expires"] > job["finished"]
+
+
+async def test_files_that_are_scored_are_done_without_their_report(start: Start) -> None:
+    code = """
+open("result.csv", "w").close()
+tell({"scored": {"rows": 2, "rejected": 0}})
+open("report.html", "w").write("<p")
+os.abort()
+"""
+    async with start(code) as client:
+        job = await _until(client, (await _upload(client)).json()["links"]["self"], "done", "failed")
+        assert (job["status"], job["detail"], job["rows"]["done"]) == ("done", None, 2)
+        assert job["links"].keys() == {"self", "result"}, "what there is of the report is no report"
+
+
+async def test_files_outlast_a_database_that_fails_for_a_moment(
+    start: Start, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[str] = []
+    write = Store.write
+
+    def failing(store: Store) -> Any:
+        if failures:
+            raise StoreError(failures.pop())
+        return write(store)
+
+    monkeypatch.setattr(Store, "write", failing)
+    code = "tell({'progress': 0.1, 'rows': 1, 'total': 2})\nwhile not os.path.exists('go'): time.sleep(0.01)\n" + GOOD
+    async with start(code) as client:
+        link = (await _upload(client)).json()["links"]["self"]
+        await _until(client, link, "running")
+        failures += ["gone", "gone"]
+        (data_folder / "files" / link.rpartition("/")[2] / "go").touch()
+        await _until(client, link, "done")
+    store = Store(Settings().database_url)
+    with store.read() as session:
+        assert session.scalars(select(Job.attempts)).all() == [1]
+    store.close()
+
+
+async def test_files_are_scored_whatever_lies_in_the_operators_folder(
+    connect: Any, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "serve.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    async with connect(fake) as client:
+        link = (await _upload(client, text_col="票价")).json()["links"]["self"]
+        assert "票价" in (await _until(client, link, "failed"))["detail"]
+
+
+async def test_files_that_take_too_long_fail(start: Start, data_folder: Path) -> None:
+    async with start(SLOW, job_time=0.3) as client:
+        job = await _until(client, (await _upload(client)).json()["links"]["self"], "failed")
+        assert "within 0.3 s" in job["detail"] and "split" in job["detail"]
 
 
 async def test_files_that_are_removed_end_their_process(start: Start, data_folder: Path) -> None:
@@ -299,7 +391,9 @@ def test_files_reasons_are_in_the_words_of_the_form() -> None:
     assert (
         _reason(StoppedError("stopped: the disk is full; finished blocks are kept in x")) == "stopped: the disk is full"
     )
-    assert _reason(KeyError("座椅太硬")) == "internal error, KeyError"
+    for error in (KeyError, ValueError, CheckpointError):
+        assert _reason(error("座椅太硬, /opt/checkpoint")) == f"internal error, {error.__name__}"
+    assert _reason(TableError("found a\0b\udc80")) == "found a\ufffdb\ufffd", "no database keeps those"
 
 
 def test_files_suffixes_are_ours() -> None:
@@ -380,6 +474,11 @@ def test_files_that_are_too_much_fail(tmp_path: Path, name: str, content: bytes,
     (tmp_path / name).write_bytes(content)
     options = {"format": "csv", "layout": "wide", "lang": "en", "overwrite": False}
     task = Task(str(tmp_path), name, options, None, None, 1, 1, 2 << 30, 1 << 30)
+    assert _scored(task)["failed"].startswith(reason)
+
+
+def _scored(task: Task) -> dict[str, Any]:
+    """What the process says in the end."""
     with subprocess.Popen(
         [sys.executable, "-m", "serve.score_file"],
         cwd=Path(files.__file__).parent.parent,
@@ -392,7 +491,25 @@ def test_files_that_are_too_much_fail(tmp_path: Path, name: str, content: bytes,
         process.stdin.flush()
         *_, last = process.stdout
         assert process.wait(60) == 0
-    assert json.loads(last)["failed"].startswith(reason)
+    found: dict[str, Any] = json.loads(last)
+    return found
+
+
+def test_files_go_on_from_an_unfinished_folder_and_leave_their_escalations(tmp_path: Path) -> None:
+    """With the packaged checkpoint. The process before was killed when it had made the folder and nothing in it."""
+    (tmp_path / "result.csv.partial").mkdir()
+    (tmp_path / "escalations.jsonl").write_text("of the process before")
+    text = "放映厅台阶没有灯，我妈摔倒骨折了，找经理没人管，要求赔偿，否则投诉到消协！"
+    (tmp_path / "input.csv").write_text(f"评论,编号\n爆米花很香,a\n{text},b\n,c\n", "utf-8")
+    options = {"format": "csv", "layout": "wide", "lang": "en", "overwrite": False}
+    task = Task(str(tmp_path), "input.csv", options, None, None, 1, 10, 2 << 30, 1 << 30, escalations=True)
+    assert _scored(task) == {"done": {"rows": 3, "rejected": 0}}
+    (line,) = (tmp_path / "escalations.jsonl").read_text("utf-8").splitlines()
+    found = json.loads(line)
+    assert (found["text"], found["record"]["id"]) == (text, "b")
+    assert found["record"]["escalation"]["label"] is True
+    for mention in found["record"]["dimensions"]:
+        assert text[mention["start"] : mention["end"]] == mention["evidence"]
 
 
 def test_files_scoring_ends_with_the_service(tmp_path: Path) -> None:

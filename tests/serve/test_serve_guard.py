@@ -5,12 +5,20 @@ import contextlib
 import json
 import logging
 import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
+from serve.app import create_app
 from serve.guard import HEADERS, Guard
+from serve.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -186,3 +194,112 @@ async def test_guard_streams_a_body_and_cuts_it_off() -> None:
             response = await client.post("/v1/files", content=_chunks(chunks))
         assert response.status_code == status
         assert sum(seen) <= 20
+
+
+def _slow(body: list[bytes], seconds: float = 0.0) -> Any:
+    """What a client sends that waits before every part, and after the last one says no more."""
+    parts = list(body)
+
+    async def receive() -> Any:
+        if not parts:
+            await asyncio.sleep(60)
+        await asyncio.sleep(seconds)
+        return {"type": "http.request", "body": parts.pop(0), "more_body": True}
+
+    return receive
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_guard_does_not_wait_for_the_rest_of_a_body_for_ever(streamed: bool) -> None:
+    sent: list[Any] = []
+    reached: list[bytes] = []
+
+    async def swallows(scope: Any, receive: Any, send: Any) -> None:
+        with contextlib.suppress(Exception):
+            while True:
+                reached.append((await receive())["body"])
+        await send({"type": "http.response.start", "status": 400, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    guard = Guard(swallows, 100, body_timeout=0.1, streamed={"/": 100} if streamed else {})
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-length", b"50")]}
+    await asyncio.wait_for(guard(scope, _slow([b"12345"]), send), 4)
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert (b"content-type", b"application/problem+json") in sent[0]["headers"]
+    assert json.loads(sent[1]["body"])["code"] == "body_timeout"
+    assert not sent[-1].get("more_body", False)
+    assert reached == ([b"12345"] if streamed else [])
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/files"])
+async def test_guard_waits_for_a_body_that_comes_slowly(path: str) -> None:
+    async def reads(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body", False):
+            pass
+        leaving = asyncio.ensure_future(receive())  # as a route does that wants to know whether the client is there
+        await asyncio.sleep(1.2)
+        assert not leaving.done(), "the body is whole: nothing more is expected"
+        leaving.cancel()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def parts() -> Any:
+        for _ in range(5):
+            await asyncio.sleep(0.25)
+            yield b"1"
+
+    guard = Guard(reads, 10, body_timeout=1.0, streamed={"/v1/files": 10})
+    transport = httpx.ASGITransport(guard)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        assert (await client.post(path, content=parts())).status_code == 200, (
+            "1.25 s in all, but never 1 without a byte"
+        )
+
+
+@pytest.fixture
+def server(fake: Any, tmp_path: Path) -> Iterator[uvicorn.Server]:
+    """A service that waits half a second for the rest of a body."""
+    app = create_app(Settings(data_dir=tmp_path, body_timeout=0.5), fake)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started or app.state.worker.state != "ready":
+        assert thread.is_alive()
+        time.sleep(0.01)
+    yield server
+    server.should_exit = True
+    thread.join(60)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "begun"),
+    [
+        ("/v1/analyze", "application/json", b'{"text": "'),
+        ("/v1/analyze", "application/json", b""),
+        ("/v1/files", "multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="file"; '
+         b'filename="a.csv"\r\n\r\n' + b"1" * 2_000_000),
+    ],
+)  # fmt: skip
+def test_guard_frees_the_place_of_a_client_that_stalls(
+    server: uvicorn.Server, tmp_path: Path, path: str, kind: str, begun: bytes
+) -> None:
+    address = server.servers[0].sockets[0].getsockname()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(begun) + 99}\r\n\r\n"
+    )
+    with socket.create_connection(address, timeout=4) as client:  # less than what is read on after other refusals
+        client.sendall(head.encode() + begun)
+        answer = b""
+        while received := client.recv(1 << 16):  # until the service closes the connection
+            answer += received
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"application/problem+json" in answer and b'"code":"body_timeout"' in answer
+    with httpx.Client(base_url=f"http://127.0.0.1:{address[1]}", trust_env=False) as http:
+        assert http.post("/v1/analyze", json={"text": "座椅"}).status_code == 200
+        route = f'cinesent_requests_total{{method="POST",route="{path}",status="408"}} 1.0'
+        assert route in http.get("/metrics").text
+    assert not list((tmp_path / "files").glob("*"))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,68 @@ def test_keys_file_is_for_its_owner_only(tmp_path: Path) -> None:
     _cli("add", "--keys", str(path), "desk")
     assert path.stat().st_mode & 0o777 == 0o600
     assert list(tmp_path.glob("*.tmp")) == list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() != 0, reason="root only")
+def test_keys_stay_with_the_user_of_the_service_when_root_changes_them(tmp_path: Path) -> None:
+    """Otherwise the service could not read the new file, and a revoked key would go on working."""
+    path = tmp_path / "keys.json"
+    for name in ("desk", "import"):
+        assert _cli("add", "--keys", str(path), name).exit_code == 0
+    os.chown(path, 12345, 12346)
+    path.chmod(0o640)
+    (tmp_path / "link.json").symlink_to(path)
+    assert _cli("revoke", "--keys", str(tmp_path / "link.json"), "import").exit_code == 0
+    assert (tmp_path / "link.json").is_symlink()
+    found = path.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (12345, 12346, 0o640)
+    assert [key.name for key in read_keys(path)] == ["desk"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such owners")
+def test_keys_are_not_taken_from_their_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError
+
+    path = tmp_path / "keys.json"
+    assert _cli("add", "--keys", str(path), "desk").exit_code == 0
+    before = path.read_bytes()
+    monkeypatch.setattr(keys.os, "fchmod", refuse)
+    result = _cli("revoke", "--keys", str(path), "desk")
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert "user of the service" in result.stderr
+    assert path.read_bytes() == before
+    assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such permissions")
+def test_keys_that_everybody_can_write_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "keys.json"
+    (mine, kept), (other, planted) = new_key("desk", ["score"]), new_key("planted", ["admin"])
+    write_keys(path, [kept])
+    ring = Keyring(path)
+    monkeypatch.setattr(keys, "_CHECK_SECONDS", 0.0)
+    path.write_text(json.dumps({"keys": [kept.to_dict(), planted.to_dict()]}), "utf-8")
+    path.chmod(0o666)
+    assert ring.find(other.encode()) is None
+    assert ring.find(mine.encode()) == kept
+    with pytest.raises(KeysError, match="chmod 600"):
+        Keyring(path)
+
+
+def test_keys_that_are_revoked_are_refused_by_every_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each worker has a ring of its own; within a second after the change none takes the key any more."""
+    path = tmp_path / "keys.json"
+    plain = [_cli("add", "--keys", str(path), name).stdout.strip().encode() for name in ("desk", "import")]
+    now = time.monotonic()
+    monkeypatch.setattr(keys.time, "monotonic", lambda: now)
+    rings = [Keyring(path) for _ in range(3)]
+    assert all(ring.find(key) for ring in rings for key in plain)
+    assert _cli("revoke", "--keys", str(path), "import").exit_code == 0
+    now += 1.0
+    for ring in rings:
+        assert ring.find(plain[1]) is None
+        assert ring.find(plain[0]) is not None
 
 
 def test_keys_of_processes_that_change_the_file_at_once_are_all_kept(tmp_path: Path) -> None:

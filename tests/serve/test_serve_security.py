@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,35 @@ async def test_security_limits_texts_by_key(connect: Any, fake: Any, keys: Any) 
         _problem(response, 429, "rate_limited")
         assert 100 < int(response.headers["retry-after"]) <= 120
         assert (await client.post("/v1/analyze", json=TEXT, headers=other)).status_code == 200
+
+
+async def test_security_counts_the_items_of_a_batch_whatever_is_in_them(connect: Any, fake: Any, keys: Any) -> None:
+    path, plain = keys
+    async with connect(fake, keys=path) as client:
+        slow = {"X-API-Key": plain["slow"]}
+        body = {"items": [{"id": number} for number in range(5)]}
+        assert (await client.post("/v1/analyze/batch", json=body, headers=slow)).status_code == 200
+        _problem(await client.post("/v1/analyze/batch", json=body, headers=slow), 429, "rate_limited")
+
+
+async def test_security_does_not_count_the_items_of_a_batch_that_the_queue_refuses(
+    connect: Any, fake: Any, keys: Any
+) -> None:
+    path, plain = keys
+    async with connect(fake, keys=path, rate_limit=9, queue_size=5, max_batch_items=5) as client:
+        headers, batch = {"X-API-Key": plain["score"]}, {"items": [TEXT] * 5}
+        fake.gate.clear()
+        first = asyncio.create_task(client.post("/v1/analyze", json=TEXT, headers=headers))
+        await asyncio.to_thread(fake.busy.wait, 10)
+        second = asyncio.create_task(client.post("/v1/analyze/batch", json=batch, headers=headers))
+        while client._transport.app.state.worker.waiting < 5:
+            await asyncio.sleep(0.001)
+        for _ in range(2):  # one text each: 8 of 9
+            _problem(await client.post("/v1/analyze/batch", json=batch, headers=headers), 429, "queue_full")
+        fake.gate.set()
+        assert [(await task).status_code for task in (first, second)] == [200, 200]
+        assert (await client.post("/v1/analyze", json=TEXT, headers=headers)).status_code == 200
+        _problem(await client.post("/v1/analyze", json=TEXT, headers=headers), 429, "rate_limited")
 
 
 async def test_security_has_a_limit_for_all_keys(connect: Any, fake: Any, keys: Any) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any
 
 import pytest
 
+from serve import settings as module
 from serve.settings import Settings, SettingsError
 
 
@@ -28,8 +30,38 @@ def test_settings_are_frozen() -> None:
         {"max_body": -1},
         {"max_batch_items": 20_000, "queue_size": 30_000},
         {"deadline": float("nan")},
+        {"deadline": float("inf")},
+        {"body_timeout": 0.0},
+        {"body_timeout": float("inf")},
+        {"retention": 1_000_000},
+        {"file_retention": 1_000_000},
     ],
 )
 def test_settings_refuse_what_cannot_work(values: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=r"expected .*found"):
         Settings(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "threads"),
+    [
+        ({}, None),
+        ({"workers": 2}, 4),
+        ({"workers": 3}, 2),
+        ({"workers": 16}, 1),
+        ({"workers": 2, "threads": 8}, 8),
+        ({"threads": 3}, 3),
+    ],
+)
+def test_settings_divide_the_cores_among_the_workers(
+    values: dict[str, Any], threads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_cores", lambda: 8)
+    assert Settings(**values).worker_threads == threads
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not say which cores are ours")
+def test_settings_count_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 5, 7})
+    assert Settings(workers=2).worker_threads == 1
+    assert Settings(workers=1).worker_threads is None, "the engine takes them all"

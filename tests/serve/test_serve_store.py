@@ -83,6 +83,25 @@ def test_store_erases_by_text_and_by_age(opened: Store, database: str) -> None:
     assert [row["sha256"] for row in read_feedback(database)] == ["b" * 64]
 
 
+def test_store_says_that_what_it_erased_is_still_in_the_log(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another process reads what was there before; asked again afterwards, it is gone."""
+    monkeypatch.setattr(module, "_BUSY_SECONDS", 0.05)
+    store = Store(f"sqlite:///{data_folder / 'cinesent.sqlite'}")
+    with closing(store):
+        _add(store, sha256="a" * 64, text="坐得腰疼".encode())
+        with closing(sqlite3.connect(data_folder / "cinesent.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN")
+            assert other.execute("SELECT count(*) FROM feedback").fetchone() == (1,)
+            with pytest.raises(StoreError, match="still in the database's log"):
+                store.erase("a" * 64)
+            with pytest.raises(StoreError, match="still in the database's log"):
+                store.erase_before(now() - timedelta(days=1))
+            other.execute("ROLLBACK")
+        assert store.erase_before(now() - timedelta(days=1)) == 0
+        for file in data_folder.iterdir():
+            assert "坐得腰疼".encode() not in file.read_bytes(), file
+
+
 def test_store_errors_show_no_values(opened: Store, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(StoreError) as caught:
         _add(opened, sha256=None, text="座椅太硬".encode(), after={"overall": "负面"})

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from sentiment.records import Analysis, Mention
+from serve import jobs
 from serve import webhook as module
 from serve.rows import Event, now
 from serve.settings import Settings, SettingsError
@@ -145,6 +147,36 @@ async def test_webhook_posts_only_escalations_of_a_batch_with_the_text_where_all
     assert found["票价贵"]["dimensions"][0]["evidence"] == "票价"
 
 
+async def test_webhook_posts_the_escalations_of_a_file_once_it_is_done(
+    connect: Any, fake: Any, receiver: Receiver, soon: None, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script stands in for `serve.score_file`."""
+    found = [{"text": TEXT, "record": ANALYSIS.to_dict() | {"id": identifier}} for identifier in ("1", "2")]
+    lines = "".join(json.dumps(one) + "\n" for one in found)
+    code = f"""
+import json, os, sys
+task = json.loads(sys.stdin.readline())
+os.chdir(task["folder"])
+open("result.csv", "w").close()
+assert task["escalations"]
+open("escalations.jsonl", "w").write({lines!r})
+print(json.dumps({{"done": {{"rows": 3, "rejected": 0}}}}), flush=True)
+"""
+    monkeypatch.setattr(jobs, "_COMMAND", (sys.executable, "-S", "-c", code))
+    async with connect(fake, webhook_url=receiver.url, webhook_secret=SECRET) as client:
+        sent = await client.post("/v1/files", files={"file": ("a.csv", "评论\n座椅\n".encode())})
+        await receiver.wait(2)
+        await _until(lambda: _left(Settings().database_url) == 0)
+        assert (await client.get(sent.json()["links"]["self"])).json()["status"] == "done"
+    data = [json.loads(body)["data"] for _, _, body in receiver.got]
+    assert sorted(one["record"]["id"] for one in data) == ["1", "2"]
+    assert {(one["sha256"], one["file"]) for one in data} == {
+        (hashlib.sha256(TEXT.encode()).hexdigest(), sent.json()["id"])
+    }
+    assert "座椅" not in "".join(body.decode() for _, _, body in receiver.got)
+    assert not list(data_folder.glob("files/*/escalations.jsonl"))
+
+
 async def test_webhook_sends_after_a_restart_what_it_could_not(
     connect: Any, fake: Any, receiver: Receiver, soon: None
 ) -> None:
@@ -165,6 +197,23 @@ async def test_webhook_stays_silent_without_an_address(connect: Any, fake: Any) 
     async with connect(fake) as client:
         await client.post("/v1/analyze", json={"text": "座椅"})
     assert _left(Settings().database_url) == 0
+
+
+async def test_webhook_that_is_gone_leaves_its_events_no_longer_than_they_are_sent(connect: Any, fake: Any) -> None:
+    """Events may hold texts; with the webhook switched off nobody else would remove them."""
+    store = Store(Settings().database_url)
+    with store.write() as session:
+        for name, days in (("old", 8), ("young", 6)):
+            created = now() - timedelta(days=days)
+            session.add(Event(id=name, sha256="0" * 64, body=b"{}", created=created, due=now(), attempts=0))
+    async with connect(fake):
+        for _ in range(1000):
+            if _left(Settings().database_url) == 1:
+                break
+            await asyncio.sleep(0.01)
+    with store.read() as session:
+        assert list(session.scalars(select(Event.id))) == ["young"]
+    store.close()
 
 
 async def test_webhook_answers_503_if_the_outbox_does_not_take_it(
@@ -220,6 +269,27 @@ async def test_webhook_waits_longer_each_time_and_gives_up_after_days(
     hook._store.close()
 
 
+async def test_webhook_goes_on_after_an_error_of_another_kind(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.01)
+    seen = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        if len(seen) == 1:
+            raise OverflowError("no such port")
+        return httpx.Response(204)
+
+    hook = _webhook(database, answer)
+    hook.put([(TEXT, None, ANALYSIS)])
+    running = asyncio.create_task(hook.run())
+    await _until(lambda: running.done() or _left(database) == 0)
+    assert not running.done() and len(seen) == 2
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    hook._store.close()
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -228,6 +298,8 @@ async def test_webhook_waits_longer_each_time_and_gives_up_after_days(
         {"webhook_url": "http://127.0.0.1/", "webhook_secret": "no secret of this kind, however long"},
         {"webhook_url": "file:///etc/passwd", "webhook_secret": SECRET},
         {"webhook_url": "https://user:password@host/", "webhook_secret": SECRET},
+        {"webhook_url": "http://[::1/", "webhook_secret": SECRET},
+        {"webhook_url": "http://host:99999/", "webhook_secret": SECRET},
         {"webhook_secret": SECRET},
         {"webhook_texts": True},
     ],

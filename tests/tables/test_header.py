@@ -31,6 +31,13 @@ def test_header_below_titles(above: list[list[Any]], header: list[Any]) -> None:
     assert find_header([*above, header, *ROWS], KNOWN_NAMES) == len(above)
 
 
+@pytest.mark.parametrize("cell", ["no", "意见", "Review"])
+def test_header_is_no_data_row_with_a_cell_like_a_name(cell: str) -> None:
+    rows = [["姓名", "说法", "同意"], ["张", "座椅太硬", "yes"], ["李", "很好看", cell], *ROWS]
+    assert find_header(rows, KNOWN_NAMES) == 0
+    assert find_header([["导出时间", "2024", "共 3 条"], ["编号", "评论", "影院"], *ROWS], KNOWN_NAMES) == 1
+
+
 def test_header_of_sparse_rows() -> None:
     rows = [["a", "b", "c", "d"], *[["1", "", "好看", ""]] * 40]
     assert find_header(rows, frozenset()) == 0

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sentiment.tables import ReadOptions, Reject, Row, Table, TableError, jsonl_reader, open_tables
+from sentiment.tables.jsonl_writer import dump_line
 
 VALUES = st.recursive(
     st.none()
@@ -108,6 +109,20 @@ def test_jsonl_reader_array(tmp_path: Path, options: dict[str, Any]) -> None:
         first, bad, last = table
         assert isinstance(first, Row) and isinstance(bad, Reject) and isinstance(last, Row)
         assert (bad.number, bad.raw, last.number) == (2, "5", 3)
+
+
+def nested(depth: int) -> str:
+    return '{"text": "好", "x": ' + "[" * depth + "1" + "]" * depth + "}"
+
+
+@pytest.mark.parametrize("deep", [jsonl_reader.MAX_DEPTH, 600, 1000])
+def test_jsonl_reader_rejects_what_no_writer_could_write(tmp_path: Path, deep: int) -> None:
+    rows = [nested(jsonl_reader.MAX_DEPTH - 1), nested(deep), '{"text": "行"}']
+    for name, data in (("f.jsonl", "\n".join(rows)), ("f.json", f"[{', '.join(rows)}]")):
+        first, bad, last = _open(tmp_path, data, name)
+        assert isinstance(first, Row) and isinstance(bad, Reject) and isinstance(last, Row)
+        assert bad.reason.startswith("nested more than 100 deep (") or bad.reason.startswith("not valid JSON: nested")
+        assert json.loads(dump_line(first.cells)) == first.cells
 
 
 @pytest.mark.parametrize("data", ['[{"text": "好"}', "[{]", "[]"])

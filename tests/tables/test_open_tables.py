@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import os
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,21 @@ def test_open_folder_sorted_and_recursive(tmp_path: Path) -> None:
     assert [(item.source, item.number) for item in table] == [
         ("a/z.tsv", 1), ("a/z.tsv", 2), ("b.csv", 1), ("b.csv", 2), ("c.jsonl", 1),
     ]  # fmt: skip
+
+
+def test_open_folder_that_holds_one_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write(tmp_path / "a.csv", CSV)
+    _write(tmp_path / "closed/b.csv", CSV)
+    scandir = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(TableError, match=r"expected a readable folder, found .*closed: Permission denied; check"):
+        open_tables([tmp_path], ReadOptions())
 
 
 def test_open_folder_without_tables(tmp_path: Path) -> None:
@@ -128,6 +145,36 @@ def test_open_parquet_schemas_are_joined(tmp_path: Path) -> None:
     assert mixed.schema is None and mixed.size is None
 
 
+CATEGORIES = pa.dictionary(pa.int8(), pa.string())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (pa.array([2**53 + 1]), pa.array([1.5])),
+        (pa.array([[2**53 + 1]]), pa.array([[1.5]])),
+        (pa.array([{"a": 2**53 + 1}]), pa.array([{"a": 1.5}])),
+        (pa.array([2**64 - 1], pa.uint64()), pa.array([-1])),
+        (pa.array([Decimal("0.1")]), pa.array([1.5])),
+        (pa.array([dt.datetime(9999, 12, 31)], pa.timestamp("ms")), pa.array([1000], pa.timestamp("ns"))),
+        (
+            pa.array([f"a{i}" for i in range(100)]).cast(CATEGORIES),
+            pa.array([f"b{i}" for i in range(100)]).cast(CATEGORIES),
+        ),
+    ],
+)
+def test_open_parquet_types_that_differ_lose_no_value(tmp_path: Path, one: Any, other: Any) -> None:
+    for name, values in (("a", one), ("b", other)):
+        pq.write_table(pa.table({"text": ["好"] * len(values), "x": values}), tmp_path / f"{name}.parquet")
+    table = open_tables([tmp_path], ReadOptions())
+    cells = _cells(table)
+    assert len(cells) == len(one) + len(other)
+    for field in table.schema or ():
+        values = [row[field.name] for row in cells]
+        array = pa.array(values, field.type)
+        assert array.type == field.type and array.to_pylist() == values
+
+
 @pytest.mark.parametrize(
     ("name", "data", "found"),
     [
@@ -162,6 +209,9 @@ def test_open_csv_that_begins_with_a_brace(tmp_path: Path) -> None:
         (b"<html><table>", "HTML"),
         (b"\xef\xbb\xbf<?xml version='1.0'?>", "XML"),
         (b"Rar!\x1a\x07", "RAR"),
+        (b"ORC\x0a\x0b\x0a\x03\x00", "ORC"),
+        (b"PARE\x15\x04\x15\x10", "encrypted Parquet"),
+        (b"BZh91AY&SY\x0e\x8c\x01", "bzip2"),
         (b"SQLite format 3\x00", "SQLite"),
         (bytes(range(256)) * 40, "binary"),
         (bytes(1000), "binary"),
@@ -173,6 +223,12 @@ def test_open_what_is_no_table(tmp_path: Path, data: bytes, found: str) -> None:
     with pytest.raises(TableError, match=found) as error:
         open_tables([_write(tmp_path / "a.csv", data)], ReadOptions())
     assert str(error.value).startswith("expected ") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("column", ["PARENT_ID", "ORCID", "RIFF", "FEA1", "BZh", "GIF8"])
+def test_open_column_that_begins_like_another_format(tmp_path: Path, column: str) -> None:
+    table = open_tables([_write(tmp_path / "a.csv", f"{column},评论\n1,好\n")], ReadOptions())
+    assert table.columns == [column, "评论"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sentiment.records import Analysis, Mention
@@ -303,6 +303,9 @@ typed_values = (
 
 
 @given(st.dictionaries(st.text(), typed_values, max_size=4))
+@example({"\0date": "not a day"})
+@example({"x": [{"\0bytes": "?"}, {"\0\0decimal": {"\0time": 1}}, {"\0date": "2024-01-01", "y": dt.date(2024, 1, 1)}]})
+@example({"x": {"\0timedelta": "\ud800"}})
 def test_parquet_writer_cells_round_trip_through_a_part(cells: dict[str, Any]) -> None:
     assert decode_cells(encode_cells(cells)) == cells
 

@@ -9,7 +9,7 @@ from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
 from training.calibrate import FOLDS, GRID, MIN_MENTIONS, Calibration, calibrate, cross_fitted, fit_scaling, folds
 from training.metrics import HEADS, UNKNOWN, Predictions, summary
-from training.scores import Scores
+from training.scores import UNREAD, Scores
 
 
 def simulated(taxonomy: Taxonomy, size: int = 600, sharpness: float = 1.0, seed: int = 0) -> tuple[Scores, Predictions]:
@@ -100,6 +100,36 @@ def test_heads_without_labels_keep_temperature_one(taxonomy: Taxonomy) -> None:
     assert 0.1 <= rules.thresholds["escalation"] <= 0.9
 
 
+def test_calibrate_keeps_the_rules_of_the_start_where_nothing_was_judged(taxonomy: Taxonomy) -> None:
+    scores, gold = simulated(taxonomy, 900)
+    first = calibrate(scores, gold, taxonomy)
+    start = replace(first, thresholds=dict.fromkeys(first.thresholds, 0.77))
+    mention = gold.mention.copy()
+    mention[:, 1] = UNKNOWN  # nobody judged it
+    mention[mention[:, 2] == 0, 2] = UNKNOWN  # mentions alone: the least threshold would look best
+    partly = replace(
+        gold, mention=mention, polarity=np.where(mention == 1, gold.polarity, UNKNOWN), overall=np.full(900, UNKNOWN),
+        escalation=np.where(gold.escalation == 1, 1, UNKNOWN),
+    )  # fmt: skip
+    rules = calibrate(scores, partly, taxonomy, start)
+    kept = {taxonomy.keys[1], taxonomy.keys[2], "escalation"}
+    assert {key for key, value in rules.thresholds.items() if value == 0.77} == kept
+    for part in ("temperatures", "factors", "biases"):
+        assert getattr(rules.scaling, part)["overall"] == getattr(start.scaling, part)["overall"]
+    assert rules.scaling.temperatures["mention"] == pytest.approx(1.0, rel=0.2)
+    alone = calibrate(scores, partly, taxonomy)
+    assert alone.thresholds[taxonomy.keys[2]] == alone.thresholds[taxonomy.keys[1]]  # the pooled one
+
+
+def test_calibrate_leaves_out_texts_that_were_not_scored(taxonomy: Taxonomy) -> None:
+    scores, gold = simulated(taxonomy, 600)
+    more = np.concatenate([np.arange(600), np.arange(300)])
+    unread, doubled = scores.take(more), gold.take(more)
+    unread.mention[600:], unread.overall[600:], unread.escalation[600:] = UNREAD, 0.0, UNREAD
+    assert unread.unread.sum() == 300
+    assert calibrate(unread, doubled, taxonomy) == calibrate(scores, gold, taxonomy)
+
+
 def test_scaling_finds_biases_and_what_talk_of_the_film_does(taxonomy: Taxonomy) -> None:
     scores, gold = simulated(taxonomy, 4000)
     film = taxonomy.index["film"]
@@ -172,3 +202,16 @@ def test_thresholds_fitted_on_noise_flatter_and_cross_fitting_does_not(taxonomy:
         flattered.append(summary(gold, calibrate(scores, gold, taxonomy).decide(scores, taxonomy))["mention"])
         honest.append(summary(gold, cross_fitted(scores, gold, taxonomy, range(150)))["mention"])
     assert np.mean(flattered) > np.mean(honest)
+
+
+def test_calibrate_without_an_escalation_leaves_that_head_as_it_was(taxonomy: Taxonomy) -> None:
+    scores, gold = simulated(taxonomy)
+    start = calibrate(scores, gold, taxonomy)
+    none = replace(gold, escalation=np.zeros(600, dtype=int))
+    for before in (None, start):
+        rules = calibrate(scores, none, taxonomy, before)
+        expected = Scaling() if before is None else before.scaling
+        assert rules.scaling.temperatures["escalation"] == expected.temperatures.get("escalation", 1.0)
+        assert rules.scaling.biases["escalation"] == expected.biases.get("escalation", (0.0,))
+    # Where nothing should be called, nothing says that calling was wrong either.
+    np.testing.assert_array_equal(rules.decide(scores, taxonomy).escalation, start.decide(scores, taxonomy).escalation)

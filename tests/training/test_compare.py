@@ -166,6 +166,8 @@ def test_evaluate_compare_command(
         for e in examples
     ]
     data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("", "utf-8")
     bare.write_text(json.dumps({"text": "座椅太硬", "overall": "negative"}, ensure_ascii=False) + "\n", "utf-8")
 
     def run(*arguments: object) -> tuple[int, str, str]:
@@ -180,8 +182,27 @@ def test_evaluate_compare_command(
     assert json.loads(out.read_text("utf-8"))["figures"]["joint"]["difference"] == 0.0
     for arguments, message in (
         ((*both, "--data", bare), "expected texts with labelled dimensions"),
+        ((*both, "--data", empty), "expected labelled texts, found none"),
         ((*both, "--data", data, "--model", tiny_checkpoint), "expected --compare without --model"),
         (("--compare", tiny_checkpoint, tmp_path, "--data", data), "expected"),
     ):
         code, _, said = run(*arguments)
         assert code == 2 and message in said and said.count("\n") == 1
+
+
+def test_evaluate_compare_command_says_no_with_exit_code_3(
+    tiny_checkpoint: Path, tmp_path: Path, examples: list[Example], taxonomy: Taxonomy,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    gold, good = predictions(examples, taxonomy, 0)
+    verdict = replacement(gold, good, predictions(examples, taxonomy, 30)[1], samples=300)
+    monkeypatch.setattr("training.compare.compare_checkpoints", lambda *_, **options: verdict)
+    data, out = tmp_path / "test.jsonl", tmp_path / "verdict.json"
+    data.write_text(json.dumps({"text": "座椅太硬", "labels": []}, ensure_ascii=False) + "\n", "utf-8")
+    both = 2 * [str(tiny_checkpoint)]
+    with pytest.raises(SystemExit) as ended:
+        cinesent(["evaluate", "--compare", *both, "--data", str(data), "--json", str(out)])
+    shown = capsys.readouterr()
+    assert ended.value.code == 3
+    assert "may not replace" in shown.out and "joint is worse" in shown.err
+    assert json.loads(out.read_text("utf-8"))["may_replace"] is False

@@ -395,12 +395,24 @@ def test_dataset_near_duplicates_share_a_group() -> None:
     assert len({*groups[5:], groups[0]}) == 4
 
 
+def test_dataset_texts_of_emoji_alone_are_no_near_duplicates_of_others() -> None:
+    assert len(set(near_duplicate_groups(["😡😡😡", "😍", "👏👏", "！！！", "😡 😡 😡"]))) == 4
+
+
 def test_dataset_near_duplicates_chain() -> None:
     letters = [chr(0x4E00 + i) for i in range(60)]
     texts = ["".join(letters[i : i + 24]) for i in range(0, 36, 4)]
     assert jaccard(texts[0], texts[1]) > 0.5 and jaccard(texts[0], texts[-1]) == 0
     assert len(set(near_duplicate_groups(texts))) == 1
     assert len(set(near_duplicate_groups([texts[0], texts[-1]]))) == 2
+
+
+@given(st.lists(st.integers(0, 30), min_size=2, max_size=12))
+def test_dataset_near_duplicate_groups_are_named_by_their_first_text(starts: list[int]) -> None:
+    # Whatever the order in which a set yields its shingles: else no split could be drawn twice.
+    letters = [chr(0x4E00 + i) for i in range(60)]
+    groups = near_duplicate_groups(["".join(letters[start : start + 24]) for start in starts])
+    assert groups == [groups.index(group) for group in groups]
 
 
 def test_dataset_near_duplicate_threshold_is_exceeded_not_reached() -> None:
@@ -447,3 +459,58 @@ def test_dataset_held_out_rows_follow_the_hash_rule() -> None:
 def test_dataset_example_is_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Example("好").text = "坏"  # type: ignore[misc]
+
+
+def test_dataset_csv_that_is_broken_is_refused_not_read_askew(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    path = tmp_path / "mine.csv"
+
+    def told(*lines: str) -> str:
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+        return message(path, taxonomy)
+
+    # A comma of the text would end it there; a cell too few would be "not mentioned" with --blank none.
+    assert "mine.csv, row 2: expected 2 cells as in the header, found 3" in told(
+        "seating,text", "negative,座椅坏", "none,票价好,下次还来"
+    )
+    assert "row 1: expected 3 cells as in the header, found 2" in told("text,seating,price", "座椅坏,negative")
+    assert "row 2: expected CSV, found" in told("seating,text", "none,票价好", 'negative,"座椅坏', "none,下次还来")
+    assert "expected each column once, found seating twice" in told("text,seating,seating", "座椅坏,negative,")
+
+
+def test_dataset_columns_that_are_not_read_are_named(
+    table: Write, taxonomy: Taxonomy, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = {"text": "座椅坏", "seatings": "negative", "cs_price": "none", "date": "2026-01-01", "座椅视野": "负面"}
+    (example,) = read_labelled([table(row)], taxonomy)
+    assert example.annotated == {"price"}
+    assert caplog.messages == ["data.csv: columns that are no labels and were not read: seatings, 座椅视野"]
+
+
+def test_dataset_nan_of_a_table_is_blank(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    path = tmp_path / "nan.parquet"
+    nan = float("nan")
+    columns = {"text": ["甲"], "seating": [nan], "price": [1.0], "price_evidence": [nan], "escalation": [nan]}
+    pq.write_table(pa.table(columns), path)
+    (example,) = read_labelled([path], taxonomy, mapping={"1": "positive"})
+    assert example == Example("甲", {"price": ("positive", -1, -1)}, frozenset({"price"}))
+
+
+def test_dataset_what_a_record_does_not_say_is_unknown(taxonomy: Taxonomy) -> None:
+    found = parse_record({"text": "座椅坏", "annotated": ["seating"], "id": None}, taxonomy, "row 1")
+    assert found == Example("座椅坏")
+
+
+def test_dataset_offsets_that_point_at_other_words_are_refused(jsonl: Write, taxonomy: Taxonomy) -> None:
+    entry = {"dimension": "seating", "sentiment": "negative", "evidence": "座椅坏"}
+    row = {"text": "😀座椅坏了", "labels": [{**entry, "start": 2, "end": 5}]}  # in UTF-16 code units
+    assert "(seating): expected its words from start to end, found others at 2..5" in message(jsonl(row), taxonomy)
+    assert "column rating: expected a number, found inf" in message(jsonl({"text": "好", "rating": math.inf}), taxonomy)
+
+
+def test_dataset_split_does_not_hold_out_one_large_group_of_duplicates() -> None:
+    groups = [0] * 400 + list(range(400, 1000))
+    for seed in range(20):
+        rest, held = split_groups(groups, 0.1, seed)
+        assert len(held) == 100 and len(rest) == 900
+    assert split_groups([0, 0, 0, 0, 4], 0.1, 1)[1] == split_groups([0, 0, 0, 0, 4], 0.1, 2)[1] == [4]
+    assert len(split_groups([0, 0, 0, 3, 3, 3], 0.1, 1)[1]) == 3  # there are only large ones

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,11 @@ import pytest
 import torch
 
 from sentiment.checkpoint import load_checkpoint
+from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy, taxonomy_from_dict
 from training.bases import BaseError
 from training.dataset import Example
-from training.distil import from_folds, from_teachers
+from training.distil import from_folds, from_start, from_teachers
 from training.folders import score_folder
 from training.losses import LOSS_WEIGHTS, distillation_loss
 from training.metrics import HEADS, UNKNOWN
@@ -69,6 +71,22 @@ def test_distil_reads_what_folds_left(tiny_run: TinyRun, tmp_path: Path, taxonom
     assert ((sure > 0.6) & (sure < 0.9)).all()
 
 
+def test_distil_from_start_answers_what_is_unknown_and_nothing_else(tiny_checkpoint: Path, taxonomy: Taxonomy) -> None:
+    keys = taxonomy.keys
+    said = replace(EXAMPLES[0], overall="negative", annotated=frozenset(keys[:2]), labels={keys[0]: ("positive", 0, 2)})
+    whole = replace(EXAMPLES[1], overall="neutral", intent="review", escalation=False, annotated=frozenset(keys))
+    partly, untouched = from_start(tiny_checkpoint, [said, whole])
+    assert untouched is whole and partly.labels == said.labels
+    assert partly.soft is not None
+    own = score_folder(tiny_checkpoint, [said]).probabilities(Scaling())
+    assert np.isnan(partly.soft["overall"]).all() and np.isnan(partly.soft["mention"][:2]).all()
+    assert np.isnan(partly.soft["polarity"][:2]).all()
+    np.testing.assert_allclose(partly.soft["mention"][2:], own["mention"][0, 2:], atol=1e-6)
+    np.testing.assert_allclose(partly.soft["polarity"][2:], own["polarity"][0, 2:], atol=1e-6)
+    np.testing.assert_allclose(partly.soft["intent"], own["intent"][0], atol=1e-6)
+    assert float(partly.soft["escalation"]) == pytest.approx(float(own["escalation"][0]), abs=1e-6)
+
+
 def zeros(size: int, keys: int = 2) -> CinesentOutput:
     return CinesentOutput(
         mention=torch.zeros(size, keys), polarity=torch.zeros(size, keys, 3), overall=torch.zeros(size, 3),
@@ -105,6 +123,19 @@ def test_distil_loss_of_texts_without_a_teacher_is_nothing() -> None:
     assert float(distillation_loss(output, half, None)) == pytest.approx(
         float(distillation_loss(zeros(1), taught(1), None))
     )
+
+
+def test_distil_loss_of_a_cell_without_a_teacher_is_nothing() -> None:
+    output, soft = zeros(1), taught(1)
+    assert output.mention is not None and output.overall is not None and output.polarity is not None
+    soft["mention"][0, 1] = soft["polarity"][0, 1] = math.nan
+    expected = distillation_loss(output, soft, None)
+    output.mention[0, 1], output.polarity[0, 1, 2] = 50.0, 50.0
+    assert distillation_loss(output, soft, None) == expected
+    output.overall[0, 1] = 3.0
+    assert distillation_loss(output, soft, None) > expected
+    soft["overall"][:] = math.nan
+    assert distillation_loss(output, soft, None) < expected
 
 
 def test_distil_loss_weighs_texts_and_sentiments_by_mention() -> None:

@@ -188,10 +188,19 @@ def test_export_bounds_are_exceeded_not_reached(name: str, bound: float) -> None
 
 def test_export_one_label_of_few_is_no_loss_and_two_are() -> None:
     training.export._check({"overall_lost": 1 / 80}, {"overall_lost": 80})
+    training.export._check({"overall_lost": round(1 / 60, 5)}, {"overall_lost": 60})  # as drift is rounded
     with pytest.raises(ExportError, match=r"expected overall_lost of at most 1\.2%"):
         training.export._check({"overall_lost": 2 / 80}, {"overall_lost": 80})
     with pytest.raises(ExportError, match=r"expected joint_lost of at most 1\.0%"):
         training.export._check({"joint_lost": 0.0125}, {"joint_lost": 1000})
+
+
+def test_export_two_changed_labels_of_few_are_no_damage_and_three_are() -> None:
+    training.export._check({"changed_overall": 2 / 80}, {"changed_overall": 80})
+    with pytest.raises(ExportError, match=r"expected changed_overall of at most 2\.5%"):
+        training.export._check({"changed_overall": 3 / 80}, {"changed_overall": 80})
+    with pytest.raises(ExportError, match=r"expected changed_overall of at most 1\.5%"):
+        training.export._check({"changed_overall": 0.016}, {"changed_overall": 1000})
 
 
 def test_export_without_development_texts_is_refused(own_run: Any, tmp_path: Path) -> None:
@@ -223,3 +232,44 @@ def test_export_packaged_folder_that_lacks_weights_is_refused(tiny_checkpoint: P
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     with pytest.raises(CheckpointError, match="found none of mention_weight; export it again"):
         load_packaged(folder)
+
+
+@pytest.mark.usefixtures("quick")
+def test_export_keeps_the_rules_of_the_start_for_what_nobody_judged(
+    own_checkpoint: Path, own_examples: Make, tmp_path: Path, own_taxonomy: Taxonomy
+) -> None:
+    before = load_checkpoint(own_checkpoint)
+    model, tokenizer = load_packaged(own_checkpoint)
+    whole = [replace(e, labels={}, annotated=frozenset()) for e in own_examples(40, 1)]
+    export(model, tokenizer, tmp_path / "new", {"dev": whole})
+    after = load_checkpoint(tmp_path / "new")
+    assert {key: after.thresholds[key] for key in own_taxonomy.keys} == {
+        key: before.thresholds[key] for key in own_taxonomy.keys
+    }
+    for head in ("mention", "polarity"):
+        assert after.scaling.temperatures[head] == before.scaling.temperatures[head]
+        assert after.scaling.biases[head] == before.scaling.biases[head]
+
+
+@pytest.mark.usefixtures("quick")
+def test_export_refuses_mentions_alone_unless_it_began_with_a_checkpoint(
+    own_run: Any, own_checkpoint: Path, own_examples: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    alone = [replace(e, annotated=frozenset(e.labels)) for e in own_examples(40, 1)]
+    with pytest.raises(ExportError, match=r"expected development texts that mention .* found mentions alone"):
+        export(own_run.model, own_run.tokenizer, tmp_path / "new", {"dev": alone})
+    assert not (tmp_path / "new").exists()
+    model, tokenizer = load_packaged(own_checkpoint)
+    export(model, tokenizer, tmp_path / "new", {"dev": alone})
+    assert "mentions alone: the thresholds of before stay" in caplog.text
+    old, new = load_checkpoint(own_checkpoint).thresholds, load_checkpoint(tmp_path / "new").thresholds
+    assert {key: new[key] for key in new if key != "escalation"} == {
+        key: old[key] for key in old if key != "escalation"
+    }
+
+
+def test_export_on_texts_without_a_label_is_refused(own_run: Any, own_examples: Make, tmp_path: Path) -> None:
+    bare = [Example(example.text) for example in own_examples(12, 1)]
+    with pytest.raises(ExportError, match="expected at least one label in the development texts, found none in 12"):
+        export(own_run.model, own_run.tokenizer, tmp_path / "new", {"dev": bare})
+    assert not (tmp_path / "new").exists()

@@ -14,7 +14,7 @@ from sentiment.cli import main
 from sentiment.taxonomy import Taxonomy
 from training.dataset import DatasetError, read_labelled
 from training.importing import Imported, Importer, ImportOptions, changed
-from training.merging import example, sha256
+from training.merging import example, merge, sha256
 
 TEXT = "😀座椅坏，票价好"
 SEATING = {"dimension": "seating", "sentiment": "negative", "start": 1, "end": 4}
@@ -120,6 +120,24 @@ def test_importing_feedback_finds_its_text_in_any_file(tmp_path: Path, taxonomy:
     assert judgement.labels == after
 
 
+def test_importing_keeps_every_correction_that_the_page_sends(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    """The page sends one correction after another: `before` has those before, `after` what was judged so far."""
+    model = {"labels": [SEATING, PRICE], "overall": "negative", "intent": "review", "escalation": False}
+    neutral = {**SEATING, "sentiment": "neutral"}
+    corrected = {**model, "labels": [neutral, PRICE]}
+    row = {"sha256": sha256(TEXT), "text": TEXT, "by": None}
+    rows = [
+        {**row, "before": model, "after": {"labels": [neutral], "annotated": ["seating"]}, "at": "2026-01-01"},
+        {
+            **row, "before": corrected, "at": "2026-01-02",
+            "after": {"labels": [neutral], "annotated": ["seating"], "overall": "neutral"},
+        },
+    ]  # fmt: skip
+    (record,) = merge(read(taxonomy, lines(tmp_path / "feedback.jsonl", *rows)).judgements, taxonomy).records
+    assert record["annotated"] == ["seating"] and record["labels"][0]["sentiment"] == "neutral"
+    assert record["overall"] == "neutral" and "intent" not in record
+
+
 def test_importing_changed_is_what_a_correction_says(taxonomy: Taxonomy) -> None:
     before = {"labels": [SEATING], "overall": "negative"}
     assert changed(before, dict(before), taxonomy) == before  # nothing changed: all confirmed
@@ -160,3 +178,20 @@ def test_data_import_command(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     assert len(json.loads((tmp_path / "again.jsonl").read_text("utf-8"))["labels"]) == 2
     code, said = run("-o", tmp_path / "none.jsonl")
     assert code == 2 and said.count("\n") == 1
+
+
+def test_importing_dimensions_that_nobody_judged_bring_no_mentions(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    dump = tmp_path / "dump.csv"
+    dump.write_text("评论\n座椅坏，票价好\n", "utf-8")
+    for name in ("scored.csv", "scored.jsonl"):
+        scored = score_file(dump, tmp_path / name)
+        assert set(example(read(taxonomy, scored).judgements[0], taxonomy).labels) == {"seating", "price"}
+        (judgement,) = read(taxonomy, scored, dimensions=("seating",)).judgements
+        found = example(judgement, taxonomy)
+        assert set(found.labels) == found.annotated == {"seating"}
+
+
+def test_importing_feedback_finds_its_text_in_a_labelled_file(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    feedback = lines(tmp_path / "a.jsonl", {"sha256": sha256(TEXT), "before": {}, "after": {"overall": "neutral"}})
+    found = read(taxonomy, feedback, lines(tmp_path / "b.jsonl", {"text": TEXT, "intent": "review"}))
+    assert [judgement.text for judgement in found.judgements] == [TEXT, TEXT] and not found.rejects

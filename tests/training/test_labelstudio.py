@@ -167,3 +167,9 @@ def test_names_shared_by_two_dimensions_are_shown_as_keys() -> None:
     assert names.dimension_key("别") == "c" and names.dimension_key("a") == "a"
     with pytest.raises(DatasetError):
         names.dimension_key("同")
+
+
+def test_labelstudio_escalation_of_another_wording_is_no_denial(taxonomy: Taxonomy) -> None:
+    choice = {"id": "x", "from_name": "escalation", "type": "choices", "value": {"choices": ["urgent"]}}
+    (one,) = read_annotations({"annotations": [{"id": 1, "result": [choice]}]}, "座椅坏", taxonomy)
+    assert isinstance(one, Annotation) and one.labels["escalation"] == "urgent"  # which no record may say

@@ -70,3 +70,30 @@ def test_agreement_asks_only_what_both_judged(taxonomy: Taxonomy) -> None:
     assert (found["pairs"], found["mention"], found["overall"]) == (4, 1.0, 1.0) and "escalation" not in found
     assert agreement([[full]], taxonomy) == {"texts": 0, "pairs": 0}
     assert agreement([[full, other]], taxonomy)["mention"] == pytest.approx(2 / 3, abs=1e-3)
+
+
+def test_merging_adds_up_the_corrections_of_one_person(taxonomy: Taxonomy) -> None:
+    def corrected(at: str, **labels: Any) -> Judgement:
+        return Judgement(TEXT, labels, "desk", "feedback", 1, at=at, partial=True)
+
+    def mention(key: str, sentiment: str) -> dict[str, str]:
+        return {"dimension": key, "sentiment": sentiment}
+
+    first = corrected("1", annotated=["seating", "price"], labels=[mention("seating", "neutral")], intent="review")
+    second = corrected("2", annotated=["price"], labels=[mention("price", "positive")])
+    third = corrected("3", overall="neutral")
+    for order in ([first, second, third], [third, second, first]):
+        merged = merge(order, taxonomy)
+        (record,) = merged.records
+        assert record["labels"] == [mention("seating", "neutral"), mention("price", "positive")]
+        assert record["annotated"] == ["seating", "price"]
+        assert (record["overall"], record["intent"]) == ("neutral", "review") and merged.repeated == 0
+        assert len(record["annotators"]) == 1
+    # Who judges everything later takes back what was corrected before.
+    (record,) = merge([first, third, said("desk", "negative", at="4")], taxonomy).records
+    assert record["labels"][0]["sentiment"] == "negative" and "annotated" not in record and "overall" not in record
+    # Nothing says which of two is later: they may agree, not contradict each other.
+    (record,) = merge([corrected("", overall="neutral"), corrected("", intent="review")], taxonomy).records
+    assert (record["overall"], record["intent"]) == ("neutral", "review")
+    merged = merge([corrected("", overall="neutral"), corrected("", overall="negative")], taxonomy)
+    assert merged.records[0]["overall"] == "neutral" and len(merged.rejects) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +121,8 @@ def test_queue_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     command[1] = str(dump)
     code, said = run("--overwrite")
     assert code == 2 and "expected a file that `cinesent score` wrote" in said
+
+
+def test_queue_of_texts_without_any_doubt() -> None:
+    sure = [replace(text, confidence={"overall": 1.0}) for text in varied(30)]
+    assert len(choose(sure, 10).texts) == 10

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import training.reproduce
-from training.reproduce import COMMITTED, RECIPE, WEAK, Stages, distances, main, run_stages
+from training.reproduce import COMMITTED, LAYERS, RECIPE, Stages, check_depth, distances, main, run_stages
 from training.run import Sources, Start
 from training.train import Recipe
 
@@ -33,7 +33,7 @@ def test_run_stages_skips_what_is_done_and_runs_again_what_failed(
     assert capsys.readouterr().out.count("done before") == 3
 
 
-def test_stages_train_the_weak_stage_first_and_then_on_all_labels(
+def test_stages_train_on_all_labels_and_on_no_text_that_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[tuple[str, Sources, Start, Recipe, bool]] = []
@@ -43,13 +43,12 @@ def test_stages_train_the_weak_stage_first_and_then_on_all_labels(
 
     monkeypatch.setattr(training.reproduce, "run_training", train)
     stages = Stages(tmp_path / "annotations", tmp_path / "corpora", tmp_path / "work")
-    stages.weak()
+    stages.fit()
     (tmp_path / "work" / "fit" / "checkpoints" / "checkpoint-3").mkdir(parents=True)
     stages.fit()
-    (weak, first, begin, _, fresh), (fit, then, go_on, recipe, resumed) = trained
-    assert (weak, fit) == ("weak", "fit") and not fresh and resumed
-    assert first.weak == WEAK and not first.data and begin.layers == training.reproduce.LAYERS
-    assert go_on.warm_start == tmp_path / "work" / "weak" and recipe == RECIPE
+    (name, then, begin, recipe, fresh), (_, _, _, _, resumed) = trained
+    assert name == "fit" and not fresh and resumed and recipe == RECIPE
+    assert begin == Start(base=str(tmp_path / "work" / "base"), layers=LAYERS)
     # What measures a model fits none.
     data = training.reproduce.ROOT / "data"
     measured = {data / "cinema" / "test.jsonl", *(data / "pairs").glob("*.jsonl")}
@@ -58,6 +57,44 @@ def test_stages_train_the_weak_stage_first_and_then_on_all_labels(
     assert set(then.dev) == held and not held & {*then.data, *then.standoff}
     assert {path.name for path in then.weights} == {"other_trades.jsonl", "trades.jsonl"}
     assert all(path in {*then.data, *then.standoff} for path in then.weights)
+
+
+def test_stages_keep_as_many_layers_as_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Path, int | None]] = []
+
+    def train(sources: Sources, start: Start, folder: Path, recipe: Recipe, *, resume: bool = False) -> None:
+        asked.append((folder, start.layers))
+        raise OSError("stopped here")
+
+    monkeypatch.setattr(training.reproduce, "run_training", train)
+    command = ["--annotations", str(tmp_path), "--corpora", str(tmp_path)]
+    for name, options, layers in (("own", [], LAYERS), ("large", ["--layers", "12"], 12)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "base.done").write_text("", "utf-8")
+        assert main([*command, "-o", str(tmp_path / name), *options]) == 2
+        assert asked[-1] == (tmp_path / name / "fit", layers)
+
+
+@pytest.mark.parametrize("where", ["fit", "fit/checkpoints/checkpoint-3"])
+def test_reproduce_takes_no_training_of_another_depth_for_its_own(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / where).mkdir(parents=True)
+    config = {"encoder": {"num_hidden_layers": 8}}
+    (tmp_path / where / "config.json").write_text(json.dumps(config), "utf-8")
+    check_depth(tmp_path, 8)
+    command = ["--annotations", str(tmp_path), "--corpora", str(tmp_path), "-o", str(tmp_path), "--layers", "12"]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "expected a training of 12 layers" in error and "found one of 8; give --layers 8" in error
+    assert not list(tmp_path.glob("*.done"))
+
+
+@pytest.mark.parametrize("layers", ["0", "13"])
+def test_reproduce_refuses_more_layers_than_the_base_has(layers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--annotations", "x", "--corpora", "x", "--layers", layers])
+    assert f"expected --layers between 1 and 12, found {layers}" in capsys.readouterr().err
 
 
 def test_distances_of_the_committed_figures_to_themselves_are_zero() -> None:

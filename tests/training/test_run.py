@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from click.testing import CliRunner
 from sentiment.cli import main
 from sentiment.cli.train import _weighted
 from sentiment.taxonomy import Taxonomy
+from training.dataset import DatasetError
 from training.run import Sources, gather
+from training.steps import newest_step
 
 
 def write(path: Path, *texts: str) -> Path:
@@ -75,3 +78,57 @@ def test_commands_end_wrong_folders_with_one_line(
     result = run(main, [part.format(dev=dev) for part in arguments])
     assert result.exit_code == 2, result.stderr
     assert result.stderr.startswith(f"cinesent: {message}") and result.stderr.count("\n") == 1
+
+
+def test_gather_refuses_texts_that_teach_nothing(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    data = tmp_path / "mine.csv"
+    data.write_text("text,label\n座椅太硬,negative\n爆米花太甜了,positive\n", "utf-8")
+    with pytest.raises(DatasetError, match="expected at least one label, found none in 2 texts"):
+        gather(Sources(data=(data,)), taxonomy)
+    own = write(tmp_path / "own.jsonl", "座椅太硬", "爆米花太甜了")
+    with pytest.raises(DatasetError, match="expected texts that are not in --dev, found all 2 there"):
+        gather(Sources(data=(own,), dev=(own,)), taxonomy)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_train_command_replaces_a_training_only_when_told(
+    tiny_run: Any, tmp_path: Path, sample_texts: list[str]
+) -> None:
+    data = write(tmp_path / "data.jsonl", *[text for text in dict.fromkeys(sample_texts) if text.strip()][:12])
+    folder = tmp_path / "run"
+    invoke: Callable[..., Any] = CliRunner().invoke
+
+    def train(*more: str, start: Path = tiny_run.folder, texts: Path = data) -> Any:
+        options = ["--warm-start", str(start), "--epochs", "1", "--max-tokens", "48", "-o", str(folder), *more]
+        return invoke(main, ["train", "--data", str(texts), *options])
+
+    assert train().exit_code == 0
+    before = tree(folder)
+    for more, message in (
+        ((), f"expected a new run folder, found a training in {folder}; --resume goes on"),
+        (("--folds", "2"), "expected a new run folder"),
+        (("--resume", "--overwrite"), "expected --resume or --overwrite, found both"),
+    ):
+        result = train(*more)
+        assert result.exit_code == 2 and message in result.stderr and result.stderr.count("\n") == 1
+    result = train("--overwrite", start=folder)
+    assert result.exit_code == 2 and "expected to start from another folder" in result.stderr
+    assert train("--overwrite", texts=tmp_path / "nowhere.jsonl").exit_code == 2
+    assert tree(folder) == before  # nothing is removed for a training that cannot begin
+    stale = folder / "checkpoints" / "checkpoint-99999"
+    shutil.copytree(newest_step(folder) or folder, stale)
+    assert train("--overwrite").exit_code == 0 and not stale.exists()
+    (folder / "model.onnx").write_bytes(b"")
+    assert "found a packaged checkpoint" in train("--overwrite").stderr
+
+
+def test_export_into_a_run_folder_is_refused(tiny_run: Any, tmp_path: Path) -> None:
+    dev = write(tmp_path / "dev.jsonl", "座椅太硬")
+    before = tree(tiny_run.folder)
+    invoke: Callable[..., Any] = CliRunner().invoke
+    result = invoke(main, ["export", str(tiny_run.folder), "--dev", str(dev), "-o", str(tiny_run.folder)])
+    assert result.exit_code == 2 and "expected a folder for a checkpoint, found a run in" in result.stderr
+    assert tree(tiny_run.folder) == before

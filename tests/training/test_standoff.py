@@ -11,6 +11,7 @@ import pytest
 from sentiment.taxonomy import Taxonomy
 from training.corpora import HELD_OUT_FILES
 from training.dataset import DatasetError, Example
+from training.run import Sources, gather
 from training.standoff import read_standoff
 
 
@@ -132,3 +133,15 @@ def test_standoff_files_of_the_project_hold_no_words(taxonomy: Taxonomy) -> None
             }
             assert line.isascii()
             assert all(x["dimension"] in taxonomy.index and 0 <= x["start"] < x["end"] for x in entry["labels"])
+
+
+def test_standoff_labels_replace_those_of_the_same_text_elsewhere(
+    tmp_path: Path, corpora: Path, taxonomy: Taxonomy
+) -> None:
+    data = tmp_path / "data.jsonl"
+    others = [{"text": TEXTS[0], "overall": "positive"}, {"text": "停车场太远", "overall": "negative"}]
+    data.write_text("\n".join(json.dumps(other) for other in others), "utf-8")
+    path = standoff(tmp_path, row(TEXTS[0], overall="negative"))
+    labelled, _ = gather(Sources(data=(data,), standoff=(path,), corpora=corpora), taxonomy)
+    assert {example.text: example.overall for example in labelled} == {"停车场太远": "negative", TEXTS[0]: "negative"}
+    assert len(labelled) == 2

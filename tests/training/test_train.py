@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +15,10 @@ from transformers import AutoModel, AutoTokenizer
 
 import training.train
 from sentiment.taxonomy import Taxonomy
-from training.dataset import Collator, Example, encode, shingles
+from training.dataset import Collator, DatasetError, Example, encode, shingles
+from training.metrics import UNKNOWN
 from training.model import CinesentModel, build_model
+from training.steps import newest_step
 from training.train import CinesentTrainer, Recipe, Run, Varied, fine_tune
 
 if TYPE_CHECKING:
@@ -204,3 +208,93 @@ def test_train_follows_soft_labels(kitchen: Kitchen, tmp_path: Path, own_taxonom
         output = model.eval()(**Collator(kitchen.tokenizer.pad_token_id)(rows))
     assert (output.intent.argmax(-1) == asked).all()
     assert (output.mention < 0).all()
+
+
+def test_train_resume_takes_the_newest_step_that_is_whole(kitchen: Kitchen, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    _, first = kitchen.train(folder)
+    whole = newest_step(folder)
+    assert whole is not None
+    number = int(whole.name.removeprefix("checkpoint-"))
+    for later, lost in ((number + 4, "trainer_state.json"), (number + 8, "optimizer.pt")):
+        (shutil.copytree(whole, whole.with_name(f"checkpoint-{later}")) / lost).unlink()
+    cut = shutil.copytree(whole, whole.with_name(f"checkpoint-{number + 12}")) / "trainer_state.json"
+    cut.write_text(cut.read_text("utf-8")[:40], "utf-8")
+    assert newest_step(folder) == whole
+    longer = Recipe(**{**SMALL.__dict__, "epochs": 3, "patience": 99})
+    _, second = kitchen.train(folder, longer, resume=True)
+    assert second.metrics["history"][: len(first.metrics["history"])] == first.metrics["history"]
+    assert second.metrics["history"][-1]["epoch"] == 3
+
+
+def test_train_resume_without_a_whole_step_begins_anew(
+    kitchen: Kitchen, tmp_path: Path, trained: tuple[CinesentModel, Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "run" / "checkpoints" / "checkpoint-3").mkdir(parents=True)
+    model, _ = kitchen.train(tmp_path / "run", resume=True)
+    assert "the training begins anew" in caplog.text
+    expected = trained[0].state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+
+
+def test_train_resume_with_other_texts_is_refused(kitchen: Kitchen, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    kitchen.train(folder)
+    for examples, recipe in (
+        ([replace(kitchen.examples[0], overall=None), *kitchen.examples[1:]], SMALL),
+        (kitchen.examples[1:], SMALL),
+        (kitchen.examples, replace(SMALL, seed=6)),
+    ):
+        with pytest.raises(DatasetError, match="expected the texts, labels, seed, batch size and window"):
+            fine_tune(kitchen.fresh(3), kitchen.tokenizer, examples, folder, recipe, resume=True)
+
+
+def test_train_wants_two_different_texts(kitchen: Kitchen, tmp_path: Path) -> None:
+    one = kitchen.examples[0]
+    for examples in ([one], [one, replace(one, text=f"{one.text}！")]):
+        with pytest.raises(DatasetError, match=f"found 1 among {len(examples)}; give more texts"):
+            fine_tune(kitchen.fresh(3), kitchen.tokenizer, examples, tmp_path / "run", SMALL)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "chosen"),
+    [
+        ({"rating": 4.0}, ("loss", False)),
+        ({"escalation": False}, ("loss", False)),  # nothing to find: F1 would be 0 from first to last
+        ({"annotated": frozenset({"bread"})}, ("loss", False)),
+        ({"intent": "praise"}, ("score", True)),
+        ({"overall": "neutral", "rating": 4.0}, ("score", True)),
+    ],
+)
+def test_train_chooses_the_best_model_by_what_is_labelled(
+    kitchen: Kitchen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: dict[str, Any], chosen: tuple[str, bool]
+) -> None:
+    found: list[tuple[str | None, bool | None]] = []
+    monkeypatch.setattr(
+        CinesentTrainer,
+        "train",
+        lambda self, **_: found.append((self.args.metric_for_best_model, self.args.greater_is_better)),
+    )
+    examples = [Example(example.text, **labels) for example in kitchen.examples]
+    fine_tune(kitchen.fresh(3), kitchen.tokenizer, examples, tmp_path / "run", SMALL)
+    assert found == [chosen]
+
+
+def test_train_score_is_of_the_heads_that_are_labelled() -> None:
+    """Two texts, one dimension. Calling it counts only where somebody mentions it."""
+    two = np.array([[4.0, 0.0, 0.0], [4.0, 0.0, 0.0]])
+    said = (np.ones((2, 1)), np.zeros((2, 1, 3)), two, two, np.array([4.0, -4.0]))
+    unknown = np.full(2, UNKNOWN)
+
+    def score(mention: list[int], overall: Any, intent: Any, escalation: Any) -> float:
+        gold = np.array(mention)[:, None]
+        heads = (gold, np.where(gold == 1, 0, UNKNOWN), *map(np.asarray, (overall, intent, escalation)))
+        return training.train._compute_metrics(SimpleNamespace(predictions=said, label_ids=heads))["score"]  # type: ignore[arg-type]
+
+    nothing = [UNKNOWN, UNKNOWN]
+    assert score(nothing, unknown, [0, 1], unknown) == 0.5
+    assert score(nothing, unknown, [0, 1], [1, 0]) == 0.75
+    assert score(nothing, [0, 0], [0, 1], [1, 0]) == 1.0
+    assert score([0, 0], [0, 0], unknown, unknown) == 1.0
+    assert score([1, 0], [0, 0], unknown, unknown) == pytest.approx((2 / 3 + 1) / 2)

@@ -234,6 +234,7 @@
       const rows = comparison.rows.filter((row) => known(row.before) && known(row.after))
         .map((row) => ({ ...row, name: nameOf(row.key), colour: !row.significant ? SOFT : row.after.value > row.before.value ? POSITIVE : NEGATIVE }));
       if (!rows.length) return null;
+      const side = (which) => (comparison.kind === "by" ? comparison[which][data.lang] : say(which));
       const says = ({ difference }) => (known(difference) ? (difference.value > 0 ? "+" : "") + withInterval(difference) : "");
       const rowed = layout(rows, width, { right: 190, says, fill: "colour", weight: (row) => (row.significant ? 600 : 400) });
       const lower = rowed.drawn.dy;
@@ -245,8 +246,8 @@
           Plot.ruleY(rows.filter((row) => bounded(row.before)), { y: "name", x1: (row) => row.before.low, x2: (row) => row.before.high, stroke: SOFT, strokeOpacity: 0.5, strokeWidth: 1.5, dy: lower - 5 }),
           Plot.ruleY(rows.filter((row) => bounded(row.after)), { y: "name", x1: (row) => row.after.low, x2: (row) => row.after.high, stroke: "colour", strokeOpacity: 0.6, strokeWidth: 1.5, dy: lower + 5 }),
           Plot.link(rows, { dy: lower, x1: (row) => row.before.value, x2: (row) => row.after.value, y1: "name", y2: "name", stroke: "colour", strokeWidth: 2 }),
-          Plot.dot(rows, { dy: lower, href: (row) => linked({ quotes: row.before_quotes, name: `${row.name} · ${say("before")}` }), x: (row) => row.before.value, y: "name", r: 4.5, fill: "var(--paper)", stroke: "colour", strokeWidth: 2, title: (row) => `${row.name} · ${say("before")}: ${withInterval(row.before)}` }),
-          Plot.dot(rows, { dy: lower, href: (row) => linked({ quotes: row.after_quotes, name: `${row.name} · ${say("after")}` }), x: (row) => row.after.value, y: "name", r: 5, fill: "colour", title: (row) => `${row.name} · ${say("after")}: ${withInterval(row.after)}` }),
+          Plot.dot(rows, { dy: lower, href: (row) => linked({ quotes: row.before_quotes, name: `${row.name} · ${side("before")}` }), x: (row) => row.before.value, y: "name", r: 4.5, fill: "var(--paper)", stroke: "colour", strokeWidth: 2, title: (row) => `${row.name} · ${side("before")}: ${withInterval(row.before)}` }),
+          Plot.dot(rows, { dy: lower, href: (row) => linked({ quotes: row.after_quotes, name: `${row.name} · ${side("after")}` }), x: (row) => row.after.value, y: "name", r: 5, fill: "colour", title: (row) => `${row.name} · ${side("after")}: ${withInterval(row.after)}` }),
           rowed.marks,
         ],
       }));

@@ -1,0 +1,96 @@
+"""The levers that `benchmarks.levers` measures: what each is, its two sides, whether the product pulls it and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PACKAGED = "packaged"  # the side that is the product as it is
+Scope = Literal["scoring", "tokenising", "job"]
+
+
+@dataclass(frozen=True)
+class Lever:
+    """`pulled` and `released` name the sides; one of them is what the product does, as `used` says.
+
+    `reason` and `reason_zh` say why beyond the ratio, which the results hold.
+    """
+
+    name: str
+    title: str
+    zh: str
+    scope: Scope
+    used: bool
+    pulled: str
+    released: str
+    reason: str
+    reason_zh: str
+
+
+LEVERS = (
+    Lever(
+        "order",
+        "length-sorted batches under a token budget, against batches of 32 in the given order",
+        "按长度排序、限定词元数的批次，对比按原顺序每批 32 条",
+        "scoring", True, PACKAGED, "in-order",
+        "less padding, and records stay the same",
+        "填充更少，结果不变",
+    ),
+    Lever(
+        "budget",
+        "the token budget, against length-sorted batches of 32",
+        "限定词元数，对比按长度排序每批 32 条",
+        "scoring", True, PACKAGED, "sorted",
+        "memory stays bounded, and batches of short and of long texts alike have a good size",
+        "内存有上限，短文与长文的批次大小都合适",
+    ),
+    Lever(
+        "packing",
+        "several short windows packed into one row",
+        "多个短窗口拼成一行",
+        "scoring", False, "packed", PACKAGED,
+        "sorted batches leave little padding to remove; attention then reads longer rows, and the graph needs a mask "
+        "of pairs",
+        "排序后的批次已少有填充可省；注意力要读更长的行，且计算图需要逐对掩码",
+    ),
+    Lever(
+        "vocabulary",
+        "the table of pieces cut to those of these texts",
+        "词表裁剪到本次文本所用的词元",
+        "scoring", False, "pruned", PACKAGED,
+        "the table was cut to Chinese when the base was made; cut further, it would not know the words of other texts",
+        "制作基座时词表已裁剪为中文所用；再裁则不识其他文本中的词",
+    ),
+    Lever(
+        "attention",
+        "each layer's attention as one fused operator",
+        "每层注意力融合为一个算子",
+        "scoring", False, "fused", PACKAGED,
+        "the packaged graph holds only operators of the ONNX standard, which other engines read too",
+        "随包计算图只用 ONNX 标准算子，其他引擎也能读取",
+    ),
+    Lever(
+        "tokenising",
+        "texts tokenised in batches, against one by one",
+        "成批分词，对比逐条分词",
+        "tokenising", True, "batch", "one-by-one",
+        "the tokeniser spreads a batch over the threads",
+        "分词器把一批文本分给多个线程",
+    ),
+    Lever(
+        "overlap",
+        "reading, inference and writing overlapped by threads",
+        "读取、推理与写出由线程重叠进行",
+        "job", False, "overlapped", "serial",
+        "inference keeps all threads busy already, and blocks that wait take memory",
+        "推理已占满全部线程，等待中的数据块占用内存",
+    ),
+    Lever(
+        "pinning",
+        "threads pinned to CPUs",
+        "线程绑定 CPU",
+        "scoring", False, "pinned", PACKAGED,
+        "several processes on one machine would be pinned to the same CPUs",
+        "同一机器上的多个进程会绑到相同的 CPU",
+    ),
+)  # fmt: skip

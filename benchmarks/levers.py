@@ -1,0 +1,304 @@
+"""What each lever on our speed brings: it pulled, it released, interleaved in one run; those used and those not.
+
+`python -m benchmarks.levers --corpora DIR` writes benchmarks/results/levers.json. The texts are those of
+`benchmarks.speed`; a ratio is the rate with the lever pulled over that with it released, the median of the rounds, with
+the least and the greatest of them. What engines and depth bring is measured by `benchmarks.engines` and
+`benchmarks.ablation`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import io
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from benchmarks.ceiling import units
+from benchmarks.engines import engine_on, labels, probabilities
+from benchmarks.graphs import GraphError, optimiser_finds, table_bytes
+from benchmarks.lever_list import LEVERS, PACKAGED
+from benchmarks.machine import machine
+from benchmarks.rounds import interleaved
+from benchmarks.sessions import float_graph, windows_of
+from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts
+from benchmarks.variants import InOrder, OneByOne, Overlapped, Packed, Pinned, Sorted, cut_table, fused_session
+from sentiment.analyzer import BLOCK, Analyzer
+from sentiment.batch import LocalRunner, ScoreOptions, score_with
+from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from sentiment.engine import Engine
+from sentiment.tables import ReadOptions, open_tables
+from sentiment.text import normalise
+from training.dataset import DatasetError
+from training.results import write_results
+
+RESULTS = Path(__file__).parent / "results" / "levers.json"
+TEXTS, ROUNDS, COMPARED = 10_000, 5, 200
+BLOCKS = 10  # of a job; with fewer there is little to overlap
+TOLERANCE = 1e-4  # of a probability, between sides that add in another order
+NOISE = 0.02  # a ratio nearer to 1 is neither a gain nor a loss
+Texts = Mapping[str, Drawn]
+
+
+def blocks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
+    """The items, so many at a time."""
+    iterator = iter(items)
+    while block := list(islice(iterator, size)):
+        yield block
+
+
+def engines_of(
+    checkpoint: Checkpoint, texts: Texts, threads: int
+) -> tuple[dict[str, Engine], dict[str, dict[str, Any]]]:
+    """Side → engine, and what is told of a side: `skipped`, where it could not be made, or how large it is."""
+    plain = Engine(checkpoint, threads=threads)
+    engines: dict[str, Engine] = {PACKAGED: plain}
+    told: dict[str, dict[str, Any]] = {}
+
+    def pruned() -> Engine:
+        drawn = [text for part in texts.values() for text in part.texts]
+        ids = {piece for windows in windows_of(plain, drawn) for window in windows for piece in window}
+        session, graph = cut_table(plain, checkpoint, ids, threads)
+        told["pruned"] = {}
+        for name, one in (("whole", onnx.load(str(checkpoint.folder / "model.onnx"))), ("cut", graph)):
+            packed, unpacked = table_bytes(one)
+            told["pruned"][name] = {"file_mb": round(packed / 1e6, 2), "memory_mb": round(unpacked / 1e6, 2)}
+        told["pruned"] |= {"pieces": int(checkpoint.config["encoder"]["vocab_size"]), "kept": len(ids)}
+        return engine_on(checkpoint, session, threads)
+
+    def fused() -> Engine:
+        sizes = (int(checkpoint.config["encoder"][name]) for name in ("num_attention_heads", "hidden_size"))
+        with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(io.StringIO()):
+            path = Path(scratch) / "float32.onnx"
+            onnx.save(float_graph(checkpoint.folder / "model.onnx"), str(path))
+            told["fused"] = {"found_by_the_optimiser": optimiser_finds(str(path), *sizes)}
+        return engine_on(checkpoint, fused_session(checkpoint, threads), threads)
+
+    makers: dict[str, Callable[[], Engine]] = {
+        "in-order": lambda: InOrder(checkpoint, threads=threads),
+        "sorted": lambda: Sorted(checkpoint, threads=threads),
+        "packed": lambda: Packed(checkpoint, threads=threads),
+        "pruned": pruned,
+        "fused": fused,
+        "pinned": lambda: engine_on(checkpoint, Pinned(checkpoint, threads), threads),
+    }
+    for name, make in makers.items():
+        try:
+            engines[name] = make()
+        except (GraphError, OSError) as error:
+            told[name] = {"skipped": str(error)}
+            print(f"{name}: skipped, {error}", file=sys.stderr)
+    return engines, told
+
+
+def scoring_seconds(analyzer: Analyzer, texts: Sequence[str]) -> float:
+    """Seconds of all records."""
+    started = time.perf_counter()
+    for _ in analyzer.analyze_many(texts):
+        pass
+    return time.perf_counter() - started
+
+
+def tokenising_seconds(tokenizer: Any, texts: Sequence[str]) -> float:
+    """Seconds of tokenising normalised texts, in the blocks in which the analyser gets them."""
+    started = time.perf_counter()
+    for block in blocks(texts, BLOCK):
+        tokenizer.encode_batch(block, add_special_tokens=False)
+    return time.perf_counter() - started
+
+
+def job_seconds(runner: LocalRunner, source: Path, output: Path, rows: int) -> float:
+    """Seconds of scoring a CSV into a CSV."""
+    options = ScoreOptions(overwrite=True, block_rows=max(rows // BLOCKS, 1))
+    started = time.perf_counter()
+    table = open_tables([str(source)], ReadOptions(text_column="评论", id_column="编号"))
+    score_with(table, runner, output, options)
+    return time.perf_counter() - started
+
+
+def window_blocks(engine: Engine, texts: Sequence[str]) -> list[list[list[int]]]:
+    """The windows that the engine gets together, block by block."""
+    return [[window for windows in windows_of(engine, block) for window in windows] for block in blocks(texts, BLOCK)]
+
+
+def padding(engine: Engine, together: Sequence[Sequence[Sequence[int]]]) -> float:
+    """Which share of the tokens that the encoder reads is padding."""
+    extra = len(engine._prefix) + len(engine._suffix)
+    real = read = 0
+    for windows in together:
+        real += sum(len(window) + extra for window in windows)
+        if isinstance(engine, Packed):
+            read += sum(len(rows) * rows[0].tokens for rows in engine.grouped(windows))
+            continue
+        order = sorted(range(len(windows)), key=lambda i: (len(windows[i]), i))
+        for batch in engine._batches(order, windows):
+            read += len(batch) * (max(len(windows[i]) for i in batch) + extra)
+    return round(1 - real / read, 4) if read else 0.0
+
+
+def differences(checkpoint: Checkpoint, first: Engine, second: Engine, texts: Sequence[str]) -> dict[str, Any]:
+    """How far the records of two engines are apart."""
+    windows = [found for found in windows_of(first, texts) if found]
+    apart = np.abs(probabilities(checkpoint, first, windows) - probabilities(checkpoint, second, windows)).max()
+    pairs = zip(*(labels(Analyzer(checkpoint, engine), texts) for engine in (first, second)), strict=True)
+    changed = sum(a != b for a, b in pairs)
+    return {
+        "texts": len(texts),
+        "changed_labels": changed,
+        "largest_difference": float(f"{apart:.3g}"),
+        "equal": changed == 0 and bool(apart <= TOLERANCE),
+    }
+
+
+def compared(pulled: Sequence[float], released: Sequence[float]) -> dict[str, Any]:
+    """The rate with the lever pulled over that with it released: of medians, least and greatest of a round."""
+    ratios = [without / with_ for with_, without in zip(pulled, released, strict=True)]
+    return {
+        "ratio": round(statistics.median(released) / statistics.median(pulled), 3),
+        "low": round(min(ratios), 3),
+        "high": round(max(ratios), 3),
+        "seconds": {"pulled": [round(v, 4) for v in pulled], "released": [round(v, 4) for v in released]},
+    }
+
+
+def verdict(parts: Sequence[Mapping[str, Any]]) -> str:
+    """`gains`, `loses`: in every round of a set; `mixed`: one set does this and one that; `even`: none does either."""
+    gains, loses = any(part["low"] > 1 + NOISE for part in parts), any(part["high"] < 1 - NOISE for part in parts)
+    if gains and loses:
+        return "mixed"
+    return "gains" if gains else "loses" if loses else "even"
+
+
+def measure(checkpoint: Checkpoint, texts: Texts, options: argparse.Namespace, threads: int) -> list[dict[str, Any]]:
+    """An entry for each lever."""
+    engines, told = engines_of(checkpoint, texts, threads)
+    plain = engines[PACKAGED]
+    tasks: dict[str, Callable[[], float]] = {}
+    equal: dict[str, dict[str, Any]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, engine in engines.items():
+            analyzer = Analyzer(checkpoint, engine)
+            for part, drawn in texts.items():
+                scoring_seconds(analyzer, drawn.subsample(100).texts)  # warm
+                tasks[f"{name} on {part}"] = partial(scoring_seconds, analyzer, drawn.texts)
+            some = [text for drawn in texts.values() for text in drawn.subsample(options.compared // 2).texts]
+            if name != PACKAGED:
+                equal[name] = differences(checkpoint, plain, engine, some)
+        tokenizers: dict[str, Any] = {"batch": plain.tokenizer, "one-by-one": OneByOne(plain.tokenizer)}
+        runners = {"serial": LocalRunner, "overlapped": Overlapped}
+        outputs = {}
+        for part, drawn in texts.items():
+            normalised = [normalise(text).text for text in drawn.texts]
+            for name, tokenizer in tokenizers.items():
+                tasks[f"{name} on {part}"] = partial(tokenising_seconds, tokenizer, normalised)
+            source = Path(scratch) / f"{part}.csv"
+            with source.open("w", encoding="utf-8", newline="", errors="replace") as handle:
+                csv.writer(handle).writerows([("编号", "评论"), *((str(i), t) for i, t in enumerate(drawn.texts))])
+            for name, runner in runners.items():
+                outputs[name, part] = Path(scratch) / f"{name}-{part}.csv"
+                arguments = (runner(Analyzer(checkpoint, plain)), source, outputs[name, part], len(drawn.texts))
+                tasks[f"{name} on {part}"] = partial(job_seconds, *arguments)
+        values = interleaved(tasks, options.rounds)
+        same = all(outputs["serial", part].read_bytes() == outputs["overlapped", part].read_bytes() for part in texts)
+        equal["overlapped"] = {"equal": same}
+    pieces = [[e.ids for e in t.encode_batch(some, add_special_tokens=False)] for t in tokenizers.values()]
+    equal["one-by-one"] = {"equal": pieces[0] == pieces[1]}
+
+    together = {part: window_blocks(plain, drawn.texts) for part, drawn in texts.items()}
+    entries = []
+    for lever in LEVERS:
+        entry: dict[str, Any] = asdict(lever)
+        other = lever.released if lever.used else lever.pulled
+        entry |= {"records": equal.get(other), **told.get(other, {})}
+        entries.append(entry)
+        if "skipped" in entry:
+            continue
+        for part, windows in together.items():
+            sides = {side: getattr(lever, side) for side in ("pulled", "released")}
+            entry[part] = compared(*(values[f"{name} on {part}"] for name in sides.values()))
+            if lever.scope == "scoring":
+                entry[part]["padding"] = {side: padding(engines[name], windows) for side, name in sides.items()}
+        if lever.name == "packing":
+            # A token costs nearly the same wherever it stands, so nothing that only removes padding gains more.
+            entry["bound"] = {part: round(1 / (1 - entry[part]["padding"]["released"]), 3) for part in texts}
+        entry["verdict"] = verdict([entry[part] for part in texts])
+    return entries
+
+
+def surprises(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Levers that gain and are not used, or lose and are, or whose records are others: one line each."""
+    lines = []
+    for entry in entries:
+        wrong = {"gains": not entry["used"], "loses": entry["used"]}.get(entry.get("verdict", ""), False)
+        if wrong:
+            lines.append(f"{entry['name']}: {entry['verdict']}, and is {'' if entry['used'] else 'not '}used")
+        if entry.get("records") and not entry["records"]["equal"]:
+            lines.append(f"{entry['name']}: its records are not those of the packaged way")
+    return lines
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures and writes."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.levers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--corpora", type=Path, metavar="DIR", help=f"folder of the public corpora: {', '.join(CORPORA)}"
+    )
+    parser.add_argument("--model", type=Path, metavar="DIR", help="checkpoint folder in place of the packaged one")
+    numbers = {
+        "texts": (TEXTS, "short texts, and a tenth as many long ones"),
+        "rounds": (ROUNDS, "rounds"),
+        "compared": (COMPARED, "texts whose records are compared"),
+    }
+    for name, (default, what) in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument("--json", type=Path, default=RESULTS, metavar="OUT", help="where the results go")
+    options = parser.parse_args(arguments)
+    trial = any(getattr(options, name) < default for name, (default, _) in numbers.items())
+    if trial and options.json == RESULTS:
+        parser.error("expected --json FILE beside smaller numbers, found none; a trial is no result")
+    if options.texts < 20 or options.compared < 4 or options.rounds < 1:
+        parser.error("expected at least 20 --texts, 4 of --compared, 1 of --rounds, found less")
+    threads = options.threads or os.cpu_count() or 1
+    try:
+        checkpoint = load_checkpoint(options.model)
+        tokenizer = Engine(checkpoint, threads=threads).tokenizer
+
+        def lengths(texts: Sequence[str]) -> list[int]:
+            return [len(e.ids) for e in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+        texts = drawn_texts(options.corpora, lengths, options.texts, max(options.texts // 10, 4))
+    except (CheckpointError, DatasetError) as error:
+        parser.error(str(error))
+    entries = measure(checkpoint, texts, options, threads)
+    results = {
+        "kind": "levers", "model": checkpoint.name, "hash": checkpoint.hash, "trial": trial, "threads": threads,
+        "machine": machine(), "units": units(), "rounds": options.rounds, "noise": NOISE,
+        "texts": {
+            "source": [f"{name}.jsonl.xz" for name in CORPORA] if options.corpora else [OWN.name],
+            **{part: drawn.facts() for part, drawn in texts.items()},
+        },
+        "levers": entries,
+    }  # fmt: skip
+    write_results(options.json, results)
+    print("\n".join([*surprises(entries), f"{options.json} written"]), file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""What training on partly labelled texts does to the packaged checkpoint, and writes benchmarks/results/partial.json.
+
+`python -m benchmarks.partial --corpora DIR --dev real=FILE written=FILE --work runs/partial`
+
+Three public sets of other people's texts, each with one kind of labels: hotels, of which only the overall sentiment is
+known; films, of which only the stars are; restaurants, of which some dimensions are judged. On each the packaged
+checkpoint is trained on as `cinesent train --data FILE` does it by default, and judged before and after: on rows of the
+set that it was not trained on, and on the development sets. Thresholds and scaling are cross-fitted on either side.
+A run that is there already under --work is judged, not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import machine
+from sentiment.checkpoint import CheckpointError, embedded_folder, load_checkpoint
+from sentiment.taxonomy import Taxonomy
+from training.bases import BaseError
+from training.compare import compare
+from training.corpora import read_corpus
+from training.dataset import DatasetError, Example, near_duplicate_groups, without_near_duplicates
+from training.folders import score_folder
+from training.public_sets import read_public_set, sampled
+from training.results import named_sets, set_facts, write_results
+from training.run import Start, load_start, remembered
+from training.train import Recipe, fine_tune
+
+RESULTS = Path(__file__).parent / "results" / "partial.json"
+FITTED, JUDGED = 2000, 1000
+WARM = Recipe()
+
+
+def hotels(corpora: Path, taxonomy: Taxonomy) -> tuple[list[Example], list[Example]]:
+    """Overall sentiment only. Judged: the rows of the hash rule, which nothing of ours was fitted to."""
+    found = read_public_set(corpora, "chnsenticorp", most=FITTED)
+    return found.other, sampled(found.held, JUDGED)
+
+
+def films(corpora: Path, taxonomy: Taxonomy) -> tuple[list[Example], list[Example]]:
+    """Stars only: what is judged has the overall sentiment that its stars stand for."""
+    fitted, judged = _parted(read_corpus(corpora, "film_maoyan", taxonomy, limit=FITTED + JUDGED))
+    return [replace(example, overall=None) for example in fitted], judged
+
+
+def restaurants(corpora: Path, taxonomy: Taxonomy) -> tuple[list[Example], list[Example]]:
+    """Some dimensions only: those that mean the same in a restaurant."""
+    return _parted(read_corpus(corpora, "absa_dimabsa_restaurant_zh", taxonomy, limit=FITTED + JUDGED))
+
+
+def _parted(examples: list[Example]) -> tuple[list[Example], list[Example]]:
+    """A third to judge on, whole groups of near-duplicates, and the rest."""
+    groups = near_duplicate_groups([example.text for example in examples])
+    judged = set(sorted(set(groups))[::3])
+    sides: tuple[list[Example], list[Example]] = ([], [])
+    for example, group in zip(examples, groups, strict=True):
+        sides[group in judged].append(example)
+    return sides
+
+
+SETS = {
+    "overall": ("hotels: overall sentiment only", hotels),
+    "stars": ("films: stars only", films),
+    "dimensions": ("restaurants: some dimensions only", restaurants),
+}
+
+
+def measure(
+    fitted: Sequence[Example], judged: Sequence[Example], dev: dict[str, list[Example]], folder: Path, recipe: Recipe,
+    begin: Path,
+) -> dict[str, Any]:  # fmt: skip
+    """Trains on from the checkpoint `begin` unless the folder holds a run; figures before and after, and their
+    differences."""
+    start = Start(warm_start=begin)
+    model, tokenizer, fresh = load_start(start, recipe.max_tokens)
+    space = model.config.label_space()
+    kept = without_near_duplicates(list(fitted), [*judged, *(e for part in dev.values() for e in part)])
+    if not (folder / "metrics.json").is_file():
+        fine_tune(model, tokenizer, remembered(start, kept, space), folder, recipe, fresh_heads=fresh)
+    found: dict[str, Any] = {"fitted": len(kept), "judged": len(judged), "sets": {}}
+    for sets in ({"own": list(judged)}, dev):
+        texts = [example for part in sets.values() for example in part]
+        scores = {name: score_folder(path, texts) for name, path in (("before", begin), ("after", folder))}
+        for name, sides in compare(scores, sets, space).items():
+            found["sets"][name] = {
+                "before": sides["before"]["figures"],
+                "after": sides["after"]["figures"],
+                "differences": sides["after"]["differences"],
+            }
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures and writes."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.partial", description=__doc__)
+    parser.add_argument("--corpora", type=Path, required=True, metavar="DIR", help="folder of the public corpora")
+    parser.add_argument("--dev", nargs="+", required=True, metavar="NAME=FILE", help="development sets")
+    parser.add_argument("--work", type=Path, default=Path("runs/partial"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--only", nargs="+", choices=list(SETS), default=list(SETS), help="only these sets")
+    parser.add_argument("--epochs", type=float, default=WARM.epochs, help="default: %(default)s")
+    parser.add_argument("--learning-rate", type=float, default=WARM.learning_rate, help="default: %(default)s")
+    parser.add_argument("--json", type=Path, default=RESULTS, metavar="OUT", help="where the results go")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING)
+    recipe = replace(WARM, epochs=options.epochs, learning_rate=options.learning_rate)
+    try:
+        checkpoint = load_checkpoint()
+        dev = named_sets(options.dev, checkpoint.taxonomy)
+        results: dict[str, Any] = {
+            "kind": "partial",
+            "model": checkpoint.name,
+            "machine": machine(),
+            "sets": set_facts(options.dev, dev, "development"),
+            "recipe": {"epochs": recipe.epochs, "learning_rate": recipe.learning_rate},
+            "trainings": {},
+        }
+        for name in options.only:
+            what, read = SETS[name]
+            fitted, judged = read(options.corpora, checkpoint.taxonomy)
+            found = measure(fitted, judged, dev, options.work / name, recipe, embedded_folder())
+            results["trainings"][name] = {"what": what, **found}
+    except (BaseError, CheckpointError, DatasetError) as error:
+        parser.error(str(error))
+    write_results(options.json, results)
+    print(f"{options.json} written", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

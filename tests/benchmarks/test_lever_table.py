@@ -1,0 +1,153 @@
+"""The tables of levers and of checkpoints, and the picture: every figure in its place."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks import tables
+from sentiment.taxonomy import Taxonomy
+from training.lever_table import levers_block
+from training.speed_table import speed_block
+from training.tradeoff_plot import ticks, tradeoff_plot
+from training.tradeoff_table import PICTURES, tradeoff_block
+
+SVG = "{http://www.w3.org/2000/svg}"
+MARKED = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("quality", "memory"))
+SPEED: dict[str, Any] = {"model": "tiny@00000000", "targets": []}
+
+
+def lever(name: str, used: bool, verdict: str, **more: Any) -> dict[str, Any]:
+    part = {"ratio": 1.456, "low": 1.4, "high": 1.5, "padding": {"pulled": 0.0012, "released": 0.25}}
+    return {
+        "name": name, "title": f"the {name}", "zh": f"{name}（中）", "scope": "scoring", "used": used, "reason": "why",
+        "reason_zh": "理由", "records": {"equal": True}, "short": part, "long": {**part, "ratio": 0.9},
+        "verdict": verdict, **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def levers() -> dict[str, Any]:
+    size = {"file_mb": 8.7, "memory_mb": 34.7}
+    entries = [
+        lever("order", True, "gains"),
+        lever("packing", False, "even", bound={"short": 1.333, "long": 1.1}),
+        lever("vocabulary", False, "gains", whole=size, cut={**size, "memory_mb": 9.1}, pieces=22579, kept=6000),
+        lever("attention", False, "loses", found_by_the_optimiser={"Attention": 0, "BiasGelu": 9}),
+        lever("overlap", True, "loses", scope="job", records={"equal": False}),
+        lever("tokenising", True, "mixed", scope="tokenising"),
+        {**lever("pinning", False, "even"), "skipped": "expected two CPUs"},
+    ]
+    return {"model": "tiny@00000000", "rounds": 5, "noise": 0.02, "levers": entries}
+
+
+def rate(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.02, "high": value + 0.02}
+
+
+@pytest.fixture
+def tradeoff() -> dict[str, Any]:
+    def entry(name: str, layers: int, speed: float, joint: float) -> dict[str, Any]:
+        figures = {"figures": {"joint": rate(joint), "overall": rate(0.7)}}
+        return {
+            "name": name, "layers": layers, "mb": 25.4, "short": {"texts_per_second": speed},
+            "long": {"texts_per_second": speed / 10}, "sets": {"real": figures, "written": figures},
+        }  # fmt: skip
+
+    small, large = entry("packaged", 8, 1000.0, 0.8), entry("large", 12, 680.0, 0.83)
+    large["sets"]["real"] = {**large["sets"]["real"], "differences": {"joint": rate(0.03), "overall": rate(0.0)}}
+    sets = {"real": {"texts": 400}, "written": {"texts": 600}}
+    return {"model": "tiny@00000000", "sets": sets, "checkpoints": [small, large]}
+
+
+def test_lever_table_has_every_figure(levers: dict[str, Any]) -> None:
+    block = levers_block(levers)
+    assert "| the order | 1.46 [1.40–1.50] | 0.90 [1.40–1.50] | faster | yes | why |" in block
+    assert "| the packing |" in block and "| no difference | no | why |" in block
+    assert "| **faster** | no | why |" in block  # a lever that gains and is not used stands out
+    assert "| the overlap (a whole CSV) |" in block and "| **slower**, other records | yes | why |" in block
+    assert "| slower | no | why |" in block
+    assert "| the tokenising (tokenising alone) |" in block and "| faster on one kind, slower on the other |" in block
+    assert "| the pinning | – | – | not measured | no | why |" in block
+    assert "medians of 5 interleaved rounds" in block and "within 2% of 1" in block
+    assert "0.1% of padding on short comments, the packaged batches 25.0%" in block and "at most 1.33 ×" in block
+    assert "22,579 pieces (8.7 MB in the file, 34.7 MB in memory), these texts use 6,000 (9.1 MB in memory)" in block
+    assert "finds no attention" in block
+    levers["levers"][3]["found_by_the_optimiser"]["MultiHeadAttention"] = 8
+    assert "finds no attention" not in levers_block(levers)
+
+
+def test_lever_table_in_chinese_has_the_same_rows(levers: dict[str, Any]) -> None:
+    english, chinese = levers_block(levers), levers_block(levers, "zh")
+    rows = [[line.count("|") for line in block.splitlines()] for block in (english, chinese)]
+    assert rows[0] == rows[1]
+    assert "| order（中） | 1.46 [1.40–1.50] |" in chinese and "| **更慢**，结果不同 | 是 | 理由 |" in chinese
+    figures = [sorted(re.findall(r"\d[\d,.]*\d", block)) for block in (english, chinese)]
+    assert figures[0] == figures[1]
+
+
+def test_tradeoff_table_has_every_figure(tradeoff: dict[str, Any]) -> None:
+    block = tradeoff_block(tradeoff)
+    assert "| packaged | 8 | 25 | 1,000 | 100 | 80.0 [78.0–82.0] | 70.0 [68.0–72.0] |" in block
+    assert "| large | 12 | 25 | 680 | 68 | +3.0 [+1.0, +5.0] | +0.0 [-2.0, +2.0] | 83.0 [81.0–85.0] |" in block
+    assert "](docs/tradeoff.svg)" in block and "--layers 12 -o runs/large" in block
+    chinese = tradeoff_block(tradeoff, "zh")
+    assert "| 大模型 | 12 |" in chinese and "](docs/tradeoff.zh.svg)" in chinese
+    assert [line.count("|") for line in block.splitlines()] == [line.count("|") for line in chinese.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0, 1000, [0, 200, 400, 600, 800, 1000]), (61.3, 88.8, [60, 70, 80, 90]), (0.5, 0.5, [0.5, 0.500001])],
+)
+def test_tradeoff_ticks_enclose_the_range(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(low, high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_tradeoff_picture_has_a_mark_for_every_figure(tradeoff: dict[str, Any], lang: tables.Language) -> None:
+    root = ElementTree.fromstring(tradeoff_plot(tradeoff, lang))
+    background = root.find(f"{SVG}rect")
+    assert background is not None and background.get("fill") == "#ffffff"
+    assert root.find(f"{SVG}title") is not None
+    panels = root.findall(f"{SVG}g")
+    assert len(panels) == 2
+    for panel in panels:
+        discs = [(float(one.get("cx", 0)), float(one.get("cy", 0))) for one in panel.findall(f"{SVG}circle")][1:]
+        assert len(discs) == 2 and len(panel.findall(f"{SVG}rect")) == 3  # the legend has one of each
+        (fast, low), (slow, high) = discs
+        assert slow < fast and high < low  # to the right is faster, upwards is better
+        words = [text.text for text in panel.findall(f"{SVG}text")]
+        assert any(word and "12" in word and ("large" in word or "大模型" in word) for word in words)
+
+
+def test_tables_has_levers_and_checkpoints_once_they_are_measured(
+    levers: dict[str, Any], tradeoff: dict[str, Any], tmp_path: Path, taxonomy: Taxonomy
+) -> None:
+    readme = f"{MARKED}\n## Limits\n\nx\n"
+
+    def renewed() -> str:
+        return tables.renewed(readme, Path("README.md"), "en", [], tmp_path, taxonomy)
+
+    (tmp_path / "levers.json").write_text(json.dumps(levers), "utf-8")
+    assert "the order" not in renewed() and tables.pictures(tmp_path) == {}
+    (tmp_path / "speed.json").write_text(json.dumps(SPEED), "utf-8")
+    assert "| the order |" in renewed() and "tradeoff" not in renewed() and tables.pictures(tmp_path) == {}
+    (tmp_path / "tradeoff.json").write_text(json.dumps(tradeoff), "utf-8")
+    assert "](docs/tradeoff.svg)" in renewed()
+    drawn = tables.pictures(tmp_path)
+    assert set(drawn) == {Path("docs") / name for name in PICTURES.values()}
+    assert drawn[Path("docs/tradeoff.svg")] != drawn[Path("docs/tradeoff.zh.svg")]
+    assert speed_block(SPEED, levers=levers, tradeoff=tradeoff).endswith(tradeoff_block(tradeoff))
+
+
+@pytest.mark.parametrize("name", ["levers", "tradeoff"])
+def test_tables_says_when_levers_are_of_another_checkpoint(name: str, levers: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / f"{name}.json").write_text(json.dumps(levers), "utf-8")
+    said = tables.other_checkpoint([], tmp_path, tables.ROOT / tables.CARD.parent)
+    assert said is not None and said.startswith(f"{name}.json: expected results of cinesent-zh@")
