@@ -68,14 +68,23 @@ class Nodes:
         return node
 
     def attention_bias(self) -> str:
-        """What every layer adds to its scores before their softmax: the mask."""
+        """What every layer adds to its scores before their softmax: the mask.
+
+        Scores are a product of tokens, or one that is scaled: the factor is on either side of the product.
+        """
         added = set()
         for node in self.all:
             if node.op_type == "Softmax" and (total := self.maker.get(node.input[0])) is not None:
-                scores = {name for name in total.input if self.maker[name].op_type == "MatMul"}
+                scores = {name for name in total.input if self._is_product(name)}
                 if total.op_type == "Add" and len(scores) == 1:
                     added |= set(total.input) - scores
         return str(self.only("mask of the attention", added))
+
+    def _is_product(self, name: str) -> bool:
+        made = self.maker.get(name)
+        if made is not None and made.op_type == "Mul":
+            made = next((self.maker[part] for part in made.input if part in self.maker), None)
+        return made is not None and made.op_type == "MatMul"
 
     def layers(self) -> int:
         """How many layers the encoder has."""

@@ -72,13 +72,21 @@ def write_onnx(model: CinesentModel, path: Path) -> None:
     model = model.eval().cpu()  # type: ignore[no-untyped-call]
     ids = torch.ones(3, 11, dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            _Graph(model), (ids, torch.ones_like(ids)), str(path),
-            input_names=["input_ids", "attention_mask"], output_names=list(OUTPUTS),
-            dynamic_shapes={"input_ids": axes, "attention_mask": axes}, dynamo=True, external_data=False, verbose=False,
-        )  # fmt: skip
+    attention = model.encoder.config._attn_implementation
+    # Of torch's fused attention the exporter also writes the guard against rows of nothing but padding, which looks at
+    # every weight in every layer: long texts pay for it. Eager attention is two products, a mask and a softmax.
+    model.encoder.set_attn_implementation("eager")
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _Graph(model), (ids, torch.ones_like(ids)), str(path),
+                input_names=["input_ids", "attention_mask"], output_names=list(OUTPUTS),
+                dynamic_shapes={"input_ids": axes, "attention_mask": axes}, dynamo=True, external_data=False,
+                verbose=False,
+            )  # fmt: skip
+    finally:
+        model.encoder.set_attn_implementation(attention)
     graph = onnx.load(str(path))
     _name_weights(graph, {name: tensor.numpy() for name, tensor in model.state_dict().items()})
     _strip(graph)

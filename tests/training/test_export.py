@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -80,6 +81,37 @@ def test_export_graph_says_nothing_of_the_machine_that_made_it(tiny_checkpoint: 
     assert b".py" not in (tiny_checkpoint / "model.onnx").read_bytes()
 
 
+def test_export_attention_is_standard_operators_without_guards(tiny_checkpoint: Path, tiny_run: Any) -> None:
+    graph = onnx.load(str(tiny_checkpoint / "model.onnx"))
+    assert [opset.domain for opset in graph.opset_import] == [""] and not graph.functions
+    assert {node.domain for node in graph.graph.node} <= {"", "ai.onnx"}
+    kinds = [node.op_type for node in graph.graph.node]
+    assert "IsNaN" not in kinds and kinds.count("Where") <= 1  # the mask, once for all layers
+    maker = {name: node for node in graph.graph.node for name in node.output}
+    chains = []
+    for node in graph.graph.node:
+        if node.op_type == "Softmax":
+            added = {maker[name].op_type for name in maker[node.input[0]].input}
+            readers = [reader.op_type for reader in graph.graph.node if node.output[0] in reader.input]
+            chains.append((maker[node.input[0]].op_type, added, readers))
+    assert chains == [("Add", {"Mul", "Where"}, ["MatMul"])] * tiny_run.model.config.encoder["num_hidden_layers"]
+
+
+def test_export_graph_answers_as_fused_attention_does_with_padding(
+    tiny_checkpoint: Path, tiny_run: Any, sample_texts: list[str]
+) -> None:
+    model = load_packaged(tiny_checkpoint)[0]
+    assert model.encoder.config._attn_implementation == "sdpa"
+    inputs = {name: value[:, :64] for name, value in feeds(tiny_run.tokenizer, sample_texts[:20]).items()}
+    assert inputs["attention_mask"].eq(0).any(1).sum() > 10
+    assert_close(model, answers(tiny_checkpoint, inputs), inputs, 1e-5)
+
+
+def test_export_leaves_the_model_its_attention(tiny_checkpoint: Path, tiny_run: Any) -> None:
+    assert (tiny_checkpoint / "model.onnx").is_file()  # `tiny_run`, exported
+    assert tiny_run.model.encoder.config._attn_implementation == "sdpa"
+
+
 def test_export_large_matrices_are_stored_as_int8(tiny_checkpoint: Path) -> None:
     tensors = {
         t.name: numpy_helper.to_array(t) for t in onnx.load(str(tiny_checkpoint / "model.onnx")).graph.initializer
@@ -117,6 +149,13 @@ def quick(own_run: Any, tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
     if not path.exists():
         write_onnx(own_run.model, path)
     monkeypatch.setattr(training.export, "write_onnx", lambda _, target: shutil.copyfile(path, target))
+
+
+@pytest.mark.usefixtures("quick")
+def test_export_twice_gives_the_same_bytes(own_checkpoint: Path, own_run: Any, tmp_path: Path) -> None:
+    training.export.write_onnx(own_run.model, tmp_path / "again.onnx")
+    again = quantise(onnx.load(str(tmp_path / "again.onnx"))).SerializeToString()
+    assert hashlib.sha256(again).digest() == hashlib.sha256((own_checkpoint / "model.onnx").read_bytes()).digest()
 
 
 @pytest.mark.usefixtures("quick")
@@ -219,8 +258,6 @@ def test_export_replaces_a_checkpoint(own_run: Any, own_examples: Make, tiny_che
 
 
 def test_export_packaged_folder_that_lacks_weights_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    import hashlib
-
     folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "copy"))
     graph = onnx.load(str(folder / "model.onnx"))
     for tensor in graph.graph.initializer:
