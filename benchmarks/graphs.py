@@ -1,6 +1,6 @@
 """The checkpoint's graph cut up and put together otherwise: attention fused, encoder and heads apart, fewer pieces.
 
-Weights are found by the names that `training.export` gives them, everything else by how nodes follow one another:
+Weights are found by the names that `training.onnx_graph` gives them, everything else by how nodes follow one another:
 tensors without names depend on the exporter.
 """
 
@@ -22,7 +22,7 @@ MASKED = -1e4  # added to a score: its exponential is nothing in float32
 
 
 class GraphError(ValueError):
-    """A graph that is not of the form that `training.export` writes; the message says what was looked for."""
+    """A graph that is not of the form that `training.onnx_graph` writes; the message says what was looked for."""
 
 
 class Nodes:
