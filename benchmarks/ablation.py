@@ -30,11 +30,12 @@ from training.bases import BaseError, keep_layers, load_base
 from training.calibrate import calibrate, cross_fitted, fold_numbers, folds
 from training.compare import FIGURES, figures
 from training.corpora import held_out_texts, read_corpus, read_rows
-from training.dataset import DatasetError, Example, near_duplicate_groups, without_near_duplicates
 from training.distil import with_soft_labels
+from training.example import DatasetError, Example
 from training.folders import load_run, score_folder
 from training.metrics import HEADS, Predictions
 from training.model import build_model
+from training.near_duplicates import near_duplicate_groups, without_near_duplicates
 from training.pretrain import PretrainRecipe, corpus_texts, pretrain
 from training.pretrain import gather as gather_tokens
 from training.rates import rates

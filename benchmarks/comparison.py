@@ -36,8 +36,8 @@ from training.contestants import (
     public_setfit,
     public_tfidf,
 )
-from training.dataset import DatasetError
 from training.evaluate import EvaluationError
+from training.example import DatasetError
 from training.peers import PeerError, Peers
 from training.public_sets import PUBLIC, PublicSet, read_public_set
 from training.results import named_sets, set_facts, write_results

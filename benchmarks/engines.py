@@ -42,7 +42,8 @@ from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.decode import join
 from sentiment.engine import Engine
 from training.compare import compare
-from training.dataset import DatasetError, Example, read_labelled
+from training.example import DatasetError, Example
+from training.labelled_files import read_labelled
 from training.results import named_sets, set_facts, write_results
 from training.scores import score_examples
 

@@ -1,6 +1,6 @@
 """The checkpoint's graph cut up and put together otherwise: attention fused, encoder and heads apart, fewer pieces.
 
-Weights are found by the names that `training.export` gives them, everything else by how nodes follow one another:
+Weights are found by the names that `training.onnx_graph` gives them, everything else by how nodes follow one another:
 tensors without names depend on the exporter.
 """
 
@@ -22,7 +22,7 @@ MASKED = -1e4  # added to a score: its exponential is nothing in float32
 
 
 class GraphError(ValueError):
-    """A graph that is not of the form that `training.export` writes; the message says what was looked for."""
+    """A graph that is not of the form that `training.onnx_graph` writes; the message says what was looked for."""
 
 
 class Nodes:
@@ -68,14 +68,23 @@ class Nodes:
         return node
 
     def attention_bias(self) -> str:
-        """What every layer adds to its scores before their softmax: the mask."""
+        """What every layer adds to its scores before their softmax: the mask.
+
+        Scores are a product of tokens, or one that is scaled: the factor is on either side of the product.
+        """
         added = set()
         for node in self.all:
             if node.op_type == "Softmax" and (total := self.maker.get(node.input[0])) is not None:
-                scores = {name for name in total.input if self.maker[name].op_type == "MatMul"}
+                scores = {name for name in total.input if self._is_product(name)}
                 if total.op_type == "Add" and len(scores) == 1:
                     added |= set(total.input) - scores
         return str(self.only("mask of the attention", added))
+
+    def _is_product(self, name: str) -> bool:
+        made = self.maker.get(name)
+        if made is not None and made.op_type == "Mul":
+            made = next((self.maker[part] for part in made.input if part in self.maker), None)
+        return made is not None and made.op_type == "MatMul"
 
     def layers(self) -> int:
         """How many layers the encoder has."""

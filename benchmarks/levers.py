@@ -42,7 +42,7 @@ from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
 from sentiment.tables import ReadOptions, open_tables
 from sentiment.text import normalise
-from training.dataset import DatasetError
+from training.example import DatasetError
 from training.results import write_results
 
 RESULTS = Path(__file__).parent / "results" / "levers.json"

@@ -25,8 +25,9 @@ from sentiment.taxonomy import Taxonomy
 from training.bases import BaseError
 from training.compare import compare
 from training.corpora import read_corpus
-from training.dataset import DatasetError, Example, near_duplicate_groups, without_near_duplicates
+from training.example import DatasetError, Example
 from training.folders import score_folder
+from training.near_duplicates import near_duplicate_groups, without_near_duplicates
 from training.public_sets import read_public_set, sampled
 from training.results import named_sets, set_facts, write_results
 from training.run import Start, load_start, remembered

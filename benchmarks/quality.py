@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sentiment.checkpoint import CheckpointError, load_checkpoint
-from training.dataset import DatasetError
 from training.evaluate import EvaluationError, evaluate_checkpoint
+from training.example import DatasetError
 from training.results import Report, named_sets, set_facts, short, write_results
 
 RESULTS = Path(__file__).parent / "results" / "quality.json"

@@ -29,7 +29,7 @@ from transformers import (
 from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
 from training.baselines import Setting, _by_dimension, _fit, characters
-from training.dataset import Example
+from training.example import Example
 from training.metrics import UNKNOWN
 from training.scores import gold_labels
 

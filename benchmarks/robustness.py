@@ -19,8 +19,8 @@ import numpy as np
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
 from training.compare import FIGURES, figures
-from training.dataset import DatasetError, Example
 from training.evaluate import packaged_rules
+from training.example import DatasetError, Example
 from training.metrics import Predictions
 from training.rates import rates, resampled
 from training.results import named_sets, set_facts, write_results

@@ -36,7 +36,8 @@ from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
 from sentiment.windows import split_windows
-from training.dataset import DatasetError, read_labelled
+from training.example import DatasetError
+from training.labelled_files import read_labelled
 from training.peers import PeerError, Peers
 from training.results import write_results
 

@@ -29,8 +29,8 @@ from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import FILES, Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
 from training.compare import compare
-from training.dataset import DatasetError, Example
-from training.export import SCALE
+from training.example import DatasetError, Example
+from training.quantise import SCALE
 from training.results import named_sets, set_facts, write_results
 from training.scores import score_examples
 

@@ -23,7 +23,7 @@ from sentiment.taxonomy import Taxonomy, taxonomy_from_dict
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from training.dataset import Example
+    from training.example import Example
     from training.model import CinesentModel
 
 os.environ["HF_HUB_OFFLINE"] = os.environ["TQDM_DISABLE"] = "1"  # before anything imports huggingface_hub
@@ -248,7 +248,9 @@ def package() -> Callable[..., Path]:
         import onnx
 
         from training.calibrate import Calibration
-        from training.export import _config, _write_config, quantise, write_onnx
+        from training.export import _config, _write_config
+        from training.onnx_graph import write_onnx
+        from training.quantise import quantise
 
         folder.mkdir(parents=True)
         write_onnx(model, folder / "float32.onnx")
@@ -303,7 +305,7 @@ def own_examples(own_taxonomy: Taxonomy) -> Callable[[int, int], list[Example]]:
     """(count, seed) → fully labelled texts about bakeries; what decides a label is always in the words."""
 
     def make(count: int, seed: int) -> list[Example]:
-        from training.dataset import parse_record
+        from training.example import parse_record
 
         rng = random.Random(seed)
         records = []

@@ -21,7 +21,8 @@ from sentiment.tables.scored import ScoredText
 from sentiment.taxonomy import Taxonomy
 from serve.app import create_app
 from serve.settings import Settings
-from training.dataset import Example, read_labelled
+from training.example import Example
+from training.labelled_files import read_labelled
 from training.labelstudio import task
 
 SAID = "面包发酸，店员冷淡"

@@ -12,7 +12,7 @@ from sentiment.analyzer import Analyzer
 from sentiment.taxonomy import LENSES, Taxonomy, TaxonomyError, load_taxonomy, taxonomy_from_dict
 
 if TYPE_CHECKING:
-    from training.dataset import Example
+    from training.example import Example
 
 ROOT = Path(__file__).parents[1]
 # Files that may name dimensions of the packaged taxonomy, and which ones. Anything else reads them from the taxonomy.

@@ -11,7 +11,7 @@ import numpy as np
 
 from sentiment.taxonomy import Taxonomy
 from training.datacard import kappa
-from training.dataset import Example
+from training.example import Example
 from training.metrics import UNKNOWN, Predictions, summary
 from training.scores import gold_labels
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 
 import opencc
 
-from training.dataset import Example
+from training.example import Example
 
 TURNS = frozenset("不没无未别非勿莫沒無別冇唔否")
 HAN = re.compile("[\u4e00-\u9fff]")

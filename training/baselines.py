@@ -28,9 +28,10 @@ from sklearn.model_selection import GroupKFold
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from sentiment.text import normalise
 from training.calibrate import FOLDS, Calibration, calibrate
-from training.dataset import DatasetError, Example, near_duplicate_groups
 from training.evaluate import evaluate_sets
+from training.example import DatasetError, Example
 from training.metrics import HEADS, UNKNOWN
+from training.near_duplicates import near_duplicate_groups
 from training.results import Report, named_sets, set_facts, short, write_results
 from training.run import Sources, gather
 from training.scores import Scores, gold_labels

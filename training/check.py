@@ -16,7 +16,9 @@ import yaml
 
 from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
-from training.dataset import DatasetError, Example, near_duplicate_groups, parse_record, read_jsonl
+from training.example import DatasetError, Example, parse_record
+from training.labelled_files import read_jsonl
+from training.near_duplicates import near_duplicate_groups
 
 REQUIREMENTS = "requirements.yaml"
 TRADITIONAL = ("hant", "mixed")

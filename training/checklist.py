@@ -23,7 +23,7 @@ from opencc import OpenCC
 from sentiment import Analysis, Analyzer
 from sentiment.checkpoint import CheckpointError
 from sentiment.taxonomy import Taxonomy
-from training.dataset import DatasetError
+from training.example import DatasetError
 
 FOLDER = Path(__file__).parent.parent / "data" / "checklist"
 RESULTS = Path(__file__).parent.parent / "benchmarks" / "results" / "checklist.json"

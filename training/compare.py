@@ -24,10 +24,11 @@ from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
 from training.bases import BaseError
 from training.calibrate import FOLDS, cross_fitted
-from training.dataset import DatasetError, Example, near_duplicate_groups
 from training.evaluate import packaged_rules, silent
+from training.example import DatasetError, Example
 from training.folders import label_space, score_folder
 from training.metrics import Predictions, counts
+from training.near_duplicates import near_duplicate_groups
 from training.rates import rates, ratio, resampled, rounded
 from training.results import named_sets, set_rows
 from training.scores import Scores, gold_labels, score_examples

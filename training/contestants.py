@@ -29,8 +29,8 @@ from training.baselines import characters, fit_linear
 from training.bases import load_base
 from training.calibrate import calibrate
 from training.compare import compare
-from training.dataset import Example
 from training.evaluate import evaluate_sets, packaged_rules
+from training.example import Example
 from training.folders import score_folder
 from training.peers import PeerError, Peers
 from training.public_sets import (

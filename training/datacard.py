@@ -17,7 +17,8 @@ from sklearn.metrics import cohen_kappa_score
 
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.check import count, read_splits
-from training.dataset import Example, read_jsonl
+from training.example import Example
+from training.labelled_files import read_jsonl
 from training.metrics import summary
 from training.quality_tables import insert
 from training.scores import gold_labels

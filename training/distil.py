@@ -21,7 +21,7 @@ from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
 from training.bases import BaseError
 from training.calibrate import fit_scaling
-from training.dataset import Example
+from training.example import Example
 from training.folders import label_space, score_folder
 from training.label_issues import read_folds
 from training.metrics import HEADS, UNKNOWN, Predictions

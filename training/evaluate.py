@@ -24,7 +24,7 @@ from training.scores import Scores, gold_labels, score_examples
 if TYPE_CHECKING:
     from sentiment.checkpoint import Checkpoint
     from sentiment.taxonomy import Taxonomy
-    from training.dataset import Example
+    from training.example import Example
 
 Array = NDArray[Any]
 Rules = Calibration | Sequence[tuple[Calibration, Array]]
@@ -205,7 +205,7 @@ def cross_fitted_rules(
     Raises:
         EvaluationError: too few different texts for the folds.
     """
-    from training.dataset import near_duplicate_groups
+    from training.near_duplicates import near_duplicate_groups
 
     groups = near_duplicate_groups([example.text for example in examples])
     if len(set(groups)) < 2 * FOLDS:

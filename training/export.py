@@ -7,28 +7,25 @@ import json
 import logging
 import shutil
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import onnx
-import torch
-from numpy.typing import NDArray
-from onnx import numpy_helper
-from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
-from sentiment.checkpoint import SCHEMA_VERSION, CheckpointError, load_checkpoint
-from sentiment.engine import OUTPUTS, Engine
+from sentiment.checkpoint import SCHEMA_VERSION, load_checkpoint
+from sentiment.engine import Engine
 from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
 from training.calibrate import Calibration, calibrate, cross_fitted, neutral
-from training.dataset import Example, near_duplicate_groups
+from training.example import Example
 from training.metrics import HEADS, UNKNOWN, Predictions, summary
 from training.model import CinesentConfig, CinesentModel
+from training.near_duplicates import near_duplicate_groups
+from training.onnx_graph import write_onnx
+from training.quantise import quantise
 from training.results import set_rows
 from training.scores import Scores, gold_labels, score_examples
 
@@ -39,7 +36,6 @@ logger = logging.getLogger(__name__)
 MAX_CHANGED_CELLS = 0.03
 MAX_CHANGED_OVERALL = 0.015
 MAX_LOSS = 0.01
-INTEGERS, SCALE = "_int8", "_scale"
 
 
 class ExportError(ValueError):
@@ -53,155 +49,6 @@ class Exported:
     folder: Path
     drift: dict[str, float]
     development: dict[str, float]
-
-
-class _Graph(nn.Module):
-    """The model with plain tensors in and out, as the exporter wants it."""
-
-    def __init__(self, model: CinesentModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor | None, ...]:
-        output = self.model(input_ids, attention_mask)
-        return tuple(getattr(output, name) for name in OUTPUTS)
-
-
-def write_onnx(model: CinesentModel, path: Path) -> None:
-    """Writes the float32 graph with free batch and token axes; its weights keep the names of the PyTorch model."""
-    model = model.eval().cpu()  # type: ignore[no-untyped-call]
-    ids = torch.ones(3, 11, dtype=torch.int64)
-    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens")}
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            _Graph(model), (ids, torch.ones_like(ids)), str(path),
-            input_names=["input_ids", "attention_mask"], output_names=list(OUTPUTS),
-            dynamic_shapes={"input_ids": axes, "attention_mask": axes}, dynamo=True, external_data=False, verbose=False,
-        )  # fmt: skip
-    graph = onnx.load(str(path))
-    _name_weights(graph, {name: tensor.numpy() for name, tensor in model.state_dict().items()})
-    _strip(graph)
-    onnx.save(graph, str(path))
-
-
-def _strip(graph: onnx.ModelProto) -> None:
-    """Removes what the exporter notes about its own run: stack traces, with the paths of the machine."""
-    inner = graph.graph
-    for part in (graph, inner, *inner.node, *inner.value_info, *inner.initializer, *inner.input, *inner.output,
-                 *graph.functions, *(node for function in graph.functions for node in function.node)):  # fmt: skip
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")
-
-
-def _name_weights(graph: onnx.ModelProto, state: dict[str, NDArray[Any]]) -> None:
-    """Names every weight after the parameter it holds (`.T` where transposed), so that it can be read back."""
-    digests = {}
-    for name, value in state.items():
-        digests[_digest(value)] = name
-        if value.ndim == 2:
-            digests.setdefault(_digest(value.T), f"{name}.T")
-    renamed = {}
-    for tensor in graph.graph.initializer:
-        found = digests.get(_digest(numpy_helper.to_array(tensor)))
-        plain = tensor.name.removeprefix("model.")
-        new = found or (plain if plain in state else None)
-        if new and new != tensor.name:
-            renamed[tensor.name] = new
-            tensor.name = new
-    for node in graph.graph.node:
-        node.input[:] = [renamed.get(name, name) for name in node.input]
-    for info in list(graph.graph.value_info):
-        if info.name in renamed:
-            graph.graph.value_info.remove(info)
-
-
-def _digest(value: NDArray[Any]) -> bytes:
-    return hashlib.sha1(np.ascontiguousarray(value).tobytes() + repr(value.shape).encode()).digest()
-
-
-def quantise(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Stores every matrix as int8 with one scale an output channel; arithmetic stays in float.
-
-    Activations are not quantised, so nothing can depend on a batch: ONNX Runtime's plain dynamic quantisation takes
-    its scales from whatever texts happen to be together.
-    """
-    quantised = onnx.ModelProto()
-    quantised.CopyFrom(graph)
-    keep, added = [], []
-    for tensor in quantised.graph.initializer:
-        value = numpy_helper.to_array(tensor)
-        if value.ndim != 2 or value.size < 4096 or value.dtype != np.float32:
-            keep.append(tensor)
-            continue
-        axis = 1 if tensor.name.endswith(".T") else 0
-        scale = np.abs(value).max(1 - axis, keepdims=True) / 127
-        scale[scale == 0] = 1
-        integers = np.clip(np.rint(value / scale), -127, 127).astype(np.int8)
-        keep.append(numpy_helper.from_array(integers, f"{tensor.name}{INTEGERS}"))
-        keep.append(numpy_helper.from_array(scale.reshape(-1).astype(np.float32), f"{tensor.name}{SCALE}"))
-        inputs = [f"{tensor.name}{INTEGERS}", f"{tensor.name}{SCALE}"]
-        added.append(onnx.helper.make_node("DequantizeLinear", inputs, [tensor.name], axis=axis))
-    del quantised.graph.initializer[:]
-    quantised.graph.initializer.extend(keep)
-    nodes = list(quantised.graph.node)
-    del quantised.graph.node[:]
-    quantised.graph.node.extend([*added, *nodes])
-    return quantised
-
-
-def read_back(folder: Path) -> dict[str, Tensor]:
-    """The weights of a packaged checkpoint, by the names of the PyTorch model."""
-    graph = onnx.load(str(folder / "model.onnx")).graph
-    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    state = {}
-    for name, value in tensors.items():
-        if name.endswith(SCALE) or value.dtype == np.int64:
-            continue
-        if name.endswith(INTEGERS):
-            name = name.removesuffix(INTEGERS)
-            scale = tensors[f"{name}{SCALE}"]
-            value = value.astype(np.float32) * (scale[None, :] if name.endswith(".T") else scale[:, None])
-        plain = name.removesuffix(".T")
-        state[plain] = torch.from_numpy(np.array(value.T if name.endswith(".T") else value))
-    return state
-
-
-def load_packaged(folder: Path) -> tuple[CinesentModel, PreTrainedTokenizerFast]:
-    """A packaged checkpoint as a PyTorch model with its tokeniser: the base `embedded`, or any other for a warm start.
-
-    Raises:
-        CheckpointError: no usable checkpoint, or one whose graph lacks weights of the model.
-    """
-    checkpoint = load_checkpoint(folder)
-    scaling = checkpoint.scaling.to_config()
-    model = CinesentModel(
-        CinesentConfig(
-            encoder=checkpoint.config["encoder"],
-            taxonomy=checkpoint.taxonomy.to_dict(),
-            max_tokens=checkpoint.max_tokens,
-            thresholds=checkpoint.thresholds,
-            uncertain=checkpoint.uncertain,
-            temperatures=scaling["temperatures"],
-            factors=scaling["factors"],
-            biases=scaling["biases"],
-        )
-    )
-    state = {name: value for name, value in read_back(folder).items() if name in model.state_dict()}
-    missing, _ = model.load_state_dict(state, strict=False)
-    # The exporter leaves out a head that nothing reads, biases that are zero and norms equal to others because nobody
-    # trained them: these stay as initialised.
-    lost = [name for name in missing if not name.startswith("rating.") and model.get_parameter(name).ndim > 1]
-    if lost:
-        raise CheckpointError(
-            f"expected all weights in {folder / 'model.onnx'}, found none of {lost[0]}; export it again"
-        )
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / "tokenizer.json"),
-        model_max_length=checkpoint.max_tokens,
-        **checkpoint.config["special_tokens"],
-    )
-    return model, tokenizer
 
 
 def export(

@@ -13,7 +13,7 @@ from sentiment.checkpoint import load_checkpoint
 from sentiment.engine import Engine
 from sentiment.taxonomy import Taxonomy
 from training.bases import BaseError
-from training.dataset import Example
+from training.example import Example
 from training.export import write_float
 from training.model import CinesentConfig, CinesentModel
 from training.scores import Scores, score_examples

@@ -25,7 +25,8 @@ from sentiment.tables.parquet_writer import jsonable
 from sentiment.tables.reader import Reader
 from sentiment.tables.scored import HEADS, ScoredFile, ScoredText, scored_kind
 from sentiment.taxonomy import Taxonomy
-from training.dataset import DatasetError, from_columns, parse_record
+from training.example import DatasetError, parse_record
+from training.labelled_files import from_columns
 from training.labelstudio import is_task, read_annotations, task_text
 from training.merging import Judgement, example, sha256
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sentiment.tables.flat import Lang
 from sentiment.tables.scored import HEADS, TRUTH, ScoredText
 from sentiment.taxonomy import Taxonomy
-from training.dataset import DatasetError
+from training.example import DatasetError
 from training.names import ShownNames
 
 Offsets = Literal["codepoints", "utf16"]

@@ -12,7 +12,8 @@ from typing import Any
 from sentiment.tables import Reject
 from sentiment.tables.scored import HEADS
 from sentiment.taxonomy import Taxonomy
-from training.dataset import NONE, Example, parse_record
+from training.example import Example, parse_record
+from training.labelled_files import NONE
 
 
 @dataclass(frozen=True)

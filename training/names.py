@@ -6,7 +6,7 @@ from collections import Counter
 
 from sentiment.tables.flat import FlatNames, Lang
 from sentiment.taxonomy import Taxonomy
-from training.dataset import DatasetError
+from training.example import DatasetError
 
 
 class ShownNames:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sentiment.text import normalise
-from training.dataset import Example
+from training.example import Example
 
 
 class PeerError(RuntimeError):

@@ -34,7 +34,8 @@ from transformers import (
 from sentiment.text import normalise
 from training.bases import BaseError, keep_layers, load_base
 from training.corpora import held_out_texts, read_rows
-from training.dataset import DatasetError, read_jsonl
+from training.example import DatasetError
+from training.labelled_files import read_jsonl
 from training.train import bf16_is_fast
 
 logger = logging.getLogger(__name__)

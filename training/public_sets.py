@@ -1,6 +1,6 @@
 """Public sets of texts labelled positive or negative: held-out rows to judge on, the other rows to fit.
 
-The held-out rows are those of the hash rule (`training.dataset.in_held_out_rows`), which no checkpoint of ours was
+The held-out rows are those of the hash rule (`training.corpora.in_held_out_rows`), which no checkpoint of ours was
 fitted to; rows that nearly repeat one of them are not for fitting.
 """
 
@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.corpora import READERS, read_rows
-from training.dataset import DatasetError, Example, in_held_out_rows, without_near_duplicates
+from training.corpora import READERS, in_held_out_rows, read_rows
+from training.example import DatasetError, Example
+from training.near_duplicates import without_near_duplicates
 from training.rates import rates, ratio, resampled
 
 Array = NDArray[Any]

@@ -29,7 +29,7 @@ from threadpoolctl import threadpool_limits
 from sentiment.tables import Reject
 from sentiment.tables.scored import HEADS, ScoredText
 from sentiment.text import normalise
-from training.dataset import near_duplicate_groups
+from training.near_duplicates import near_duplicate_groups
 
 Array = NDArray[Any]
 

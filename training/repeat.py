@@ -17,9 +17,10 @@ import numpy as np
 
 from training.calibrate import fold_numbers, neutral
 from training.compare import FIGURES
-from training.dataset import DatasetError, Example, near_duplicate_groups
+from training.example import DatasetError, Example
 from training.folders import score_folder
 from training.metrics import HEADS, summary
+from training.near_duplicates import near_duplicate_groups
 from training.run import Sources, Start, gather, load_start, remembered, save_run
 from training.scores import gold_labels
 from training.steps import clear_run

@@ -30,9 +30,10 @@ from typing import Any
 from sentiment.checkpoint import load_checkpoint
 from training.bases import BaseError, build_offline_base
 from training.corpora import held_out_texts, read_rows
-from training.dataset import DatasetError, read_jsonl, read_labelled
 from training.evaluate import evaluate_checkpoint
+from training.example import DatasetError
 from training.export import ExportError
+from training.labelled_files import read_jsonl, read_labelled
 from training.quality_tables import COLUMNS, find
 from training.run import Sources, Start, export_run, run_training
 from training.train import Recipe

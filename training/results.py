@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.taxonomy import Taxonomy
-from training.dataset import DatasetError, Example, read_labelled
+from training.example import DatasetError, Example
+from training.labelled_files import read_labelled
 
 Report = dict[str, Any]
 

@@ -16,11 +16,14 @@ from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.bases import BaseError, load_base
 from training.card import write_card
 from training.corpora import held_out_texts, read_corpus
-from training.dataset import DatasetError, Example, read_labelled, without_near_duplicates
 from training.distil import from_folds, from_start, from_teachers
-from training.export import Exported, export, load_packaged
+from training.example import DatasetError, Example
+from training.export import Exported, export
 from training.folders import label_space, load_run
+from training.labelled_files import read_labelled
 from training.model import CinesentModel, build_model, with_taxonomy
+from training.near_duplicates import without_near_duplicates
+from training.packaged import load_packaged
 from training.standoff import read_standoff
 from training.steps import clear_run
 from training.train import Recipe, Run, fine_tune

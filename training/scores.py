@@ -16,7 +16,7 @@ from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
 from sentiment.windows import split_windows
-from training.dataset import Example
+from training.example import Example
 from training.metrics import HEADS, UNKNOWN, Predictions
 
 Array = NDArray[Any]

@@ -13,7 +13,8 @@ from typing import Any
 
 from sentiment.taxonomy import Taxonomy
 from training.corpora import held_out_texts, read_rows
-from training.dataset import DatasetError, Example, parse_record, read_jsonl
+from training.example import DatasetError, Example, parse_record
+from training.labelled_files import read_jsonl
 
 
 def read_standoff(

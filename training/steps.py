@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.dataset import DatasetError, Example
+from training.example import DatasetError, Example
 
 STEPS = "checkpoints"
 FINGERPRINT = "texts.json"

@@ -23,10 +23,12 @@ from transformers import (
 )
 
 from training.augment import augmented
-from training.dataset import Collator, DatasetError, Example, encode, near_duplicate_groups, split_groups
+from training.dataset import Collator, encode
+from training.example import DatasetError, Example
 from training.losses import distillation_loss
 from training.metrics import HEADS, Predictions, summary
 from training.model import CinesentModel
+from training.near_duplicates import near_duplicate_groups, split_groups
 from training.steps import STEPS, fingerprint, keep_fingerprint, newest_step
 
 logger = logging.getLogger(__name__)

@@ -48,7 +48,7 @@ _USER_ERRORS = (
     ("sentiment.checkpoint", "CheckpointError"),
     ("sentiment.analyzer", "CheckpointError"),
     ("serve.store", "StoreError"),
-    ("training.dataset", "DatasetError"),
+    ("training.example", "DatasetError"),
     ("training.bases", "BaseError"),
 )
 

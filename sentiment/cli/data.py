@@ -221,7 +221,7 @@ def import_command(
     from sentiment.taxonomy import load_taxonomy
     from training.agreement import agreement
     from training.check import Requirements, Split, check
-    from training.dataset import parse_record
+    from training.example import parse_record
     from training.importing import Importer, ImportOptions, texts_of
     from training.merging import merge
 

@@ -167,10 +167,10 @@ def command(
         return _compare(compare, files, reading, options, as_json)
     from sentiment.checkpoint import load_checkpoint
     from sentiment.taxonomy import load_taxonomy
-    from training.dataset import read_labelled
     from training.evaluate import EvaluationError, evaluate_checkpoint
     from training.evaluation_html import html_report
     from training.evaluation_text import write_report
+    from training.labelled_files import read_labelled
 
     checkpoint = load_checkpoint(model)
     space = checkpoint.taxonomy if taxonomy is None else checkpoint.taxonomy.with_names_of(load_taxonomy(taxonomy))
@@ -211,7 +211,7 @@ def _compare(
     """Prints the table and the verdict of `--compare`; 3 if the new checkpoint may not replace the old one."""
     from sentiment.checkpoint import load_checkpoint
     from training.compare import DECIDING, compare_checkpoints
-    from training.dataset import read_labelled
+    from training.labelled_files import read_labelled
 
     old, new = (load_checkpoint(None if str(path) == "embedded" else path) for path in folders)
     for key in options["exclude"]:

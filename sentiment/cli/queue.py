@@ -81,7 +81,8 @@ def command(
     """
     from sentiment.tables.scored import ScoredFiles
     from sentiment.taxonomy import load_taxonomy
-    from training.dataset import DatasetError, read_jsonl
+    from training.example import DatasetError
+    from training.labelled_files import read_jsonl
     from training.labelstudio import labelling_config, task
     from training.queue import choose
 

@@ -20,7 +20,8 @@ from sentiment.taxonomy import Taxonomy
 from training.ablation_table import ablation_block
 from training.bases import BaseError, keep_layers
 from training.corpora import HELD_OUT_FILES
-from training.dataset import Example, near_duplicate_groups, parse_record
+from training.example import Example, parse_record
+from training.near_duplicates import near_duplicate_groups
 from training.scores import Scores
 
 ROOT = Path(__file__).parent.parent.parent

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from sentiment.taxonomy import Taxonomy
-from training.dataset import Example
+from training.example import Example
 from training.train import Recipe
 
 ROOT = Path(__file__).parent.parent.parent

@@ -10,7 +10,7 @@ import pytest
 
 import benchmarks.texts
 from benchmarks.texts import CORPORA, LONG_BETWEEN, Drawn, draw, drawn_texts
-from training.dataset import DatasetError
+from training.example import DatasetError
 
 WORDS = ("座椅太硬", "音响震撼", "画面清晰", "排队很久", "爆米花很香", "空调太冷", "停车方便", "票价太贵")
 

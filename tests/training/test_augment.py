@@ -5,7 +5,7 @@ import random
 import pytest
 
 from training.augment import EDITS, SLIPS, TURNS, augmented
-from training.dataset import Example
+from training.example import Example
 
 TEXT = "座椅太硬了，坐得腰疼，不过音响没得挑，散场时停车场出口堵了半小时。"
 EXAMPLE = Example(

@@ -23,8 +23,8 @@ from training.baselines import (
     run_baselines,
     words,
 )
-from training.dataset import DatasetError, Example
 from training.evaluate import evaluate_sets
+from training.example import DatasetError, Example
 from training.metrics import UNKNOWN
 from training.results import named_sets
 from training.scores import gold_labels

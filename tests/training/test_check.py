@@ -11,7 +11,7 @@ import pytest
 from sentiment.cli import main
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.check import Checked, Judged, Requirements, check, read_requirements, read_splits
-from training.dataset import DatasetError
+from training.example import DatasetError
 
 SEATING = {"labels": [{"dimension": "seating", "sentiment": "negative", "evidence": "腰疼"}], "overall": "negative"}
 

@@ -10,7 +10,9 @@ import pytest
 from sentiment import Analysis, Analyzer, Mention, load_taxonomy
 from sentiment.taxonomy import Taxonomy
 from training.checklist import CASES, FOLDER, CapabilityTest, Case, holds, main, read_tests, run_tests
-from training.dataset import DatasetError, near_duplicate_groups, read_jsonl
+from training.example import DatasetError
+from training.labelled_files import read_jsonl
+from training.near_duplicates import near_duplicate_groups
 
 ROOT = Path(__file__).parents[2]
 

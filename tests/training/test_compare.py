@@ -16,7 +16,7 @@ from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
 from training.calibrate import Calibration
 from training.compare import compare, figures, main, replacement, score_folder, table
-from training.dataset import Example
+from training.example import Example
 from training.metrics import UNKNOWN, Predictions
 from training.scores import Scores, gold_labels
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
+import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 import pytest
 
 from sentiment.taxonomy import Taxonomy
-from training.corpora import HELD_OUT_FILES, READERS, held_out_texts, read_corpus, read_rows
-from training.dataset import DatasetError, Example
+from training.corpora import HELD_OUT_FILES, READERS, held_out_texts, in_held_out_rows, read_corpus, read_rows
+from training.example import DatasetError, Example
 
 
 def kept(text: str) -> bool:
@@ -192,3 +193,11 @@ def test_corpora_are_not_read_without_the_sets_of_the_later_test(tmp_path: Path,
     assert [row["text"] for row in read_rows(tmp_path, "film_maoyan")] == ["很好"]
     with pytest.raises(DatasetError, match=r"senti_\w+\.jsonl\.xz"):
         read_corpus(tmp_path, "film_maoyan", taxonomy)
+
+
+def test_corpora_held_out_rows_follow_the_hash_rule() -> None:
+    rng = random.Random(0)
+    texts = ["".join(chr(rng.randrange(0x4E00, 0x9FFF)) for _ in range(rng.randint(0, 20))) for _ in range(500)]
+    for text in texts:
+        assert in_held_out_rows(text) == kept(text)
+    assert 60 < sum(map(in_held_out_rows, texts)) < 140

@@ -15,8 +15,8 @@ from sentiment.checkpoint import load_checkpoint
 from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy, taxonomy_from_dict
 from training.bases import BaseError
-from training.dataset import Example
 from training.distil import from_folds, from_start, from_teachers
+from training.example import Example
 from training.folders import score_folder
 from training.losses import LOSS_WEIGHTS, distillation_loss
 from training.metrics import HEADS, UNKNOWN

@@ -10,9 +10,10 @@ import torch
 from sentiment.checkpoint import embedded_folder, load_checkpoint
 from sentiment.engine import Engine
 from training.calibrate import Calibration
-from training.dataset import Collator, encode, read_labelled
-from training.export import load_packaged
+from training.dataset import Collator, encode
+from training.labelled_files import read_labelled
 from training.metrics import HEADS, summary
+from training.packaged import load_packaged
 from training.scores import Scores, gold_labels, score_examples
 
 DEV = Path(__file__).parent.parent.parent / "data" / "cinema" / "dev.jsonl"

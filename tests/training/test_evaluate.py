@@ -18,7 +18,6 @@ from sentiment.cli import main
 from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
 from training.calibrate import FOLDS, Calibration, calibrate
-from training.dataset import Example, near_duplicate_groups
 from training.evaluate import (
     LEAST_CERTAIN,
     SHOWN_MISTAKES,
@@ -30,7 +29,9 @@ from training.evaluate import (
     evaluate_sets,
 )
 from training.evaluation_text import write_report
+from training.example import Example
 from training.metrics import summary
+from training.near_duplicates import near_duplicate_groups
 from training.scores import Scores, gold_labels
 
 NOTHING = frozenset[str]()

@@ -12,8 +12,9 @@ from word_scorer import score_file
 
 from sentiment.cli import main
 from sentiment.taxonomy import Taxonomy
-from training.dataset import DatasetError, read_labelled
+from training.example import DatasetError
 from training.importing import Imported, Importer, ImportOptions, changed
+from training.labelled_files import read_labelled
 from training.merging import example, merge, sha256
 
 TEXT = "😀座椅坏，票价好"

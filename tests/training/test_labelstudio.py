@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sentiment.tables.scored import ScoredText
 from sentiment.taxonomy import Taxonomy
-from training.dataset import DatasetError
+from training.example import DatasetError
 from training.labelstudio import (
     Annotation,
     codepoint,

@@ -8,7 +8,7 @@ import pytest
 
 from sentiment.taxonomy import Taxonomy
 from training.agreement import agreement
-from training.dataset import parse_record
+from training.example import parse_record
 from training.merging import Judgement, merge, sha256
 
 TEXT = "座椅坏，票价好"

@@ -13,7 +13,6 @@ from transformers import AutoModel, ElectraConfig, ElectraModel, RobertaConfig, 
 
 from sentiment.engine import OUTPUTS
 from sentiment.taxonomy import Taxonomy, taxonomy_from_dict
-from training.export import write_onnx
 from training.losses import LOSS_WEIGHTS, losses
 from training.metrics import UNKNOWN
 from training.model import (
@@ -23,6 +22,7 @@ from training.model import (
     build_model,
     with_taxonomy,
 )
+from training.onnx_graph import write_onnx
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

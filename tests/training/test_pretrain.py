@@ -13,8 +13,8 @@ import torch
 from transformers import AutoModel, BertConfig, BertModel, GPT2Config, GPT2Model, PreTrainedTokenizerFast
 
 from training.bases import BaseError, load_base
-from training.corpora import HELD_OUT_FILES
-from training.dataset import DatasetError, in_held_out_rows
+from training.corpora import HELD_OUT_FILES, in_held_out_rows
+from training.example import DatasetError
 from training.pretrain import (
     MaskedTrainer,
     PretrainRecipe,

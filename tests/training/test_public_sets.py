@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.dataset import DatasetError, in_held_out_rows
+from training.corpora import in_held_out_rows
+from training.example import DatasetError
 from training.public_sets import SILENT, fit_cuts, read_public_set, sampled, two_class_figures
 
 

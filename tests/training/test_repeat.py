@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from sentiment.cli import main
 from training.calibrate import fold_numbers
-from training.dataset import DatasetError
+from training.example import DatasetError
 from training.repeat import over_folds
 from training.run import Sources, Start
 from training.train import Recipe

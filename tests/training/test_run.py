@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from sentiment.cli import main
 from sentiment.cli.train import _weighted
 from sentiment.taxonomy import Taxonomy
-from training.dataset import DatasetError
+from training.example import DatasetError
 from training.run import Sources, gather
 from training.steps import newest_step
 

@@ -13,7 +13,7 @@ from word_scorer import score_file
 from sentiment.tables import Reject, TableError
 from sentiment.tables.scored import ScoredFiles, ScoredText
 from sentiment.taxonomy import Taxonomy
-from training.dataset import parse_record
+from training.example import parse_record
 
 TEXTS = ["😀座椅坏，票价好 61", "=停车平", "", "Great seats", "天气伤心 70", "座椅坏\n换行，座椅坏"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from sentiment.taxonomy import Taxonomy
 from training.corpora import HELD_OUT_FILES
-from training.dataset import DatasetError, Example
+from training.example import DatasetError, Example
 from training.run import Sources, gather
 from training.standoff import read_standoff
 

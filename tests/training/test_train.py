@@ -15,9 +15,11 @@ from transformers import AutoModel, AutoTokenizer
 
 import training.train
 from sentiment.taxonomy import Taxonomy
-from training.dataset import Collator, DatasetError, Example, encode, shingles
+from training.dataset import Collator, encode
+from training.example import DatasetError, Example
 from training.metrics import UNKNOWN
 from training.model import CinesentModel, build_model
+from training.near_duplicates import shingles
 from training.steps import newest_step
 from training.train import CinesentTrainer, Recipe, Run, Varied, fine_tune
 
