@@ -1,137 +1,22 @@
+"""What a scoring job writes: rows, ids, rejects, columns."""
+
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import errno
 import gzip
-import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_table import FakeAnalyzer, FakeReader, make_table, many, options, read_csv
 
-from sentiment.batch import ScoreOptions, Tick, score, stream
-from sentiment.parts import PartStore, StoppedError, Summary, partial_folder, rejects_file
-from sentiment.records import Analysis, Mention
-from sentiment.tables.base import Reject, Row, Table, TableError
-from sentiment.taxonomy import Taxonomy, load_taxonomy
-
-
-class FakeAnalyzer:
-    """Labels from a hash of the text; `fail_at` raises at that block, `error` is what."""
-
-    def __init__(self, fail_at: int | None = None, error: BaseException | None = None) -> None:
-        self.name, self.hash = "fake@00000000", "00000000"
-        self.taxonomy: Taxonomy = load_taxonomy()
-        self.blocks: list[list[str]] = []
-        self._fail_at, self._error = fail_at, error or RuntimeError("座位太挤")
-
-    def analyze_block(self, texts: Sequence[str], ids: Sequence[str | None] | None = None) -> list[Analysis]:
-        if len(self.blocks) == self._fail_at:
-            raise self._error
-        self.blocks.append(list(texts))
-        return [self._one(text) for text in texts]
-
-    def _one(self, text: str) -> Analysis:
-        if not text.strip():
-            return Analysis(self.name, None, "empty", "other")
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-        keys = self.taxonomy.keys
-        mentions = [
-            Mention(
-                keys[digest[i] % len(keys)],
-                "negative" if digest[i] % 2 else "positive",
-                0.5 + digest[i] / 512,
-                text[:2],
-                0,
-                2,
-                "工程",
-            )
-            for i in range(digest[9] % 3)
-        ]
-        return Analysis(
-            *(self.name, None, "ok", "hans", "negative", digest[0] / 256, "complaint", 0.75, bool(digest[1] % 2), 0.25),
-            dimensions=tuple({mention.dimension: mention for mention in mentions}.values()),
-            tokens=len(text),
-            windows=1,
-            probabilities=dict.fromkeys(keys, (digest[2] / 512, 0.125, digest[3] / 512)),
-        )
-
-
-@dataclass
-class FakeReader:
-    items: list[Row | Reject]
-    path: Path
-    name: str = "in.csv"
-    columns: list[str] = field(default_factory=list)
-
-    reading: bool = False
-
-    def rows(self) -> Iterator[Row | Reject]:
-        self.reading = True
-        try:
-            yield from self.items
-        finally:
-            self.reading = False
-
-    def position(self) -> int:
-        return 0
-
-
-def make_table(tmp_path: Path, cells: list[dict[str, Any]], rejects: Sequence[int] = (), **options: Any) -> Table:
-    """A table of these rows; before the rows numbered in `rejects` a rejected one."""
-    path = tmp_path / "in.csv"
-    path.write_bytes(json.dumps(cells, default=str).encode())
-    items: list[Row | Reject] = []
-    for number, row in enumerate(cells, 1):
-        if number in rejects:
-            items.append(Reject("in.csv", number, "ragged", f"raw {number}"))
-        items.append(Row("in.csv", number, row))
-    columns = list(cells[0]) if cells else ["text"]
-    defaults: dict[str, Any] = {"text_column": "text", "id_column": None, "notes": [], "schema": None, "size": None}
-    return Table(columns, **(defaults | options), bytes_total=1, readers=[FakeReader(items, path)])
-
-
-def many(count: int) -> list[dict[str, Any]]:
-    return [{"text": f"座位太挤{i % 7}", "film": str(i)} for i in range(count)]
-
-
-def options(**values: Any) -> ScoreOptions:
-    return ScoreOptions(block_rows=5, **values)
-
-
-def read_csv(path: Path) -> list[list[str]]:
-    return list(csv.reader(path.read_text("utf-8-sig").splitlines()))
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".xlsx", ".jsonl", ".parquet", ".csv.gz", ".tsv.gz", ".jsonl.gz"])
-def test_batch_resumed_job_writes_the_same_bytes(tmp_path: Path, suffix: str) -> None:
-    whole, broken = tmp_path / f"whole{suffix}", tmp_path / "b" / f"whole{suffix}"
-    broken.parent.mkdir()
-    table = make_table(tmp_path, many(23), rejects=[3, 12])
-    score(table, FakeAnalyzer(), whole, options(probabilities=True))
-    with pytest.raises(StoppedError, match="--resume"):
-        score(table, FakeAnalyzer(fail_at=3), broken, options(probabilities=True))
-    assert not broken.exists()
-    assert partial_folder(broken).is_dir()
-    analyzer = FakeAnalyzer()
-    summary = score(table, analyzer, broken, options(probabilities=True, resume=True))
-    assert len(analyzer.blocks) == 2
-    assert (summary.rows, summary.scored, summary.rejected) == (23, 8, 2)
-    if suffix == ".xlsx":
-        one, other = (list(openpyxl.load_workbook(path).active.values) for path in (whole, broken))
-        assert one == other
-    else:
-        assert whole.read_bytes() == broken.read_bytes()
-    assert rejects_file(whole).read_bytes() == rejects_file(broken).read_bytes()
-    assert sorted(path.name for path in broken.parent.iterdir()) == [broken.name, f"{broken.name}.rejects.jsonl"]
+from sentiment.batch import Tick, score, stream
+from sentiment.parts import Summary, partial_folder, rejects_file
+from sentiment.tables.base import Reject, Row, TableError
 
 
 def test_batch_every_row_is_in_the_output(tmp_path: Path) -> None:
@@ -203,80 +88,6 @@ def test_batch_input_without_rows(tmp_path: Path, suffix: str) -> None:
     assert summary.rows == 0
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        ({"layout": "long"}, "options.layout was wide, is long"),
-        ({"lang": "zh"}, "options.lang"),
-        ({"settings": {"threshold": 0.5}}, "options.threshold"),
-        ({"dimensions": ("price",)}, "options.dimensions"),
-    ],
-)
-def test_batch_resume_refuses_other_options(tmp_path: Path, change: dict[str, Any], told: str) -> None:
-    output, table = tmp_path / "out.csv", make_table(tmp_path, many(12))
-    with pytest.raises(StoppedError):
-        score(table, FakeAnalyzer(fail_at=1), output, options())
-    with pytest.raises(TableError, match=told):
-        score(table, FakeAnalyzer(), output, options(resume=True, **change))
-
-
-def test_batch_resume_refuses_another_input_or_checkpoint(tmp_path: Path) -> None:
-    output = tmp_path / "out.csv"
-    with pytest.raises(StoppedError):
-        score(make_table(tmp_path, many(12)), FakeAnalyzer(fail_at=1), output, options())
-    other = FakeAnalyzer()
-    other.hash = "11111111"
-    with pytest.raises(TableError, match=r"checkpoint\.hash was 00000000, is 11111111"):
-        score(make_table(tmp_path, many(12)), other, output, options(resume=True))
-    with pytest.raises(TableError, match=r"input\.files\[0\]\.sha256"):
-        score(make_table(tmp_path, many(13)), FakeAnalyzer(), output, options(resume=True))
-    (partial_folder(output) / "manifest.json").unlink()
-    with pytest.raises(TableError, match="found none that can be read"):
-        score(make_table(tmp_path, many(12)), FakeAnalyzer(), output, options(resume=True))
-    summary = score(make_table(tmp_path, many(13)), FakeAnalyzer(), output, options(overwrite=True))
-    assert summary.scored == 13
-
-
-def test_batch_resume_refuses_what_another_version_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    output, table = tmp_path / "out.csv", make_table(tmp_path, many(12))
-    with monkeypatch.context() as patch:
-        patch.setattr("sentiment.batch.__version__", "0.0.1")
-        with pytest.raises(StoppedError):
-            score(table, FakeAnalyzer(fail_at=1), output, options())
-    with pytest.raises(TableError, match=r"version was 0\.0\.1, is "):
-        score(table, FakeAnalyzer(), output, options(resume=True))
-
-
-def test_batch_two_that_resume_at_once_leave_a_whole_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    output, table = tmp_path / "out.jsonl", make_table(tmp_path, many(40), rejects=[3])
-    with pytest.raises(StoppedError):
-        score(table, FakeAnalyzer(fail_at=7), output, options())
-
-    def second(tick: Tick) -> None:  # while the first writes, and in its middle
-        if tick.phase == "write" and tick.position == 3 and not output.exists():
-            with monkeypatch.context() as patch:
-                patch.setattr(PartStore, "remove", lambda store: None)  # it comes to that a moment later
-                score(table, FakeAnalyzer(), output, options(resume=True))
-
-    summary = score(table, FakeAnalyzer(), output, options(resume=True), second)
-    lines = output.read_bytes().splitlines()
-    assert [json.loads(line)["id"] for line in lines] == [str(number) for number in range(1, 41)]
-    assert summary.rejected == len(rejects_file(output).read_bytes().splitlines()) == 1
-
-
-def test_batch_resume_scores_a_damaged_part_again(tmp_path: Path) -> None:
-    output, table = tmp_path / "out.jsonl", make_table(tmp_path, many(12))
-    with pytest.raises(StoppedError):
-        score(table, FakeAnalyzer(fail_at=2), output, options())
-    PartStore(partial_folder(output)).path(0).write_bytes(b"")
-    assert score(table, FakeAnalyzer(), output, options(resume=True)).scored == 7
-    assert len(output.read_bytes().splitlines()) == 12
-
-
-def test_batch_resume_without_an_unfinished_job_starts_one(tmp_path: Path) -> None:
-    assert score(make_table(tmp_path, many(3)), FakeAnalyzer(), tmp_path / "out.csv", options(resume=True)).scored == 3
-
-
 def test_batch_refuses_what_is_in_the_way(tmp_path: Path) -> None:
     table, analyzer, output = make_table(tmp_path, many(3)), FakeAnalyzer(), tmp_path / "out.csv"
     partial_folder(output).mkdir()
@@ -295,111 +106,6 @@ def test_batch_refuses_what_is_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"\.csv, \.tsv, \.xlsx, \.jsonl, \.parquet"):
         score(table, analyzer, tmp_path / "out.txt", options())
     assert analyzer.blocks == []
-
-
-def test_batch_no_permission_is_found_before_scoring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(*args: Any, **kwargs: Any) -> Any:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr("tempfile.TemporaryFile", denied)
-    analyzer = FakeAnalyzer()
-    with pytest.raises(TableError, match=r"cannot write .*Permission denied"):
-        score(make_table(tmp_path, many(3)), analyzer, tmp_path / "out.csv", options())
-    assert analyzer.blocks == []
-
-
-@pytest.mark.parametrize("module", ["sentiment.parts", "sentiment.batch"])
-def test_batch_full_disk_stops_and_resumes(tmp_path: Path, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    output, table, calls = tmp_path / "out.csv", make_table(tmp_path, many(12)), 0
-
-    def full(handle: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 3 or module == "sentiment.batch":  # of the parts: after the manifest and the first part
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(f"{module}.sync", full)
-        with pytest.raises(StoppedError, match=r"the disk is full; .*--resume goes on"):
-            score(table, FakeAnalyzer(), output, options())
-    assert [path.name for path in tmp_path.iterdir() if path.name != "in.csv"] == ["out.csv.partial"]
-    summary = score(table, FakeAnalyzer(), output, options(resume=True))
-    assert summary.scored == (7 if module == "sentiment.parts" else 0)
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".xlsx", ".jsonl", ".parquet"])
-def test_batch_full_disk_while_a_writer_writes(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    output, table = tmp_path / f"out{suffix}", make_table(tmp_path, many(12))
-    error = OSError(errno.ENOSPC, "No space left on device")
-    opened = Path.open
-
-    class Full:
-        """A file on a full disk."""
-
-        def __init__(self, handle: Any) -> None:
-            self._handle = handle
-
-        def write(self, data: bytes) -> int:
-            raise error
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._handle, name)
-
-        def __enter__(self) -> Any:
-            return self
-
-        def __exit__(self, *args: object) -> None:
-            self._handle.close()
-
-    def open_full(self: Path, *args: Any, **kwargs: Any) -> Any:
-        handle = opened(self, *args, **kwargs)
-        return Full(handle) if self.name.startswith(".out") else handle
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", open_full)
-        with pytest.raises(StoppedError, match="the disk is full"):
-            score(table, FakeAnalyzer(), output, options())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", f"out{suffix}.partial"]
-    assert score(table, FakeAnalyzer(), output, options(resume=True)).scored == 0
-
-
-def test_batch_internal_error_names_the_place_but_no_text(tmp_path: Path) -> None:
-    with pytest.raises(StoppedError, match=r"internal error, RuntimeError in test_batch\.py, line \d+") as caught:
-        score(make_table(tmp_path, many(3)), FakeAnalyzer(fail_at=0), tmp_path / "out.csv", options())
-    assert "座位" not in str(caught.value)
-
-
-def test_batch_input_is_closed_when_a_job_stops_midway(tmp_path: Path) -> None:
-    table = make_table(tmp_path, many(23))
-    (reader,) = table.readers
-    assert isinstance(reader, FakeReader)
-    with pytest.raises(StoppedError) as stopped:  # holds the frames of what was being read
-        score(table, FakeAnalyzer(fail_at=1), tmp_path / "out.csv", options())
-    assert (stopped.value.__traceback__ is not None, reader.reading) == (True, False)
-    with pytest.raises(StoppedError) as stopped, (tmp_path / "out.jsonl").open("wb") as handle:
-        stream(table, FakeAnalyzer(fail_at=1), handle, options())
-    assert (stopped.value.__traceback__ is not None, reader.reading) == (True, False)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit()])
-def test_batch_interrupt_keeps_finished_parts(tmp_path: Path, error: BaseException) -> None:
-    output = tmp_path / "out.csv"
-    with pytest.raises(type(error)):
-        score(make_table(tmp_path, many(12)), FakeAnalyzer(1, error), output, options())
-    assert PartStore(partial_folder(output)).rows(0) == 5
-    assert not output.exists()
-
-
-def test_batch_input_that_breaks_midway_is_an_input_error(tmp_path: Path) -> None:
-    table = make_table(tmp_path, many(12))
-
-    def rows() -> Iterator[Row | Reject]:
-        yield from table.readers[0].items[:7]  # type: ignore[attr-defined]
-        raise TableError("expected the rest of the archive, found its end")
-
-    table.readers[0].rows = rows  # type: ignore[method-assign]
-    with pytest.raises(TableError, match="rest of the archive"):
-        score(table, FakeAnalyzer(), tmp_path / "out.csv", options())
 
 
 def test_batch_columns_of_ours_are_refused_then_replaced(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_batch import FakeAnalyzer, make_table, many
+from made_table import FakeAnalyzer, make_table, many
 
 from sentiment.batch import ScoreOptions, score
 from sentiment.blocks import Shard, blocks_of, parse_shard

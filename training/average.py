@@ -18,6 +18,7 @@ import torch
 
 from training.bases import BaseError
 from training.folders import load_run
+from training.seen import keep_seen, read_seen
 
 # What a metrics.json says of one training's own texts and figures, which are not the mean's.
 OWN_FIGURES = ("history", "held_out")
@@ -52,6 +53,9 @@ def average(weights: Mapping[Path, float], output: Path) -> None:
     model.save_pretrained(output)
     tokenizer.save_pretrained(output)
     (output / "metrics.json").write_text(json.dumps(_metrics(weights), indent=2, ensure_ascii=False), "utf-8")
+    seen = [read_seen(folder) for folder in weights]
+    if None not in seen:
+        keep_seen(output, frozenset[str]().union(*(hashes for hashes in seen if hashes)))
 
 
 def _scaled(value: torch.Tensor, share: float) -> torch.Tensor:

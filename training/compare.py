@@ -27,7 +27,7 @@ from training.calibrate import FOLDS, cross_fitted
 from training.evaluate import packaged_rules, silent
 from training.example import DatasetError, Example
 from training.folders import label_space, score_folder
-from training.metrics import Predictions, counts
+from training.metrics import UNKNOWN, Predictions, counts
 from training.near_duplicates import near_duplicate_groups
 from training.rates import rates, ratio, resampled, rounded
 from training.results import named_sets, set_rows
@@ -84,7 +84,8 @@ def compare(
 @dataclass(frozen=True)
 class Verdict:
     """Whether a checkpoint may take another one's place. `rows`: figure → `old`, `new`, `difference`, `low`, `high`, as
-    shares; a figure without labels is missing. `reasons` say what speaks against it."""
+    shares; a figure of whose labels there are fewer than two classes is missing. `reasons` say what speaks against
+    it."""
 
     texts: int
     rows: dict[str, dict[str, float]]
@@ -104,7 +105,7 @@ def replacement(
     than `margin` below nothing, for joint, overall or escalation; nor if that of joint lies below nothing at all.
     """
     drawn = [figures(gold, said, samples) for said in (old, new)]
-    changes = rates(**{key: drawn[1][key] - drawn[0][key] for key in DECIDING})
+    changes = rates(**{key: drawn[1][key] - drawn[0][key] for key in DECIDING if _has_classes(gold, key)})
     rows = {
         key: {
             "old": rounded(drawn[0][key][0]), "new": rounded(drawn[1][key][0]), "difference": change["value"],
@@ -119,6 +120,13 @@ def replacement(
             worse = f"{100 * row['difference']:+.1f} [{100 * row['low']:+.1f}, {100 * row['high']:+.1f}] points"
             reasons.append(f"{key} is worse: {worse}, all of it below {100 * bound:g}")
     return Verdict(len(gold.overall), rows, reasons)
+
+
+def _has_classes(gold: Predictions, key: str) -> bool:
+    """Whether the labels of a figure have two classes: one class alone is no measure, as a model that always
+    says it would be right."""
+    labels = gold.mention if key == "joint" else getattr(gold, key)
+    return len(np.unique(labels[labels != UNKNOWN])) > 1
 
 
 def compare_checkpoints(
@@ -160,7 +168,8 @@ def compare_checkpoints(
     )
     if "joint" not in verdict.rows:
         raise DatasetError(
-            "expected texts with labelled dimensions, found none; without them nobody can say which one is better"
+            "expected texts with labelled dimensions, some mentioned and some not, found none or one of the two alone; "
+            "without them nobody can say which one is better"
         )
     return verdict
 

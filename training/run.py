@@ -24,6 +24,7 @@ from training.labelled_files import read_labelled
 from training.model import CinesentModel, build_model, with_taxonomy
 from training.near_duplicates import without_near_duplicates
 from training.packaged import load_packaged
+from training.seen import keep_seen, read_seen, text_hash, without_seen
 from training.standoff import read_standoff
 from training.steps import clear_run
 from training.train import Recipe, Run, fine_tune
@@ -163,7 +164,7 @@ def remembered(start: Start, examples: list[Example], space: Taxonomy) -> list[E
 
 
 def run_training(sources: Sources, start: Start, folder: Path, recipe: Recipe, *, resume: bool = False) -> Run:
-    """Gathers, loads and fine-tunes; the run folder gets the model, its tokeniser and metrics.json.
+    """Gathers, loads and fine-tunes; the run folder gets the model, its tokeniser, metrics.json and seen.txt.
 
     Without `resume`, what another training left there goes first.
     """
@@ -178,13 +179,16 @@ def run_training(sources: Sources, start: Start, folder: Path, recipe: Recipe, *
 
 
 def save_run(run: Run, start: Start, examples: Sequence[Example]) -> None:
-    """Adds to a run's metrics.json where its weights and its texts came from."""
+    """Adds to a run's metrics.json where its weights and its texts came from, and notes the texts' hashes: its own, the
+    held-out tenth with them, and those of the run that it began with."""
     run.metrics["start"] = {
         "base": start.base,
         "warm_start": None if start.warm_start is None else start.warm_start.name,
     }
     run.metrics["sources"] = dict(Counter(example.source or "unnamed" for example in examples))
     (run.folder / "metrics.json").write_text(json.dumps(run.metrics, indent=2, ensure_ascii=False), "utf-8")
+    before = None if start.warm_start is None else read_seen(start.warm_start)
+    keep_seen(run.folder, {*(text_hash(example.text) for example in examples), *(before or ())})
 
 
 def export_run(
@@ -196,7 +200,14 @@ def export_run(
     mapping: Mapping[str, str] | None = None,
     blank_none: bool = False,
 ) -> Exported:
-    """Exports a run folder with its training details; development sets by name, read as `Sources` says."""
+    """Exports a run folder with its training details; development sets by name, read as `Sources` says, without the
+    texts that the run was trained on.
+
+    Raises:
+        BaseError: no run, or one in `folder`.
+        DatasetError: an unusable development file.
+        ExportError: too few development texts stay, or int8 answers too differently.
+    """
     if (folder / "model.safetensors").exists():
         raise BaseError(f"expected a folder for a checkpoint, found a run in {folder}; name another with -o")
     model, tokenizer = load_run(run)
@@ -205,6 +216,14 @@ def export_run(
     sets = {
         part: read_labelled([path], space, mapping=codings, blank_none=blank_none) for part, path in development.items()
     }
+    seen = read_seen(run)
+    if seen is None:
+        logger.warning("%s does not say what it was trained on: development texts may be among it", run)
+    else:
+        count = sum(map(len, sets.values()))
+        sets, left = without_seen(sets, seen)
+        if left:
+            logger.warning("%d of %d development texts were seen in training: left out of calibration", left, count)
     metrics = run / "metrics.json"
     details = json.loads(metrics.read_text("utf-8")) if metrics.is_file() else {}
     kept = {key: details[key] for key in ("recipe", "texts", "start", "sources", "hours") if key in details}

@@ -14,7 +14,8 @@ from training.example import DatasetError, Example
 
 STEPS = "checkpoints"
 FINGERPRINT = "texts.json"
-_RESULTS = ("model.safetensors", "metrics.json", "averaged.json", "out_of_fold.npz")
+SEEN = "seen.txt"
+_RESULTS = ("model.safetensors", "metrics.json", SEEN, "averaged.json", "out_of_fold.npz")
 _STEP = ("model.safetensors", "optimizer.pt", "scheduler.pt")
 _PART = re.compile(r"(fold|seed)-\d+")
 

@@ -144,8 +144,8 @@ def command(
 
     --compare says whether NEW may replace OLD, by a paired bootstrap over the texts. It may not (exit 3) if the whole
     95% interval of the difference in joint F1 lies below 0, or that in overall accuracy or escalation F1 below -1 point
-    (--margin). What the texts have no labels for does not count; few texts show a large loss only, and the intervals
-    say how large.
+    (--margin). What the texts have no labels for, or labels of one class only (no escalation, say), cannot be compared
+    and does not count; few texts show a large loss only, and the intervals say how large.
 
     \b
     Exit codes:
@@ -224,7 +224,7 @@ def _compare(
         click.echo(f"{key:<12}{before:8.1f}{after:8.1f}{change:+9.1f}  [{low:+.1f}, {high:+.1f}]")
     missing = [key for key in DECIDING if key not in verdict.rows]
     if missing:
-        say(f"not measured, the texts have no such labels or nothing to find: {', '.join(missing)}")
+        say(f"{', '.join(missing)} cannot be compared: the texts have no such labels, or only ones of one class")
     if as_json is not None:
         facts = {"old": old.name, "new": new.name, "texts": verdict.texts, "margin": options["margin"]}
         report = facts | {"figures": verdict.rows, "reasons": verdict.reasons, "may_replace": verdict.may_replace}

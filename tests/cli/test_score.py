@@ -1,93 +1,15 @@
+"""`cinesent score`: what it writes and says."""
+
 from __future__ import annotations
 
 import csv
-import errno
 import json
-import os
-import signal
-import subprocess
-import sys
-import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
-
-from sentiment.cli import VERBS, main
-
-# A stand-in for sentiment.analyzer, for this process and for those that the tests start.
-FAKE = """
-import hashlib, os, time
-from sentiment.records import Analysis, Mention
-from sentiment.taxonomy import load_taxonomy
-
-class CheckpointError(ValueError):
-    pass
-
-class Analyzer:
-    name, hash = "fake@00000000", "00000000"
-    calls = []
-    error = None
-
-    def __init__(self, taxonomy):
-        self.taxonomy = taxonomy
-
-    @classmethod
-    def load(cls, path=None, **options):
-        cls.calls.append((path, options))
-        if path is not None and not (path / "config.json").exists():
-            raise CheckpointError(f"expected a checkpoint, found none in {path}")
-        own = load_taxonomy()
-        return cls(own if options.get("taxonomy") is None else own.with_names_of(options["taxonomy"]))
-
-    def analyze_block(self, texts, ids=None):
-        if self.error is not None:
-            raise self.error
-        if os.environ.get("FAKE_WAIT"):
-            print("waiting", flush=True)
-            time.sleep(60)
-        return [self.one(text) for text in texts]
-
-    def one(self, text):
-        if not text.strip():
-            return Analysis(self.name, None, "empty", "other")
-        at = text.find("座")
-        found = () if at < 0 else (Mention("seating", "negative", 0.9, "座", at, at + 1, "工程"),)
-        return Analysis(self.name, None, "ok", "hans", "negative", 0.9, "complaint", 0.8, False, 0.7, dimensions=found,
-                        probabilities={key: (0.5, 0.25, 0.125) for key in self.taxonomy.keys})
-"""
-
-ROWS = "评论内容,影院\n座位太挤了，看完腰疼,万达\n环境还可以吧，下次再来,=1+1\n,金逸\n座位太挤了，看完腰疼,中影\n"
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    module = types.ModuleType("sentiment.analyzer")
-    exec(FAKE, module.__dict__)
-    monkeypatch.setitem(sys.modules, "sentiment.analyzer", module)
-    yield module.Analyzer
-
-
-@pytest.fixture
-def dump(tmp_path: Path) -> Path:
-    path = tmp_path / "reviews.csv"
-    path.write_text(ROWS, "utf-8")
-    return path
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def one_line(result: Result, code: int, told: str) -> None:
-    assert result.exit_code == code, result.stderr
-    assert result.stdout == ""
-    (line,) = [line for line in result.stderr.splitlines() if told in line]
-    assert line.startswith("cinesent: ")
-    assert result.stderr.splitlines()[-1] == line
+from score_runs import ROWS, one_line, run, start
 
 
 def test_score_writes_the_file_and_says_what_it_found(fake: Any, dump: Path, tmp_path: Path) -> None:
@@ -232,72 +154,6 @@ def test_score_wrong_usage_is_one_line_and_exit_code_2(
     assert list(dump.parent.iterdir()) == [dump]
 
 
-def test_score_unfinished_job_is_refused_then_resumed(fake: Any, dump: Path, tmp_path: Path) -> None:
-    output = tmp_path / "out.csv"
-    fake.error = OSError(errno.ENOSPC, "No space left on device")
-    one_line(run("score", dump, "-o", output), 4, "the disk is full; finished blocks are kept")
-    fake.error = None
-    one_line(run("score", dump, "-o", output), 2, "--resume goes on with it")
-    one_line(run("score", dump, "-o", output, "--resume", "--layout", "long"), 2, "options.layout was wide, is long")
-    assert run("score", dump, "-o", output, "--resume", "--threads", "1").exit_code == 0
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "told"),
-    [
-        (ValueError("座位太挤了"), 4, "internal error, ValueError"),
-        (MemoryError(), 4, "out of memory"),
-        (KeyboardInterrupt(), 130, "interrupted; finished blocks are kept"),
-    ],
-)
-def test_score_stopped_midway(
-    fake: Any, dump: Path, tmp_path: Path, error: BaseException, code: int, told: str
-) -> None:
-    fake.error = error
-    result = run("score", dump, "-o", tmp_path / "out.csv")
-    one_line(result, code, told)
-    assert "--resume" in result.stderr
-    assert "太挤" not in result.stderr
-
-
-def start(tmp_path: Path, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:
-    code = (
-        "import sys, types\n"
-        "module = types.ModuleType('sentiment.analyzer')\n"
-        f"exec({FAKE!r}, module.__dict__)\n"
-        "sys.modules['sentiment.analyzer'] = module\n"
-        "from sentiment.cli import main\n"
-        "main()\n"
-    )
-    root = str(Path(__file__).parents[2])
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": root, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # A shell lets its background jobs ignore SIGINT, and what they start inherits that.
-        preexec_fn=None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
-@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
-def test_score_signals_keep_finished_parts(dump: Path, tmp_path: Path, number: str, code: int) -> None:
-    with start(tmp_path, "score", dump, "-o", "out.csv", FAKE_WAIT="1") as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"waiting\n"
-        process.send_signal(getattr(signal, number))
-        _, errors = process.communicate(timeout=20)
-    assert process.returncode == code
-    assert b"--resume goes on" in errors.splitlines()[-1]
-    assert b"Traceback" not in errors
-    assert (tmp_path / "out.csv.partial" / "manifest.json").exists()
-    with start(tmp_path, "score", dump, "-o", "out.csv", "--resume") as process:
-        process.communicate(timeout=20)
-    assert process.returncode == 0
-
-
 @pytest.mark.parametrize("encoding", ["ascii", "gbk", "cp1252"])
 def test_score_narrow_console_never_raises(dump: Path, tmp_path: Path, encoding: str) -> None:
     for arguments in (["score", dump, "-o", "😀.csv", "--lang", "zh"], ["taxonomy", "--lang", "zh"], ["score", "😀"]):
@@ -356,80 +212,3 @@ def test_score_wrong_shards_and_engines(fake: Any, dump: Path, arguments: tuple[
 def test_score_limit(fake: Any, dump: Path, tmp_path: Path) -> None:
     assert run("score", dump, "-o", tmp_path / "out.jsonl", "--limit", 2).exit_code == 0
     assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 2
-
-
-# The group and the other verbs
-
-
-def test_cli_help_loads_no_library() -> None:
-    code = (
-        "import sys\nfrom sentiment.cli import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
-        "heavy = {'pyarrow', 'onnxruntime', 'numpy', 'rich', 'openpyxl', 'tokenizers', 'torch'} & set(sys.modules)\n"
-        "assert not heavy, heavy\n"
-    )
-    root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, timeout=20)
-    assert done.returncode == 0, done.stderr
-    assert b"Usage: cinesent [OPTIONS] COMMAND" in done.stdout
-
-
-def test_cli_lists_the_verbs_that_are_there() -> None:
-    result = run("--help")
-    folder = Path(sys.modules["sentiment.cli"].__file__ or "").parent
-    for verb, told in VERBS.items():
-        assert (told in result.stdout) == ((folder / f"{verb}.py").exists() or (folder / verb).is_dir())
-
-
-def test_cli_help_of_score_explains_every_option() -> None:
-    result = run("score", "--help")
-    assert result.exit_code == 0
-    names = (
-        "text-col id-col sheet no-header encoding input-format layout lang dimensions threshold probabilities model "
-        "taxonomy batch-size threads max-memory engine workers ray-address shard resume overwrite limit dry-run output"
-    )
-    for name in names.split():
-        assert f"--{name}" in result.stdout
-    for told in ("Examples:", "Exit codes:", "OUT.partial", "OUT.rejects.jsonl"):
-        assert told in result.stdout
-
-
-def test_cli_unknown_verb_and_no_verb() -> None:
-    one_line(run("scor"), 2, "No such command 'scor'")
-    assert run().exit_code == 2
-
-
-@pytest.mark.parametrize(
-    ("name", "code", "told"),
-    [
-        ("torch.nn", 2, 'this needs an extra: pip install "cinesent[train]"'),
-        ("fastapi", 2, 'this needs an extra: pip install "cinesent[serve]"'),
-        ("ray", 2, 'this needs an extra: pip install "cinesent[ray]"'),
-        ("pyarrow", 2, "the module pyarrow is missing or broken"),
-        ("sentiment.tables", 4, "internal error"),
-    ],
-)
-def test_cli_missing_module_is_one_line(monkeypatch: pytest.MonkeyPatch, name: str, code: int, told: str) -> None:
-    def missing(*args: Any) -> Any:
-        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-
-    monkeypatch.setattr("sentiment.taxonomy.load_taxonomy", missing)
-    one_line(run("taxonomy"), code, told)
-
-
-def test_taxonomy_prints_names_and_lenses() -> None:
-    english, chinese = run("taxonomy"), run("taxonomy", "--lang", "zh")
-    assert english.exit_code == chinese.exit_code == 0
-    assert "audience order" in english.stdout
-    assert "servqual" in english.stdout
-    assert "座椅视野" in chinese.stdout
-    assert "首问部门" in chinese.stdout
-    data = json.loads(run("taxonomy", "--json").stdout_bytes)
-    assert len(data["dimensions"]) == 18
-    assert data["dimensions"][0]["zh"] == "影片内容"
-
-
-def test_taxonomy_of_a_checkpoint(fake: Any, tmp_path: Path) -> None:
-    one_line(run("taxonomy", "--model", tmp_path), 2, "expected a checkpoint")
-    (tmp_path / "config.json").write_text("{}")
-    assert run("taxonomy", "--model", tmp_path).exit_code == 0

@@ -15,10 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
+from file_scripts import GOOD, Start, use_script
 from sqlalchemy import delete
 
 from sentiment.records import Analysis, Mention
 from sentiment.taxonomy import Taxonomy, load_taxonomy
+from serve import jobs
 from serve.app import create_app
 from serve.rows import Event, Feedback, Job
 from serve.settings import Settings
@@ -182,3 +184,17 @@ def connect() -> Connect:
                     analyzer.gate.set()
 
     return start
+
+
+@pytest.fixture
+def start(connect: Any, fake: Any, monkeypatch: pytest.MonkeyPatch) -> Start:
+    """A service whose jobs run a script; it looks for work and tells of progress without delay."""
+
+    @asynccontextmanager
+    async def begin(code: str = GOOD, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+        use_script(monkeypatch, code)
+        monkeypatch.setattr(jobs, "_LOOK_SECONDS", 0.05)
+        async with connect(fake, **settings) as client:
+            yield client
+
+    return begin

@@ -73,8 +73,9 @@ async def test_client_feedback_reaches_the_training_data(fake: Any, connect: Any
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service on a port of its own, with the made-up analyser, whose files come back as they are, with a report."""
+    from file_scripts import BEGIN, GOOD
+
     from tests.serve.conftest import FakeAnalyzer
-    from tests.serve.test_serve_files import BEGIN, GOOD
 
     settings = Settings(data_dir=tmp_path_factory.mktemp("service"))
     server = uvicorn.Server(uvicorn.Config(create_app(settings, FakeAnalyzer()), port=0, log_config=None))

@@ -1,4 +1,4 @@
-"""Labelled files for the tests of training."""
+"""Labelled files and measured results for the tests of training."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quality_facts import facts, rate, report
 
 Write = Callable[..., Path]
 
@@ -35,3 +36,34 @@ def table(tmp_path: Path) -> Write:
         return path
 
     return write
+
+
+@pytest.fixture
+def results() -> list[dict[str, Any]]:
+    quality = {
+        "schema": 1,
+        "kind": "quality",
+        "sets": {"real": facts(400, "aaaa"), "written": facts(300, "bbbb"), "written-test": facts(250, "cccc", "test")},
+        "models": [
+            {
+                "name": "cinesent-zh@12345678", "title": "cinesent-zh@12345678", "hash": "12345678",
+                "kind": "checkpoint",
+                "sets": {
+                    "real": report("cross-fitted", 0.77, 40),
+                    "written": report("cross-fitted", 0.83, 20),
+                    "written-test": report("packaged", 0.82, 10),
+                },
+            }
+        ],
+    }  # fmt: skip
+    only_overall = {"rules": "cross-fitted", "overall": {"accuracy": rate(0.5)}, "calibration": {"estimator": "…"}}
+    baselines = {
+        "schema": 1,
+        "kind": "baselines",
+        "sets": {"real": facts(400, "aaaa"), "written": facts(300, "bbbb")},
+        "models": [
+            {"name": "snownlp", "title": "SnowNLP, two cut points", "zh": "SnowNLP（两个切分点）", "kind": "baseline",
+             "sets": {"real": only_overall, "written": only_overall}}
+        ],
+    }  # fmt: skip
+    return [quality, baselines]

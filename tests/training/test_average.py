@@ -13,6 +13,7 @@ import torch
 from training.average import average, main
 from training.bases import BaseError
 from training.run import load_run
+from training.seen import keep_seen, read_seen
 
 if TYPE_CHECKING:
     from conftest import TinyRun
@@ -44,6 +45,16 @@ def test_average_is_the_weighted_mean(tiny_run: TinyRun, other_run: Path, tmp_pa
     metrics = json.loads((tmp_path / "mean" / "metrics.json").read_text("utf-8"))
     # Figures on one training's held-out texts are not the mean's.
     assert metrics == {"recipe": {"epochs": 2}, "averaged": {"own": 1.0, "other": 3.0}}
+
+
+def test_average_has_seen_what_its_runs_have(tiny_run: TinyRun, other_run: Path, tmp_path: Path) -> None:
+    own = Path(shutil.copytree(tiny_run.folder, tmp_path / "own"))
+    keep_seen(own, ["a", "b"])
+    average({own: 1.0, other_run: 1.0}, tmp_path / "unknown")
+    assert read_seen(tmp_path / "unknown") is None
+    keep_seen(other_run, ["b", "c"])
+    average({own: 1.0, other_run: 1.0}, tmp_path / "known")
+    assert read_seen(tmp_path / "known") == {"a", "b", "c"}
 
 
 def test_average_wants_runs_of_one_shape(tiny_run: TinyRun, own_run: TinyRun, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,16 @@ def examples(sample_texts: list[str], taxonomy: Taxonomy) -> list[Example]:
         )
         for i, text in enumerate(texts)
     ]
+
+
+@pytest.fixture(scope="module")
+def escalates_all(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny_checkpoint`, but it escalates every text."""
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path_factory.mktemp("loud") / "loud"))
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["thresholds"]["escalation"] = 0.0
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    return folder
 
 
 def oracle(examples: list[Example], taxonomy: Taxonomy, wrong: int = 0) -> Scores:
@@ -157,6 +168,20 @@ def test_replacement_leaves_out_what_has_no_labels(examples: list[Example], taxo
     assert list(replacement(bare, good, good, samples=50).rows) == ["joint"]
 
 
+@pytest.mark.parametrize("label", [0, 1])
+def test_replacement_leaves_out_a_head_of_one_class(examples: list[Example], taxonomy: Taxonomy, label: int) -> None:
+    """Whatever the new one says of it, much or nothing: there is nothing to hold it against."""
+    gold, good = predictions(examples, taxonomy, 0)
+    known = np.where(np.arange(len(examples)) % 3 == 0, UNKNOWN, label)
+    one = replace(gold, overall=known, escalation=known)
+    for old, new in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        said = [replace(good, overall=np.full_like(known, a), escalation=np.full_like(known, a)) for a in (old, new)]
+        verdict = replacement(one, *said, samples=50)
+        assert list(verdict.rows) == ["joint"] and verdict.may_replace
+    alone = replace(gold, mention=np.where(gold.mention == label, label, UNKNOWN))
+    assert list(replacement(alone, good, good, samples=50).rows) == ["overall", "escalation"]
+
+
 def test_evaluate_compare_command(
     tiny_checkpoint: Path, tmp_path: Path, examples: list[Example], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -178,16 +203,44 @@ def test_evaluate_compare_command(
 
     both = ("--compare", tiny_checkpoint, tiny_checkpoint)
     code, shown, said = run(*both, "--data", data, "--json", out)
-    assert code == 0 and "may replace" in shown and "not measured" in said and "overall, escalation" in said
+    assert code == 0 and "may replace" in shown
+    assert "overall, escalation cannot be compared: the texts have no such labels" in said
     assert json.loads(out.read_text("utf-8"))["figures"]["joint"]["difference"] == 0.0
     for arguments, message in (
-        ((*both, "--data", bare), "expected texts with labelled dimensions"),
+        ((*both, "--data", bare), "expected texts with labelled dimensions, some mentioned and some not"),
         ((*both, "--data", empty), "expected labelled texts, found none"),
         ((*both, "--data", data, "--model", tiny_checkpoint), "expected --compare without --model"),
         (("--compare", tiny_checkpoint, tmp_path, "--data", data), "expected"),
     ):
         code, _, said = run(*arguments)
         assert code == 2 and message in said and said.count("\n") == 1
+
+
+def test_evaluate_compare_command_without_an_escalation(
+    tiny_checkpoint: Path,
+    escalates_all: Path,
+    tmp_path: Path,
+    examples: list[Example],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Two checkpoints that differ in nothing but what they escalate."""
+    data = tmp_path / "calm.jsonl"
+    rows = [
+        {
+            "text": e.text, "labels": [{"dimension": key, "sentiment": value[0]} for key, value in e.labels.items()],
+            "overall": e.overall, "escalation": False,
+        }
+        for e in examples
+    ]  # fmt: skip
+    data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    for old, new in ((tiny_checkpoint, escalates_all), (escalates_all, tiny_checkpoint)):
+        with pytest.raises(SystemExit) as ended:
+            cinesent(["evaluate", "--compare", str(old), str(new), "--data", str(data)])
+        shown = capsys.readouterr()
+        assert not ended.value.code and "escalation" not in shown.out and "overall" in shown.out
+        assert shown.err == (
+            "cinesent: escalation cannot be compared: the texts have no such labels, or only ones of one class\n"
+        )
 
 
 def test_evaluate_compare_command_says_no_with_exit_code_3(

@@ -1,0 +1,89 @@
+"""Runs of `cinesent` with a stand-in for the analyser."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from sentiment.cli import main
+
+# A stand-in for sentiment.analyzer, for this process and for those that the tests start.
+FAKE = """
+import hashlib, os, time
+from sentiment.records import Analysis, Mention
+from sentiment.taxonomy import load_taxonomy
+
+class CheckpointError(ValueError):
+    pass
+
+class Analyzer:
+    name, hash = "fake@00000000", "00000000"
+    calls = []
+    error = None
+
+    def __init__(self, taxonomy):
+        self.taxonomy = taxonomy
+
+    @classmethod
+    def load(cls, path=None, **options):
+        cls.calls.append((path, options))
+        if path is not None and not (path / "config.json").exists():
+            raise CheckpointError(f"expected a checkpoint, found none in {path}")
+        own = load_taxonomy()
+        return cls(own if options.get("taxonomy") is None else own.with_names_of(options["taxonomy"]))
+
+    def analyze_block(self, texts, ids=None):
+        if self.error is not None:
+            raise self.error
+        if os.environ.get("FAKE_WAIT"):
+            print("waiting", flush=True)
+            time.sleep(60)
+        return [self.one(text) for text in texts]
+
+    def one(self, text):
+        if not text.strip():
+            return Analysis(self.name, None, "empty", "other")
+        at = text.find("座")
+        found = () if at < 0 else (Mention("seating", "negative", 0.9, "座", at, at + 1, "工程"),)
+        return Analysis(self.name, None, "ok", "hans", "negative", 0.9, "complaint", 0.8, False, 0.7, dimensions=found,
+                        probabilities={key: (0.5, 0.25, 0.125) for key in self.taxonomy.keys})
+"""
+ROWS = "评论内容,影院\n座位太挤了，看完腰疼,万达\n环境还可以吧，下次再来,=1+1\n,金逸\n座位太挤了，看完腰疼,中影\n"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def one_line(result: Result, code: int, told: str) -> None:
+    assert result.exit_code == code, result.stderr
+    assert result.stdout == ""
+    (line,) = [line for line in result.stderr.splitlines() if told in line]
+    assert line.startswith("cinesent: ")
+    assert result.stderr.splitlines()[-1] == line
+
+
+def start(tmp_path: Path, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:
+    code = (
+        "import sys, types\n"
+        "module = types.ModuleType('sentiment.analyzer')\n"
+        f"exec({FAKE!r}, module.__dict__)\n"
+        "sys.modules['sentiment.analyzer'] = module\n"
+        "from sentiment.cli import main\n"
+        "main()\n"
+    )
+    root = str(Path(__file__).parents[2])
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell lets its background jobs ignore SIGINT, and what they start inherits that.
+        preexec_fn=None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )

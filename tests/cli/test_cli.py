@@ -1,0 +1,69 @@
+"""The group of verbs: help, unknown verbs, missing modules."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from score_runs import one_line, run
+
+from sentiment.cli import VERBS
+
+
+def test_cli_help_loads_no_library() -> None:
+    code = (
+        "import sys\nfrom sentiment.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "heavy = {'pyarrow', 'onnxruntime', 'numpy', 'rich', 'openpyxl', 'tokenizers', 'torch'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    assert b"Usage: cinesent [OPTIONS] COMMAND" in done.stdout
+
+
+def test_cli_lists_the_verbs_that_are_there() -> None:
+    result = run("--help")
+    folder = Path(sys.modules["sentiment.cli"].__file__ or "").parent
+    for verb, told in VERBS.items():
+        assert (told in result.stdout) == ((folder / f"{verb}.py").exists() or (folder / verb).is_dir())
+
+
+def test_cli_help_of_score_explains_every_option() -> None:
+    result = run("score", "--help")
+    assert result.exit_code == 0
+    names = (
+        "text-col id-col sheet no-header encoding input-format layout lang dimensions threshold probabilities model "
+        "taxonomy batch-size threads max-memory engine workers ray-address shard resume overwrite limit dry-run output"
+    )
+    for name in names.split():
+        assert f"--{name}" in result.stdout
+    for told in ("Examples:", "Exit codes:", "OUT.partial", "OUT.rejects.jsonl"):
+        assert told in result.stdout
+
+
+def test_cli_unknown_verb_and_no_verb() -> None:
+    one_line(run("scor"), 2, "No such command 'scor'")
+    assert run().exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "told"),
+    [
+        ("torch.nn", 2, 'this needs an extra: pip install "cinesent[train]"'),
+        ("fastapi", 2, 'this needs an extra: pip install "cinesent[serve]"'),
+        ("ray", 2, 'this needs an extra: pip install "cinesent[ray]"'),
+        ("pyarrow", 2, "the module pyarrow is missing or broken"),
+        ("sentiment.tables", 4, "internal error"),
+    ],
+)
+def test_cli_missing_module_is_one_line(monkeypatch: pytest.MonkeyPatch, name: str, code: int, told: str) -> None:
+    def missing(*args: Any) -> Any:
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr("sentiment.taxonomy.load_taxonomy", missing)
+    one_line(run("taxonomy"), code, told)

@@ -1,0 +1,57 @@
+"""`cinesent score` that is interrupted or fails midway, and goes on."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from score_runs import one_line, run, start
+
+
+def test_score_unfinished_job_is_refused_then_resumed(fake: Any, dump: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    fake.error = OSError(errno.ENOSPC, "No space left on device")
+    one_line(run("score", dump, "-o", output), 4, "the disk is full; finished blocks are kept")
+    fake.error = None
+    one_line(run("score", dump, "-o", output), 2, "--resume goes on with it")
+    one_line(run("score", dump, "-o", output, "--resume", "--layout", "long"), 2, "options.layout was wide, is long")
+    assert run("score", dump, "-o", output, "--resume", "--threads", "1").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (ValueError("座位太挤了"), 4, "internal error, ValueError"),
+        (MemoryError(), 4, "out of memory"),
+        (KeyboardInterrupt(), 130, "interrupted; finished blocks are kept"),
+    ],
+)
+def test_score_stopped_midway(
+    fake: Any, dump: Path, tmp_path: Path, error: BaseException, code: int, told: str
+) -> None:
+    fake.error = error
+    result = run("score", dump, "-o", tmp_path / "out.csv")
+    one_line(result, code, told)
+    assert "--resume" in result.stderr
+    assert "太挤" not in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_score_signals_keep_finished_parts(dump: Path, tmp_path: Path, number: str, code: int) -> None:
+    with start(tmp_path, "score", dump, "-o", "out.csv", FAKE_WAIT="1") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"waiting\n"
+        process.send_signal(getattr(signal, number))
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert b"--resume goes on" in errors.splitlines()[-1]
+    assert b"Traceback" not in errors
+    assert (tmp_path / "out.csv.partial" / "manifest.json").exists()
+    with start(tmp_path, "score", dump, "-o", "out.csv", "--resume") as process:
+        process.communicate(timeout=20)
+    assert process.returncode == 0

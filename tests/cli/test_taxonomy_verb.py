@@ -1,0 +1,27 @@
+"""`cinesent taxonomy`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from score_runs import one_line, run
+
+
+def test_taxonomy_prints_names_and_lenses() -> None:
+    english, chinese = run("taxonomy"), run("taxonomy", "--lang", "zh")
+    assert english.exit_code == chinese.exit_code == 0
+    assert "audience order" in english.stdout
+    assert "servqual" in english.stdout
+    assert "座椅视野" in chinese.stdout
+    assert "首问部门" in chinese.stdout
+    data = json.loads(run("taxonomy", "--json").stdout_bytes)
+    assert len(data["dimensions"]) == 18
+    assert data["dimensions"][0]["zh"] == "影片内容"
+
+
+def test_taxonomy_of_a_checkpoint(fake: Any, tmp_path: Path) -> None:
+    one_line(run("taxonomy", "--model", tmp_path), 2, "expected a checkpoint")
+    (tmp_path / "config.json").write_text("{}")
+    assert run("taxonomy", "--model", tmp_path).exit_code == 0

@@ -1,0 +1,236 @@
+"""The tables of quality in the documents: from results, and written and checked by their script."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from quality_facts import METRICS, script
+
+from sentiment.checkpoint import load_checkpoint
+from sentiment.taxonomy import Taxonomy
+from training.card import write_card
+from training.quality_tables import (
+    TablesError,
+    checklist_block,
+    dimension_block,
+    insert,
+    memory_block,
+    percent,
+    quality_block,
+)
+
+
+def test_percent_by_hand() -> None:
+    assert percent({"value": 0.7714, "low": 0.7321, "high": 0.80549}) == "77.1 [73.2–80.5]"
+    assert percent(None) == "–"
+
+
+def test_insert_replaces_what_is_between_the_markers_and_nothing_else() -> None:
+    text = "a\n<!-- quality:begin -->\nold\n<!-- quality:end -->\nb\n<!-- dimensions:begin -->x<!-- dimensions:end -->"
+    new = insert(text, "quality", "new\ntable\n")
+    assert new == text.replace("old", "new\ntable")
+    assert insert(new, "quality", "new\ntable") == new
+    for broken in ("no markers", text + text, "<!-- quality:end --><!-- quality:begin -->"):
+        with pytest.raises(TablesError, match="once each and in this order"):
+            insert(broken, "quality", "new")
+
+
+def test_one_table_a_set_with_a_row_for_each_model(results: list[dict[str, Any]]) -> None:
+    lines = quality_block(results).splitlines()
+    titles = [line for line in lines if line.startswith("**")]
+    assert titles == [
+        "**Real comments, development, 400 texts** (thresholds fitted on the other folds of the development texts)",
+        "**Written texts, development, 300 texts** (thresholds fitted on the other folds of the development texts)",
+        "**Written texts, test, 250 texts** (thresholds fitted on the development texts)",
+    ]
+    real = lines[2:6]
+    assert real[0] == (
+        "| model | service mentions, F1 | with sentiment, F1 | overall, accuracy | intent, accuracy | escalation, F1 |"
+    )
+    assert real[2] == (
+        "| **cinesent-zh@12345678** | 77.0 [73.0–80.0] | 67.0 [63.0–70.0] | 82.0 [78.0–85.0] | 90.0 [86.0–93.0] "
+        "| 60.0 [56.0–63.0] |"
+    )
+    assert real[3] == "| SnowNLP, two cut points | – | – | 50.0 [46.0–53.0] | – | – |"
+    widths = {line.count("|") for line in lines if line.startswith("|")}
+    assert widths == {7}
+    assert "Kumar" not in quality_block(results)
+    detailed = quality_block(results, detailed=True)
+    assert detailed.startswith(quality_block(results))
+    assert "| calibration error of overall (labels) | 3.1 (400) | 3.1 (400) | 3.1 (400) |" in detailed
+    assert "| calibration error of intent (labels) | – | – | – |" in detailed
+
+
+def test_tables_in_chinese(results: list[dict[str, Any]]) -> None:
+    block = quality_block(results, "zh", detailed=True)
+    for told in ("**真实评论，开发集，400 条**", "| 模型 |", "SnowNLP（两个切分点）", "95% 区间", "校准误差"):
+        assert told in block
+    assert "accuracy" not in block
+
+
+def test_results_on_other_texts_are_refused(results: list[dict[str, Any]]) -> None:
+    results[1]["sets"]["real"]["sha256"] = "f" * 32
+    with pytest.raises(TablesError, match="the same real texts"):
+        quality_block(results)
+
+
+def test_dimensions_of_the_checkpoint(results: list[dict[str, Any]], taxonomy: Taxonomy) -> None:
+    lines = dimension_block(results, taxonomy).splitlines()
+    assert len(lines) == 2 + len(taxonomy.keys)
+    assert "real comments, mentions" in lines[0] and "written texts (test), joint F1" in lines[0]
+    (seating,) = [line for line in lines if "`seating`" in line]
+    assert seating.startswith("| 座椅视野 `seating` | 40 | 77.0 [73.0–80.0] | 77.0 [73.0–80.0] | 20 | 83.0")
+    (parking,) = [line for line in lines if "`parking`" in line]
+    assert parking == "| 停车 `parking` | 0 | – | – | 0 | – | – | 0 | – | – |"
+    (price,) = [line for line in lines if "`price`" in line]  # not judged
+    assert price.count("–") == 9
+    assert {line.count("|") for line in lines} == {11}
+
+
+def test_without_results_the_blocks_say_how_to_get_them(taxonomy: Taxonomy) -> None:
+    assert "Not measured yet" in quality_block([])
+    assert "尚未评测" in quality_block([], "zh")
+    assert dimension_block([], taxonomy) == quality_block([])
+
+
+CHECKLIST = {
+    "model": "m@2", "before": "m@1",
+    "tests": [
+        {"test": "negated fault", "capability": "negation", "cases": 25, "failures": 2, "rate": 0.08, "before": 0.2},
+        {"test": "irony", "capability": "irony", "cases": 25, "failures": 10, "rate": 0.4, "before": None},
+    ],
+}  # fmt: skip
+
+
+def test_checklist_block_names_what_fails_too_often() -> None:
+    block = checklist_block(CHECKLIST)
+    assert "2 tests of 25 cases or more" in block and "12 of 50 cases fail (24.0%)" in block and "1 tests fail" in block
+    weak, fine = block.splitlines()[-2:]
+    assert weak == "| irony | irony | **40%** | – |" and fine == "| negated fault | negation | 8% | 20% |"
+    alone = {"model": "m@2", "tests": [{**test, "before": None} for test in CHECKLIST["tests"]]}  # type: ignore[dict-item]
+    assert "before" not in checklist_block(alone)
+    assert "Not run yet" in checklist_block(None)
+
+
+def test_memory_block_puts_few_rows_beside_many() -> None:
+    found = {
+        "rows": 600, "read csv 60": {"seconds": 1, "peak_mb": 31.6}, "read csv 600": {"seconds": 9, "peak_mb": 31.8},
+        "score csv 500": {"seconds": 5, "peak_mb": 300.2},
+    }  # fmt: skip
+    assert "| read CSV | 60 | 32 | 600 | 32 |" in memory_block(found)
+    assert "| 打分 CSV | 500 | 300 |" in memory_block(found, "zh")
+    assert "Not measured yet" in memory_block(None)
+
+
+def _rate(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.02, "high": value + 0.02}
+
+
+ROBUSTNESS: dict[str, Any] = {
+    "pairs": {
+        "pairs": 305,
+        "first": {"mention": _rate(0.8), "joint": _rate(0.7), "overall": _rate(0.9)},
+        "second": {"mention": _rate(0.82), "joint": _rate(0.71), "overall": _rate(0.9)},
+        "differences": {"mention": _rate(0.02), "joint": _rate(0.01), "overall": _rate(0.0)},
+    },
+    "film_talk": {"texts": 84, "labelled": 21, "rate": _rate(0.25)},
+}
+MARKERS = "<!-- quality:begin -->\n<!-- quality:end -->\n\n<!-- memory:begin -->\n<!-- memory:end -->\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path, tiny_checkpoint: Path, results: list[dict[str, Any]]) -> Path:
+    """A project with documents and the results of its checkpoint, but without tables."""
+    root = tmp_path / "project"
+    shutil.copytree(tiny_checkpoint, root / "sentiment" / "model")
+    for name in ("README.md", "README.zh.md"):
+        (root / name).write_text(f"# 标题\n\n{MARKERS}\nthe end\n", "utf-8")
+    (root / "docs").mkdir()
+    for name in ("tutorial.md", "tutorial.zh.md"):
+        (root / "docs" / name).write_text("<!-- tutorial:begin -->\n<!-- tutorial:end -->\n", "utf-8")
+    config = json.loads((tiny_checkpoint / "config.json").read_text("utf-8"))
+    write_card(root / "sentiment" / "model", config, METRICS)
+    results[0]["models"][0]["hash"] = load_checkpoint(tiny_checkpoint).hash
+    folder = root / "benchmarks" / "results"
+    folder.mkdir(parents=True)
+    for name, result in zip(("quality", "baselines"), results, strict=True):
+        (folder / f"{name}.json").write_text(json.dumps(result, ensure_ascii=False), "utf-8")
+    (folder / "memory.json").write_text(json.dumps({"read csv 60": {"peak_mb": 31.6}}), "utf-8")
+    name = load_checkpoint(tiny_checkpoint).name
+    own = {"support": 8, "mention": {"f1": _rate(0.9)}, "joint": {"f1": _rate(0.8)}}
+    report = {
+        "texts": 80,
+        "dimensions": {"puzzles": own},
+        "all": own,
+        "overall": {"accuracy": _rate(0.7)},
+    }
+    (folder / "tutorial.json").write_text(json.dumps(report), "utf-8")
+    (folder / "checklist.json").write_text(json.dumps({**CHECKLIST, "model": name}), "utf-8")
+    (folder / "robustness.json").write_text(json.dumps({**ROBUSTNESS, "model": name}), "utf-8")
+    return root
+
+
+def test_tables_are_written_once_and_checked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = script("tables")
+    root = ["--root", str(project)]
+    assert tables.main([*root, "--check"]) == 1
+    assert capsys.readouterr().err.count("stale") == 5
+    assert "77.0" not in (project / "README.md").read_text("utf-8")
+    assert tables.main(root) == 0
+    assert tables.main([*root, "--check"]) == 0
+    english, chinese = ((project / name).read_text("utf-8") for name in ("README.md", "README.zh.md"))
+    assert "| SnowNLP, two cut points |" in english and english.endswith("the end\n")
+    assert "| SnowNLP（两个切分点） |" in chinese
+    card = (project / "sentiment" / "model" / "README.md").read_text("utf-8")
+    assert "| read CSV | 60 | 32 |" in english and "| 读取 CSV | 60 | 32 |" in chinese
+    assert "| irony | irony | **40%** | – |" in card
+    # Sections that only the packaged checkpoint's card has, each once, before the limits.
+    assert card.count("## Robustness") == card.count("## Capabilities") == 1
+    assert card.index("## Robustness") < card.index("## Capabilities") < card.index("## Limits")
+    assert "| difference, paired | 2.0 [0.0–4.0] | 1.0 [-1.0–3.0] | 0.0 [-2.0–2.0] |" in card
+    tutorial = (project / "docs" / "tutorial.md").read_text("utf-8")
+    assert "| 谜题 `puzzles` | 8 | 90.0 [88.0–92.0] | 80.0 [78.0–82.0] |" in tutorial
+    assert "Overall accuracy 70.0 [68.0–72.0]" in tutorial
+    assert "21 get a false service label: 25.0 [23.0–27.0]%." in card
+    assert "calibration error of overall" in card and "| 座椅视野 `seating` | 40 |" in card
+    (project / "README.md").write_text(english.replace("77.0", "97.0"), "utf-8")
+    assert tables.main([*root, "--check"]) == 1
+    assert "README.md: stale" in capsys.readouterr().err
+
+
+def test_results_of_another_checkpoint_are_stale(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = script("tables")
+    assert tables.main(["--root", str(project)]) == 0
+    path = project / "benchmarks" / "results" / "quality.json"
+    right = path.read_text("utf-8")
+    path.write_text(right.replace('"hash": "', '"hash": "0'), "utf-8")
+    assert tables.main(["--root", str(project), "--check"]) == 1
+    assert "expected results of tiny@" in capsys.readouterr().err
+    path.write_text(right, "utf-8")
+    other = project / "benchmarks" / "results" / "robustness.json"
+    other.write_text(json.dumps({**ROBUSTNESS, "model": "tiny@00000000"}), "utf-8")
+    assert tables.main(["--root", str(project)]) == 1
+    assert "robustness.json: expected results of tiny@" in capsys.readouterr().err
+
+
+def test_a_measurement_that_is_missing_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "benchmarks" / "results" / "robustness.json").unlink()
+    assert script("tables").main(["--root", str(project)]) == 1
+    assert "robustness.json, found none" in capsys.readouterr().err
+
+
+def test_a_document_without_markers_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = script("tables")
+    (project / "README.zh.md").write_text("# 标题\n", "utf-8")
+    assert tables.main(["--root", str(project)]) == 1
+    assert "README.zh.md: expected <!-- quality:begin -->" in capsys.readouterr().err
+    assert "77.0" in (project / "README.md").read_text("utf-8")  # the others are written all the same
+
+
+def test_the_tables_of_this_project_are_up_to_date() -> None:
+    tables = script("tables")
+    assert tables.main(["--check"]) == 0
