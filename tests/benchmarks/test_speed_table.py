@@ -87,6 +87,28 @@ def test_speed_table_has_every_figure(found: dict[str, Any]) -> None:
     assert "| SnowNLP | – | – | ≥ 1 | not measured |" in block
 
 
+def test_speed_table_of_the_large_file(found: dict[str, Any]) -> None:
+    found["job"] = {
+        "rows": 1_000_000, "sittings": 1, "rows_per_second": 123.4, "seconds": 8100.0, "peak_mb": 640.6,
+        "disk_mb": {"input": 95.4, "output": 730.2, "meanwhile": 901.0},
+    }  # fmt: skip
+    block = speed_block(found)
+    assert "| `cinesent score`, a CSV of 1,000,000 rows | 123 | 2.25 | 641 | 95 | 730 | 901 |" in block
+    assert "sittings" not in block
+    found["job"]["sittings"] = 2
+    assert "Measured in 2 sittings" in speed_block(found) and "分 2 次运行" in speed_block(found, lang="zh")
+
+
+def test_speed_table_has_other_targets_and_complaints(found: dict[str, Any]) -> None:
+    row = {"at_least": False, "bound": 1e-5, "value": 2e-8, "long": None, "met": True}
+    beside = [row | {"name": "independent", "title": "neighbours", "zh": "相邻"}]
+    complaints = [row | {"name": "growth", "title": "grows", "zh": "增长", "bound": 3, "value": 3.4, "met": False}]
+    block = speed_block(found, beside=beside, complaints=complaints)
+    assert "| neighbours | 2e-08 | – | ≤ 1e-05 | met |" in block
+    assert "| grows | 3.40 | ≤ 3 | **not met** |" in block
+    assert "| 增长 | 3.40 | ≤ 3 | **未达到** |" in speed_block(found, lang="zh", beside=beside, complaints=complaints)
+
+
 def test_speed_table_says_that_texts_are_our_own(found: dict[str, Any]) -> None:
     found["texts"]["note"] = "ours"
     assert "The texts are our own, not real comments." in speed_block(found)
