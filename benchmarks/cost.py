@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from training.results import write_results
 from training.scale_table import cost_block
 
 FOLDER = Path(__file__).parent / "results"
@@ -93,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"expected rates in {options.measured}, found none; run python -m benchmarks.distributed")
     assumed = Assumptions(options.cpus_a_node, options.price, options.used, options.distinct, options.efficiency)
     found = cost(json.loads(options.measured.read_text("utf-8")), assumed)
-    write_results(options.json, found)
+    options.json.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", "utf-8")
     print(cost_block(found))
     return 0
 

@@ -36,7 +36,6 @@ from sentiment.checkpoint import Checkpoint, load_checkpoint
 from sentiment.distributed import RayOptions, RayRunner, connected
 from sentiment.parts import partial_folder
 from sentiment.tables import ReadOptions, Table, open_tables
-from training.results import write_results
 
 RESULTS = Path(__file__).parent / "results" / "distributed.json"
 ROWS, KILLS = 50_000, 10
@@ -246,7 +245,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         and all(item["bytes_equal"] and item["killed"] for item in results["worker_kills"])
         and results["driver_kill"]["bytes_equal"]
     )
-    write_results(options.json, results)
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", "utf-8")
     journal.close()
     print(json.dumps(results, indent=2, ensure_ascii=False))
     return 0 if results["bytes_equal"] else 1

@@ -168,7 +168,7 @@ def job_block(job: Mapping[str, Any], lang: Language = "en") -> str:
     ).split("|")
     disk = job["disk_mb"]
     title = _say(lang, f"`cinesent score`, a CSV of {job['rows']:,} rows", f"`cinesent score`，{job['rows']:,} 行 CSV")
-    cells = [_number(job["rows_per_second"]), _number(job["seconds"] / 3600), f"{job['peak_mb']:,.0f}"]
+    cells = [_number(job["rows_per_second"]), _number(job["seconds"] / 3600), f"{job['peak_mb'] * 2**20 / 1e6:,.0f}"]
     cells += [f"{disk[name]:,.0f}" for name in ("input", "output", "meanwhile")]
     lines = [*table(_say(lang, "a large file", "大文件"), columns), row(title, cells)]
     if job["sittings"] > 1:

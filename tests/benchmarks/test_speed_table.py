@@ -93,7 +93,7 @@ def test_speed_table_of_the_large_file(found: dict[str, Any]) -> None:
         "disk_mb": {"input": 95.4, "output": 730.2, "meanwhile": 901.0},
     }  # fmt: skip
     block = speed_block(found)
-    assert "| `cinesent score`, a CSV of 1,000,000 rows | 123 | 2.25 | 641 | 95 | 730 | 901 |" in block
+    assert "| `cinesent score`, a CSV of 1,000,000 rows | 123 | 2.25 | 672 | 95 | 730 | 901 |" in block
     assert "sittings" not in block
     found["job"]["sittings"] = 2
     assert "Measured in 2 sittings" in speed_block(found) and "分 2 次运行" in speed_block(found, lang="zh")
