@@ -112,15 +112,17 @@ def large_job(rows: int, model: Path | None, work: Path) -> dict[str, Any]:
     peak = measure(code, str(source), str(output), str(notes), str(model or ""), str(block_rows))["peak_mb"]
     seen = [json.loads(line) for line in notes.read_text("utf-8").splitlines()]
     disk = {"input": source.stat().st_size, "output": output.stat().st_size, "meanwhile": seen[-1]["disk"]}
-    for path in (source, output, notes):
-        path.unlink()
-    return {
+    scored = [note for note in seen if note["rows"] and "disk" not in note]
+    found = {
         "rows": rows,
         "block_rows": block_rows,
         **sittings(seen, peak),
         "disk_mb": {name: round(size / 1e6, 2) for name, size in disk.items()},
-        **tenths([(note["sitting"], note["at"], note["rows"], note["mb"]) for note in seen[:-1] if note["rows"]]),
+        **tenths([(note["sitting"], note["at"], note["rows"], note["mb"]) for note in scored]),
     }
+    for path in (source, output, notes):
+        path.unlink()
+    return found
 
 
 def sittings(seen: list[dict[str, Any]], peak: float) -> dict[str, Any]:
