@@ -210,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "kind": "distributed",
         "model": checkpoint.name,
         "hash": checkpoint.hash,
+        "trial": trial,
         "machine": machine(),
         "versions": {"ray": importlib.metadata.version("ray")},
         "rows": options.rows,

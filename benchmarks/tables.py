@@ -140,7 +140,7 @@ def pictures(folder: Path) -> dict[Path, str]:
 
 
 def other_checkpoint(results: Results, folder: Path, model: Path) -> str | None:
-    """What is wrong if the results are not of the checkpoint in `model`."""
+    """What is wrong if the results are not of the checkpoint in `model`, or of a trial."""
     try:
         packaged = load_checkpoint(model)
     except CheckpointError as error:
@@ -149,6 +149,8 @@ def other_checkpoint(results: Results, folder: Path, model: Path) -> str | None:
         found = read_one(folder, f"{name}.json")
         if found is not None and found["model"] != packaged.name:
             return f"{name}.json: expected results of {packaged.name}, found those of {found['model']}"
+        if found is not None and found.get("trial"):
+            return f"{name}.json: expected results of a full run, found those of a trial"
     measured = [entry["hash"] for result in results for entry in result["models"] if entry["kind"] == "checkpoint"]
     if packaged.hash in measured:
         return None

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import tables
+from sentiment.checkpoint import load_checkpoint
 from sentiment.taxonomy import Taxonomy
 from training.speed_table import engines_block, speed_block
 
@@ -159,3 +160,11 @@ def test_tables_says_when_speed_is_of_another_checkpoint(found: dict[str, Any], 
     (tmp_path / "speed.json").write_text(json.dumps(found), "utf-8")
     said = tables.other_checkpoint([], tmp_path, tables.ROOT / tables.CARD.parent)
     assert said is not None and said.startswith("speed.json: expected results of cinesent-zh@")
+
+
+def test_tables_refuses_a_trial_of_speed(found: dict[str, Any], tmp_path: Path) -> None:
+    model = tables.ROOT / tables.CARD.parent
+    found |= {"model": load_checkpoint(model).name, "trial": True}
+    (tmp_path / "speed.json").write_text(json.dumps(found), "utf-8")
+    said = tables.other_checkpoint([], tmp_path, model)
+    assert said == "speed.json: expected results of a full run, found those of a trial"
