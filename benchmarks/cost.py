@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from training.scale_table import cost_block
+
 FOLDER = Path(__file__).parent / "results"
 DAY = 86_400.0
 BILLION = 1_000_000_000
@@ -70,28 +72,6 @@ def cost(measured: dict[str, Any], assumed: Assumptions) -> dict[str, Any]:
     }
 
 
-def table(found: dict[str, Any]) -> str:
-    """The result as Markdown."""
-    assumed, million, day = found["assumed"], found["per_million_rows"], found["billion_rows_a_day"]
-    lines = [
-        ("measured: rows a second, one worker on one CPU", f"{found['measured']['rows_per_second_one_worker']:,.0f}"),
-        ("measured: rows a second, two workers", f"{found['measured']['rows_per_second_two_workers']:,.0f}"),
-        ("measured: rows a second that one driver reads", f"{found['measured']['driver_reads_rows_per_second']:,.0f}"),
-        ("assumed: CPUs a node", f"{assumed['cpus_a_node']}"),
-        ("assumed: share of the time in use", f"{assumed['used']:.0%}"),
-        ("assumed: share of texts that repeat no other of their block", f"{assumed['distinct']:.0%}"),
-        ("assumed: rate of a worker among others over its rate alone", f"{assumed['efficiency']:.2f}"),
-        ("assumed: price of a CPU hour", f"{assumed['price']:.3f}"),
-        ("**a million rows**: CPU hours", f"{million['cpu_hours']:.2f}"),
-        ("**a million rows**: price", f"{million['price']:.3f}"),
-        ("**a billion rows a day**: CPUs", f"{day['cpus']:,}"),
-        ("**a billion rows a day**: nodes", f"{day['nodes']:,}"),
-        ("**a billion rows a day**: drivers, that is shards", f"{day['drivers']:,}"),
-        ("**a billion rows a day**: price a day", f"{day['price_a_day']:,.0f}"),
-    ]
-    return "\n".join(["| | |", "| --- | ---: |", *(f"| {name} | {value} |" for name, value in lines)])
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads, computes, writes."""
     default = Assumptions()
@@ -113,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     assumed = Assumptions(options.cpus_a_node, options.price, options.used, options.distinct, options.efficiency)
     found = cost(json.loads(options.measured.read_text("utf-8")), assumed)
     options.json.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    print(table(found))
+    print(cost_block(found))
     return 0
 
 

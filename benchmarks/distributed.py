@@ -1,7 +1,8 @@
 """The job on Ray beside the local engine: the same bytes, rates with one and two workers, workers and driver killed.
 
 `python -m benchmarks.distributed` writes benchmarks/results/distributed.json. Every job scores one CSV into Parquet,
-one thread a worker. Exit code 1 says that some output differed from the local engine's. Linux only.
+one thread a worker. An interrupted run goes on with the job that it was at. Exit code 1 says that some output differed
+from the local engine's. Linux only.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from benchmarks.journal import Journal
 from benchmarks.machine import machine
 from benchmarks.memory import write
 from sentiment.analyzer import Analyzer
@@ -35,6 +38,7 @@ from sentiment.parts import partial_folder
 from sentiment.tables import ReadOptions, Table, open_tables
 
 RESULTS = Path(__file__).parent / "results" / "distributed.json"
+ROWS, KILLS = 50_000, 10
 CLI = """
 import sys
 import sentiment.blocks
@@ -102,34 +106,29 @@ def reading_rate(bench: Bench) -> float:
     return round(rows / (time.monotonic() - started), 1)
 
 
-def kill_workers(bench: Bench, kills: int, expected: str) -> list[dict[str, Any]]:
-    """As many jobs, in each of which a worker is killed at a moment drawn by lot."""
-    rng = random.Random(11)
+def kill_worker(bench: Bench, number: int, expected: str) -> dict[str, Any]:
+    """A job in which a worker is killed at a moment drawn by lot."""
+    rng = random.Random(11 + number)
     blocks = -(-(bench.table.size or _rows(bench)) // bench.block_rows)
-    found = []
-    for number in range(kills):
-        after, killed = rng.randint(0, max(0, blocks - 3)) * bench.block_rows, []
+    after, killed = rng.randint(0, max(0, blocks - 3)) * bench.block_rows, []
 
-        def watch(tick: Tick, after: int = after, killed: list[int] = killed) -> None:
-            if not killed and tick.scored > after:
-                victims = workers_below(os.getpid())
-                victim = rng.choice(victims)
-                os.kill(victim, signal.SIGKILL)
-                killed.append(victim)
+    def watch(tick: Tick) -> None:
+        if not killed and tick.scored > after:
+            victim = rng.choice(workers_below(os.getpid()))
+            os.kill(victim, signal.SIGKILL)
+            killed.append(victim)
 
-        result = bench.job(f"kill-{number}", bench.ray(2), watch)
-        ids = pq.read_table(bench.folder / f"kill-{number}" / "out.parquet", columns=["id"])["id"].to_pylist()
-        found.append(
-            {
-                "killed_after_rows": after,
-                "killed": len(killed),
-                "rows": len(ids),
-                "lost": result["rows"] - len(set(ids)),
-                "doubled": len(ids) - len(set(ids)),
-                "bytes_equal": result["sha256"] == expected,
-            }
-        )
-    return found
+    result = bench.job(f"kill-{number}", bench.ray(2), watch)
+    ids = pq.read_table(bench.folder / f"kill-{number}" / "out.parquet", columns=["id"])["id"].to_pylist()
+    print(f"kill {number + 1}: {result['seconds']} s", file=sys.stderr)
+    return {
+        "killed_after_rows": after,
+        "killed": len(killed),
+        "rows": len(ids),
+        "lost": result["rows"] - len(set(ids)),
+        "doubled": len(ids) - len(set(ids)),
+        "bytes_equal": result["sha256"] == expected,
+    }
 
 
 def _rows(bench: Bench) -> int:
@@ -190,36 +189,57 @@ def _ancestors(pid: int, parents: dict[int, int]) -> set[int]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and writes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.distributed", description=__doc__)
-    parser.add_argument("--rows", type=int, default=50_000, metavar="N", help="rows of the CSV (default: 50000)")
-    parser.add_argument("--kills", type=int, default=10, metavar="N", help="jobs that lose a worker (default: 10)")
+    parser.add_argument("--rows", type=int, default=ROWS, metavar="N", help=f"rows of the CSV (default: {ROWS})")
+    parser.add_argument(
+        "--kills", type=int, default=KILLS, metavar="N", help=f"jobs that lose a worker (default: {KILLS})"
+    )
     parser.add_argument("--block-rows", type=int, default=BLOCK_ROWS, metavar="N", help="smaller for a trial")
     parser.add_argument("--model", type=Path, metavar="DIR", help="checkpoint folder (default: the packaged one)")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/distributed"), metavar="DIR", help="keeps what is measured meanwhile"
+    )
     parser.add_argument("--json", type=Path, default=RESULTS, metavar="OUT", help="where the results go")
     options = parser.parse_args(arguments)
-    if (options.rows < 50_000 or options.block_rows != BLOCK_ROWS) and options.json == RESULTS:
-        parser.error("expected --json FILE beside fewer rows or smaller blocks, found none; a trial is no result")
+    trial = options.rows < ROWS or options.kills < KILLS or options.block_rows != BLOCK_ROWS
+    if trial and options.json == RESULTS:
+        parser.error(
+            "expected --json FILE beside fewer rows or kills or smaller blocks, found none; a trial is no result"
+        )
     checkpoint = load_checkpoint(options.model)
+    results: dict[str, Any] = {
+        "kind": "distributed",
+        "model": checkpoint.name,
+        "hash": checkpoint.hash,
+        "trial": trial,
+        "machine": machine(),
+        "versions": {"ray": importlib.metadata.version("ray")},
+        "rows": options.rows,
+        "block_rows": options.block_rows,
+    }
+    facts = {name: results[name] for name in ("hash", "versions", "rows", "block_rows")}
+    facts["processor"] = results["machine"]["processor"]
+    journal = Journal(options.work / "jobs.jsonl", facts)
     with tempfile.TemporaryDirectory() as scratch:
         source = Path(scratch) / "in.csv"
         write(source, options.rows)
         bench = Bench(open_tables([source], ReadOptions()), checkpoint, Path(scratch), options.block_rows)
-        results: dict[str, Any] = {
-            "kind": "distributed",
-            "model": checkpoint.name,
-            "machine": machine(),
-            "versions": {"ray": importlib.metadata.version("ray")},
-            "block_rows": options.block_rows,
-            "reading_rows_per_second": reading_rate(bench),
-        }
-        results["local"] = bench.job("local", LocalRunner(Analyzer.load(options.model, threads=1)))
+        results["reading_rows_per_second"] = journal.once("reading", partial(reading_rate, bench))
+        results["local"] = journal.once(
+            "local", lambda: bench.job("local", LocalRunner(Analyzer.load(options.model, threads=1)))
+        )
         expected = results["local"]["sha256"]
         began = time.monotonic()
         with connected(RayOptions(workers=2)):
             results["ray_start_seconds"] = round(time.monotonic() - began, 2)
             for workers in (1, 2):
-                results[f"workers_{workers}"] = bench.job(f"ray-{workers}", bench.ray(workers))
-            results["worker_kills"] = kill_workers(bench, options.kills, expected)
-        results["driver_kill"] = kill_driver(bench, source, expected)
+                name = f"workers_{workers}"
+                results[name] = journal.once(name, partial(bench.job, f"ray-{workers}", bench.ray(workers)))
+            results["worker_kills"] = [
+                journal.once(f"kill {number}", partial(kill_worker, bench, number, expected))
+                for number in range(options.kills)
+            ]
+        results["driver_kill"] = journal.once("driver", partial(kill_driver, bench, source, expected))
+    results["sittings"] = journal.sittings
     outcomes = [results["workers_1"]["sha256"], results["workers_2"]["sha256"]]
     results["bytes_equal"] = (
         all(outcome == expected for outcome in outcomes)
@@ -228,6 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    journal.close()
     print(json.dumps(results, indent=2, ensure_ascii=False))
     return 0 if results["bytes_equal"] else 1
 

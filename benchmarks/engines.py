@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.ceiling import units
+from benchmarks.journal import Journal
 from benchmarks.machine import machine
 from benchmarks.rounds import interleaved, rate_of
 from benchmarks.sessions import (
@@ -158,8 +159,8 @@ def within_a_point(figures: Mapping[str, Any]) -> bool:
 
 def measure(
     checkpoint: Checkpoint, options: argparse.Namespace, sets: Mapping[str, Sequence[Example]], threads: int
-) -> dict[str, Any]:
-    """Every engine's entry, and the texts."""
+) -> tuple[dict[str, Any], Journal]:
+    """Every engine's entry, and the texts; the journal has done its work once they are written."""
     plain = Engine(checkpoint, threads=threads)
     feeds = calibration_feeds(plain, [e.text for e in read_labelled([OWN], checkpoint.taxonomy)], options.calibration)
 
@@ -198,7 +199,12 @@ def measure(
         for part, texts in drawn.items():
             seconds(analyzer, texts.subsample(100).texts)  # warm
             tasks[f"{name} on {part}"] = partial(seconds, analyzer, texts.texts)
-    values = interleaved(tasks, options.rounds)
+    facts = {
+        "hash": checkpoint.hash, "threads": threads, "versions": versions(), "calibration": options.calibration,
+        "texts": {part: texts.facts() for part, texts in drawn.items()}, "processor": machine()["processor"],
+    }  # fmt: skip
+    journal = Journal(options.work / "rounds.jsonl", facts)
+    values = interleaved(tasks, options.rounds, journal)
     judged = quality(checkpoint, engines, sets)
     mixed = [text for texts in drawn.values() for text in texts.subsample(options.neighbours // 2).texts]
     for name, engine in engines.items():
@@ -214,8 +220,20 @@ def measure(
             **{part: texts.facts() for part, texts in drawn.items()},
         },
         "calibration": {"file": OWN.name, "texts": options.calibration, "windows": len(feeds)},
+        "sittings": journal.sittings,
         "engines": list(entries.values()),
-    }
+    }, journal
+
+
+def versions() -> dict[str, str | None]:
+    """Of what the engines are made with; None where it is not installed."""
+    found: dict[str, str | None] = {}
+    for name in ("onnxruntime", "openvino", "nncf"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -241,6 +259,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
     parser.add_argument("--limit", type=int, metavar="N", help="a trial on the first N texts of each development set")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path("runs/engines"),
+        metavar="DIR",
+        help="keeps the rounds that are done meanwhile",
+    )
     parser.add_argument("--json", type=Path, default=RESULTS, metavar="OUT", help="where the results go")
     options = parser.parse_args(arguments)
     trial = options.limit is not None or any(getattr(options, name) < default for name, (default, _) in numbers.items())
@@ -255,21 +280,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sets = named_sets(items, checkpoint.taxonomy)
         facts = set_facts(items, sets, "development")
         sets = {name: part[: options.limit] for name, part in sets.items()}
-        measured = measure(checkpoint, options, sets, threads)
+        measured, journal = measure(checkpoint, options, sets, threads)
     except (CheckpointError, DatasetError) as error:
         parser.error(str(error))
-    versions: dict[str, str | None] = {}
-    for name in ("onnxruntime", "openvino", "nncf"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
     results = {
         "kind": "engines", "model": checkpoint.name, "hash": checkpoint.hash, "trial": trial, "threads": threads,
-        "machine": machine(), "units": units(), "versions": versions, "rounds": options.rounds, "sets": facts,
+        "machine": machine(), "units": units(), "versions": versions(), "rounds": options.rounds, "sets": facts,
         **measured,
     }  # fmt: skip
     write_results(options.json, results)
+    journal.close()
     print(f"{options.json} written", file=sys.stderr)
     return 0
 

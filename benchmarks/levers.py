@@ -26,10 +26,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 
 from benchmarks.ceiling import units
 from benchmarks.engines import engine_on, labels, probabilities
 from benchmarks.graphs import GraphError, optimiser_finds, table_bytes
+from benchmarks.journal import Journal
 from benchmarks.lever_list import LEVERS, PACKAGED
 from benchmarks.machine import machine
 from benchmarks.rounds import interleaved
@@ -182,8 +184,10 @@ def verdict(parts: Sequence[Mapping[str, Any]]) -> str:
     return "gains" if gains else "loses" if loses else "even"
 
 
-def measure(checkpoint: Checkpoint, texts: Texts, options: argparse.Namespace, threads: int) -> list[dict[str, Any]]:
-    """An entry for each lever."""
+def measure(
+    checkpoint: Checkpoint, texts: Texts, options: argparse.Namespace, threads: int, journal: Journal
+) -> list[dict[str, Any]]:
+    """An entry for each lever; rounds that the journal has are not run again."""
     engines, told = engines_of(checkpoint, texts, threads)
     plain = engines[PACKAGED]
     tasks: dict[str, Callable[[], float]] = {}
@@ -211,7 +215,10 @@ def measure(checkpoint: Checkpoint, texts: Texts, options: argparse.Namespace, t
                 outputs[name, part] = Path(scratch) / f"{name}-{part}.csv"
                 arguments = (runner(Analyzer(checkpoint, plain)), source, outputs[name, part], len(drawn.texts))
                 tasks[f"{name} on {part}"] = partial(job_seconds, *arguments)
-        values = interleaved(tasks, options.rounds)
+        values = interleaved(tasks, options.rounds, journal)
+        for (name, part), output in outputs.items():
+            if not output.is_file():  # all rounds of it were run in an earlier sitting
+                tasks[f"{name} on {part}"]()
         same = all(outputs["serial", part].read_bytes() == outputs["overlapped", part].read_bytes() for part in texts)
         equal["overlapped"] = {"equal": same}
     pieces = [[e.ids for e in t.encode_batch(some, add_special_tokens=False)] for t in tokenizers.values()]
@@ -267,6 +274,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, (default, what) in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument(
+        "--work", type=Path, default=Path("runs/levers"), metavar="DIR", help="keeps the rounds that are done meanwhile"
+    )
     parser.add_argument("--json", type=Path, default=RESULTS, metavar="OUT", help="where the results go")
     options = parser.parse_args(arguments)
     trial = any(getattr(options, name) < default for name, (default, _) in numbers.items())
@@ -285,10 +295,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         texts = drawn_texts(options.corpora, lengths, options.texts, max(options.texts // 10, 4))
     except (CheckpointError, DatasetError) as error:
         parser.error(str(error))
-    entries = measure(checkpoint, texts, options, threads)
+    facts = {
+        "hash": checkpoint.hash, "threads": threads, "texts": {part: drawn.facts() for part, drawn in texts.items()},
+        "onnxruntime": onnxruntime.__version__, "processor": machine()["processor"],
+    }  # fmt: skip
+    journal = Journal(options.work / "rounds.jsonl", facts)
+    entries = measure(checkpoint, texts, options, threads, journal)
     results = {
         "kind": "levers", "model": checkpoint.name, "hash": checkpoint.hash, "trial": trial, "threads": threads,
-        "machine": machine(), "units": units(), "rounds": options.rounds, "noise": NOISE,
+        "machine": machine(), "units": units(), "rounds": options.rounds, "sittings": journal.sittings,
+        "noise": NOISE,
         "texts": {
             "source": [f"{name}.jsonl.xz" for name in CORPORA] if options.corpora else [OWN.name],
             **{part: drawn.facts() for part, drawn in texts.items()},
@@ -296,6 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "levers": entries,
     }  # fmt: skip
     write_results(options.json, results)
+    journal.close()
     print("\n".join([*surprises(entries), f"{options.json} written"]), file=sys.stderr)
     return 0
 

@@ -112,7 +112,9 @@ def measure(code: str, *arguments: str) -> dict[str, float]:
     """Seconds and peak resident MB of a Python process that runs `code`."""
     started = time.monotonic()
     command = [sys.executable, "-c", f"import atexit; atexit.register(lambda: exec({PEAK!r}))\n{code}", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"expected exit code 0, found {done.returncode}: {done.stderr.strip()[-500:]}")
     peak = int(done.stderr.strip().splitlines()[-1])
     return {"seconds": round(time.monotonic() - started, 1), "peak_mb": round(peak / 1024, 1)}
 
@@ -120,9 +122,9 @@ def measure(code: str, *arguments: str) -> dict[str, float]:
 def growth(count: int) -> dict[str, object]:
     """Resident MB of one process after every tenth of `count` texts of mixed length, and the growth since the first."""
     started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-c", MIXED, str(count)], capture_output=True, text=True, check=True, cwd=ROOT
-    )
+    done = subprocess.run([sys.executable, "-c", MIXED, str(count)], capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        raise RuntimeError(f"expected exit code 0, found {done.returncode}: {done.stderr.strip()[-500:]}")
     seen = [float(value) for value in json.loads(done.stdout)]
     percent = round(100 * (seen[-1] / seen[0] - 1), 2)
     return {"seconds": round(time.monotonic() - started, 1), "resident_mb": seen, "growth_percent": percent}

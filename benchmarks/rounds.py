@@ -6,8 +6,9 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from benchmarks.journal import Journal
 from benchmarks.texts import Drawn
 
 # Slower contestants get a fixed subsample of the same mix of lengths: below this many texts a second, that many texts.
@@ -15,31 +16,40 @@ SUBSAMPLES = ((1.0, 30), (50.0, 300))
 PROBES = (4, 32, 300)  # texts of a first look at the rate, more of them while it is quick
 PROBE_SECONDS = 2.0
 
+Answer = TypeVar("Answer")  # of a task; JSON where there is a journal
 Seconds = Callable[[Sequence[str]], float]
 
 
-def interleaved(tasks: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """What every task answered, round by round; progress goes to standard error."""
+def interleaved(
+    tasks: Mapping[str, Callable[[], Answer]], rounds: int, journal: Journal | None = None
+) -> dict[str, list[Answer]]:
+    """What every task answered, round by round; progress goes to standard error.
+
+    What the journal has of an earlier sitting is not measured again.
+    """
+    journal = journal or Journal(None, {})
     names = list(tasks)
-    found: dict[str, list[float]] = {name: [] for name in names}
+    found: dict[str, list[Answer]] = {name: [] for name in names}
     for number in range(rounds):
         shift = number * len(names) // rounds
         for name in [*names[shift:], *names[:shift]]:
             started = time.perf_counter()
-            found[name].append(tasks[name]())
+            found[name].append(journal.once(f"round {number + 1}, {name}", tasks[name]))
             print(f"round {number + 1}, {name}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
     return found
 
 
-def probed(seconds: Seconds, drawn: Drawn, *, everything: bool = False) -> tuple[float, Drawn]:
+def probed(
+    seconds: Seconds, drawn: Drawn, *, everything: bool = False, known: float | None = None
+) -> tuple[float, Drawn]:
     """Texts a second of a first look, which also warms up, and the texts that a contestant of that rate gets.
 
     Args:
-        everything: all texts, however slow.
+        everything: all texts, however slow. known: the rate that an earlier look found; this one only warms up.
     """
-    rate = 0.0
+    rate = known or 0.0
     seconds(drawn.subsample(1).texts)
-    for size in PROBES:
+    for size in PROBES if known is None else ():
         part = drawn.subsample(size)
         taken = max(seconds(part.texts), 1e-9)
         rate = len(part.texts) / taken

@@ -4,7 +4,8 @@
 same machine, interleaved rounds, medians: short comments and long ones (without --corpora: our own texts, cycled). In
 the same rounds the matrix products of our model's shapes, and where the time of `cinesent score` goes; then cold starts
 and a large CSV. Every target stands in the results as met or not. `--rounds 0` measures only the large CSV, `--rows 0`
-all but that; what is not measured stays as it was in the file.
+all but that; what is not measured stays as it was in the file. An interrupted run goes on with the round, or the block
+of the large CSV, that it was at: the same command, the same --work.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 import transformers
 
 from benchmarks.ceiling import KINDS, Products, operations, shapes_of, units
+from benchmarks.journal import Journal
 from benchmarks.machine import machine
 from benchmarks.rivals import Int8Bert, Linear, Pipeline, Size, write_bert
 from benchmarks.rounds import Seconds, interleaved, probed, rate_of
@@ -46,7 +48,7 @@ RUNNER = Path(__file__).parent / "peers" / "runner.py"
 SIZE = Size()
 TEXTS, ROUNDS, ROWS, STARTS = 10_000, 3, 1_000_000, 5
 CEILING_SECONDS = 2.0
-ROUNDS_PART = ("measured", "texts", "rounds", "contestants", "gain", "ceiling", "stages", "cold_start")
+ROUNDS_PART = ("measured", "texts", "rounds", "sittings", "contestants", "gain", "ceiling", "stages", "cold_start")
 
 
 @dataclass(frozen=True)
@@ -147,16 +149,18 @@ def tokens_run(engine: Engine, texts: Sequence[str]) -> float:
 
 def in_rounds(
     analyzers: Mapping[str, Analyzer], checkpoint: Checkpoint, entries: Sequence[Contestant],
-    sets: Mapping[str, Drawn], rounds: int, threads: int,
+    sets: Mapping[str, Drawn], rounds: int, threads: int, journal: Journal,
 ) -> dict[str, Any]:  # fmt: skip
-    """Contestants, ceiling and stages, interleaved."""
-    tasks: dict[str, Callable[[], float]] = {}
+    """Contestants, ceiling and stages, interleaved; what the journal has is not measured again."""
+    tasks: dict[str, Callable[[], Any]] = {}
     given: dict[str, tuple[float, Drawn]] = {}
     for entry in entries:
         for part, drawn in sets.items():
             if entry.seconds is not None:
                 key = f"{entry.name} on {part}"
-                given[key] = probed(entry.seconds, drawn, everything=entry.kind == "checkpoint")
+                whole, known = entry.kind == "checkpoint", journal.get(f"probe of {key}")
+                given[key] = probed(entry.seconds, drawn, everything=whole, known=known)
+                journal.once(f"probe of {key}", partial(float, given[key][0]))
                 tasks[key] = partial(entry.seconds, given[key][1].texts)
                 print(f"{key}: about {given[key][0]:.1f} texts/s, gets {len(given[key][1].texts)}", file=sys.stderr)
     shapes = shapes_of(checkpoint)
@@ -165,15 +169,9 @@ def in_rounds(
     for kind, product in products.items():
         for label, count in counts.items():
             tasks[f"{kind} products, {label}"] = partial(product.rate, count, CEILING_SECONDS)
-    spent: dict[str, list[dict[str, float]]] = {part: [] for part in sets}
-
-    def watched(part: str) -> float:
-        spent[part].append(shares(analyzers["ours"], sets[part].texts))
-        return spent[part][-1]["total"]
-
-    for part in sets:
-        tasks[f"stages on {part}"] = partial(watched, part)
-    values = interleaved(tasks, rounds)
+    for part, drawn in sets.items():
+        tasks[f"stages on {part}"] = partial(shares, analyzers["ours"], drawn.texts)
+    values = interleaved(tasks, rounds, journal)
 
     needed = {part: tokens_run(analyzers["ours"]._engine, drawn.texts) for part, drawn in sets.items()}
     kinds = {}
@@ -190,7 +188,8 @@ def in_rounds(
             },
         }
     stages = {}
-    for part, runs in spent.items():
+    for part in sets:
+        runs = values[f"stages on {part}"]
         seconds = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
         rest = {name: value / seconds["total"] for name, value in seconds.items() if name != "total"}
         stages[part] = {
@@ -213,7 +212,10 @@ def in_rounds(
     }
     medians = {name: {part: statistics.median(values[f"{name} on {part}"]) for part in sets} for name in analyzers}
     gain = {part: round(medians["ours-1"][part] / medians["ours"][part], 3) for part in sets}
-    return {"rounds": rounds, "contestants": found, "gain": gain, "ceiling": ceiling, "stages": stages}
+    return {
+        "rounds": rounds, "sittings": journal.sittings, "contestants": found, "gain": gain, "ceiling": ceiling,
+        "stages": stages,
+    }  # fmt: skip
 
 
 def cold_starts(model: Path | None, bert: Path, runs: int) -> dict[str, Any]:
@@ -248,7 +250,13 @@ def parser_of() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads", type=int, metavar="N", help="CPU threads of all that use several (default: all cores)"
     )
-    parser.add_argument("--work", type=Path, default=Path("runs/speed"), metavar="DIR", help="keeps the random BERT")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path("runs/speed"),
+        metavar="DIR",
+        help="keeps the random BERT, and what is measured",
+    )
     parser.add_argument("--json", type=Path, default=RESULTS, metavar="OUT", help="where the results go")
     return parser
 
@@ -282,6 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         },
     }  # fmt: skip
     results |= {name: kept[name] for name in (*ROUNDS_PART, "job") if name in kept}
+    journal = None
     if options.rounds:
         transformers.logging.set_verbosity_error()
         transformers.logging.disable_progress_bar()
@@ -310,12 +319,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "Our own training texts, drawn by length and cycled where they do not suffice; long ones are several "
                 "of them together. Not real comments: take --corpora for those."
             )
-        results |= in_rounds(analyzers, checkpoint, entries, sets, options.rounds, threads)
+        facts = {
+            "hash": checkpoint.hash, "threads": threads, "texts": results["texts"], "versions": results["versions"],
+            "peers": [entry.how for entry in entries], "processor": results["measured"]["machine"]["processor"],
+        }  # fmt: skip
+        journal = Journal(options.work / "rounds.jsonl", facts)
+        results |= in_rounds(analyzers, checkpoint, entries, sets, options.rounds, threads, journal)
         results["cold_start"] = cold_starts(options.model, bert, options.starts)
     if options.rows:
-        results["job"] = {"machine": machine(), **large_job(options.rows, options.model)}
+        results["job"] = {"machine": machine(), **large_job(options.rows, options.model, options.work)}
     results["targets"] = targets(results)
     write_results(options.json, results)
+    if journal is not None:
+        journal.close()
     for target in results["targets"]:
         said = {True: "met", False: "not met", None: "not measured"}[target["met"]]
         sign = "≥" if target["at_least"] else "≤"

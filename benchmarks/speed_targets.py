@@ -78,18 +78,73 @@ def targets(found: Results) -> list[dict[str, Any]]:
     if job:
         n = f"{job['rows']:,}"
         rows += [
-            ("memory", f"MB at most, scoring {n} rows", f"打分 {n} 行的内存峰值（MB）", False, 1000,
-             job["peak_mb"], None),
+            ("memory", f"GB of memory at most, scoring {n} rows", f"打分 {n} 行的内存峰值（GB）", False, 1,
+             job["peak_mb"] * 2**20 / 1e9, None),
+            # A process that was started in the middle has had less time to grow.
             ("flat", "memory in the last tenth over the first", "最后十分之一与最初十分之一的内存之比", False, 1.03,
-             job["resident_mb"][-1] / job["resident_mb"][0], None),
+             job["resident_mb"][-1] / job["resident_mb"][0] if job["sittings"] == 1 else None, None),
             ("steady", "rate of the last tenth over the first", "最后十分之一与最初十分之一的速度之比", True, 0.95,
              job["last_over_first"], None),
         ]  # fmt: skip
-    return [
-        {
-            "name": name, "title": en, "zh": zh, "at_least": at_least, "bound": bound,
-            "value": None if value is None else round(value, 3), "long": None if long is None else round(long, 3),
-            "met": None if value is None else (value >= bound if at_least else value <= bound),
-        }
-        for name, en, zh, at_least, bound, value, long in rows
-    ]  # fmt: skip
+    return [target(*row) for row in rows]
+
+
+def target(
+    name: str, en: str, zh: str, at_least: bool, bound: float, value: float | None, long: float | None = None
+) -> dict[str, Any]:
+    """A row of the table of targets."""
+    return {
+        "name": name, "title": en, "zh": zh, "at_least": at_least, "bound": bound,
+        "value": None if value is None else float(f"{value:.4g}"),
+        "long": None if long is None else float(f"{long:.4g}"),
+        "met": None if value is None else (value >= bound if at_least else value <= bound),
+    }  # fmt: skip
+
+
+def paid_by_quality(engines: Results | None, tradeoff: Results | None) -> list[dict[str, Any]]:
+    """What speed may cost: at most a point of joint F1 and of overall accuracy, and no record depends on others.
+
+    The loss is the worst over the development sets: of the packaged checkpoint against the larger ones of `tradeoff`.
+    """
+    rows = []
+    if tradeoff is not None:
+        for figure, en, zh in (
+            ("joint", "joint F1", "提及且情感正确 F1"),
+            ("overall", "overall accuracy", "整体情感准确率"),
+        ):
+            lost = [
+                100 * float(found["differences"][figure]["value"])
+                for entry in tradeoff["checkpoints"] for found in entry["sets"].values()
+                if figure in found.get("differences", {})
+            ]  # fmt: skip
+            rows.append(
+                target(
+                    f"quality-{figure}", f"points of {en} that a larger checkpoint gains at most",
+                    f"大模型至多提高的{zh}（百分点）", False, 1, max(lost, default=None),
+                )
+            )  # fmt: skip
+    if engines is not None:
+        packaged = engines["engines"][0]["neighbours"]
+        rows.append(
+            target(
+                "independent", "largest change of a probability by the neighbours in a batch",
+                "同批相邻文本引起的最大概率变化", False, 1e-5, packaged["largest_difference"],
+            )
+        )  # fmt: skip
+    return rows
+
+
+def complained_of(batching: Results | None, memory: Results | None) -> list[dict[str, Any]]:
+    """The complaints of `benchmarks.batching`, and whether memory grows (`benchmarks.memory --mixed`)."""
+    rows = [dict(entry) for entry in batching["complaints"]] if batching is not None else []
+    grown = {name: found for name, found in (memory or {}).items() if name.startswith("mixed texts ")}
+    for name, found in grown.items():
+        count = int(name.rsplit(" ", 1)[1])
+        rows.append(
+            target(
+                "growth", f"memory grows: percent over {count:,} texts of mixed length, after a tenth to warm up",
+                f"内存不断增长：预热十分之一后，{count:,} 条长短不一的文本期间的增幅（%）", False, 3,
+                found["growth_percent"],
+            )
+        )  # fmt: skip
+    return rows

@@ -4,8 +4,9 @@ Quality comes from benchmarks/results/quality.json and baselines.json, memory fr
 from checklist.json, pairs of wordings and talk of the film from robustness.json; tutorial.json is what the tutorial's
 own `cinesent evaluate` wrote. The comparison with other programs (comparison.json) and what depth and parts of the
 recipe bring (ablation.json) go into the card once measured, the first also into every README that has its markers.
-Speed (speed.json, and with it engines.json, levers.json and tradeoff.json) becomes a section of the READMEs once it is
-measured; of tradeoff.json the pictures docs/tradeoff.svg and docs/tradeoff.zh.svg are drawn as well.
+Speed (speed.json, and with it engines.json, levers.json, tradeoff.json and batching.json) becomes a section of the
+READMEs once it is measured; of tradeoff.json the pictures docs/tradeoff.svg and docs/tradeoff.zh.svg are drawn as well.
+What scale costs (distributed.json, and with it cost.json) goes into docs/scale.md likewise.
 With `--check`, exit code 1 says that a table is stale, or that the results are of another checkpoint than the packaged
 one.
 """
@@ -19,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed_targets import complained_of, paid_by_quality
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.ablation_table import ablation_block
@@ -35,6 +37,7 @@ from training.quality_tables import (
     robustness_block,
     tutorial_block,
 )
+from training.scale_table import scale_block
 from training.speed_table import speed_block
 from training.tradeoff_plot import tradeoff_plot
 from training.tradeoff_table import PICTURES
@@ -52,9 +55,10 @@ SPEED: dict[Language, tuple[str, str]] = {"en": ("Limits", "Speed"), "zh": ("局
 BESIDE = ("engines", "levers", "tradeoff")  # speed's own, where they are measured
 OTHERS = ("checklist.json", "memory.json", "robustness.json", "tutorial.json")
 TUTORIALS = (Path("docs") / "tutorial.md", Path("docs") / "tutorial.zh.md")
+SCALE = (Path("docs") / "scale.md", Path("docs") / "scale.zh.md")
 TARGETS: tuple[tuple[Path, Language], ...] = (
     (Path("README.md"), "en"), (Path("README.zh.md"), "zh"), (CARD, "en"),
-    (TUTORIALS[0], "en"), (TUTORIALS[1], "zh"),
+    (TUTORIALS[0], "en"), (TUTORIALS[1], "zh"), (SCALE[0], "en"), (SCALE[1], "zh"),
 )  # fmt: skip
 
 
@@ -74,6 +78,11 @@ def renewed(text: str, path: Path, lang: Language, results: Results, folder: Pat
     if path in TUTORIALS:
         space = load_taxonomy(ROOT / "data" / "tutorial" / "escape.yaml")
         return insert(text, "tutorial", tutorial_block(read_one(folder, "tutorial.json"), space, lang))
+    if path in SCALE:
+        measured = read_one(folder, "distributed.json")
+        if measured is None:
+            return text
+        return insert(with_scale(text), "scale", scale_block(measured, read_one(folder, "cost.json"), lang))
     card = path == CARD
     compared = read_one(folder, "comparison.json")
     if card and compared is not None:
@@ -86,7 +95,10 @@ def renewed(text: str, path: Path, lang: Language, results: Results, folder: Pat
         if speed is not None:
             text = with_speed(text, lang)
             engines, levers, tradeoff = (read_one(folder, f"{name}.json") for name in BESIDE)
-            block = speed_block(speed, engines, lang, levers=levers, tradeoff=tradeoff)
+            block = speed_block(
+                speed, engines, lang, levers=levers, tradeoff=tradeoff, beside=paid_by_quality(engines, tradeoff),
+                complaints=complained_of(read_one(folder, "batching.json"), read_one(folder, "memory.json")),
+            )  # fmt: skip
             text = insert(text, "speed", block)
         return insert(text, "memory", memory_block(read_one(folder, "memory.json"), lang))
     text = insert(text, "dimensions", dimension_block(results, taxonomy, lang))
@@ -114,6 +126,11 @@ def with_speed(readme: str, lang: Language) -> str:
     return f"{head}\n## {heading}\n\n<!-- speed:begin -->\n<!-- speed:end -->\n{limits}{tail}"
 
 
+def with_scale(page: str) -> str:
+    """The page with an empty place at its end, where it says what scale costs."""
+    return page if "<!-- scale:begin -->" in page else f"{page.rstrip()}\n\n<!-- scale:begin -->\n<!-- scale:end -->\n"
+
+
 def pictures(folder: Path) -> dict[Path, str]:
     """What is drawn of the results, by where it belongs; nothing while a section for it is not there."""
     found, speed = (read_one(folder, f"{name}.json") for name in ("tradeoff", "speed"))
@@ -123,15 +140,17 @@ def pictures(folder: Path) -> dict[Path, str]:
 
 
 def other_checkpoint(results: Results, folder: Path, model: Path) -> str | None:
-    """What is wrong if the results are not of the checkpoint in `model`."""
+    """What is wrong if the results are not of the checkpoint in `model`, or of a trial."""
     try:
         packaged = load_checkpoint(model)
     except CheckpointError as error:
         return str(error)
-    for name in ("checklist", "robustness", "comparison", "speed", *BESIDE):
+    for name in ("checklist", "robustness", "comparison", "speed", *BESIDE, "batching", "distributed", "cost"):
         found = read_one(folder, f"{name}.json")
         if found is not None and found["model"] != packaged.name:
             return f"{name}.json: expected results of {packaged.name}, found those of {found['model']}"
+        if found is not None and found.get("trial"):
+            return f"{name}.json: expected results of a full run, found those of a trial"
     measured = [entry["hash"] for result in results for entry in result["models"] if entry["kind"] == "checkpoint"]
     if packaged.hash in measured:
         return None

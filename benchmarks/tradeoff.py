@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxruntime
 
 from benchmarks.ceiling import units
+from benchmarks.journal import Journal
 from benchmarks.levers import scoring_seconds
 from benchmarks.machine import machine
 from benchmarks.rounds import interleaved, rate_of
@@ -73,9 +75,9 @@ def size(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def measure(
     checkpoints: Mapping[str, Checkpoint], texts: Mapping[str, Drawn], sets: Mapping[str, Sequence[Example]],
-    rounds: int, threads: int,
+    rounds: int, threads: int, journal: Journal,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """An entry for each checkpoint, the packaged one first."""
+    """An entry for each checkpoint, the packaged one first; rounds that the journal has are not run again."""
     engines = {name: Engine(checkpoint, threads=threads) for name, checkpoint in checkpoints.items()}
     tasks: dict[str, Callable[[], float]] = {}
     for name, engine in engines.items():
@@ -83,7 +85,7 @@ def measure(
         for part, drawn in texts.items():
             scoring_seconds(analyzer, drawn.subsample(100).texts)  # warm
             tasks[f"{name} on {part}"] = partial(scoring_seconds, analyzer, drawn.texts)
-    values = interleaved(tasks, rounds)
+    values = interleaved(tasks, rounds, journal)
     examples = [example for part in sets.values() for example in part]
     scores = {name: score_examples(checkpoints[name], engine, examples) for name, engine in engines.items()}
     judged = compare(scores, sets, checkpoints[PACKAGED].taxonomy)
@@ -115,6 +117,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"default: {ROUNDS}")
     parser.add_argument("--limit", type=int, metavar="N", help="a trial on the first N texts of each development set")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path("runs/tradeoff"),
+        metavar="DIR",
+        help="keeps the rounds that are done meanwhile",
+    )
     parser.add_argument("--json", type=Path, default=RESULTS, metavar="OUT", help="where the results go")
     options = parser.parse_args(arguments)
     trial = options.limit is not None or options.texts < TEXTS or options.rounds < ROUNDS
@@ -138,16 +147,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CheckpointError, DatasetError) as error:
         parser.error(str(error))
     sets = {name: part[: options.limit] for name, part in sets.items()}
+    drawn = {part: part_of.facts() for part, part_of in texts.items()}
+    facts_of_rounds = {
+        "hashes": {name: checkpoint.hash for name, checkpoint in checkpoints.items()}, "threads": threads,
+        "texts": drawn, "onnxruntime": onnxruntime.__version__, "processor": machine()["processor"],
+    }  # fmt: skip
+    journal = Journal(options.work / "rounds.jsonl", facts_of_rounds)
     results = {
         "kind": "tradeoff", "model": packaged.name, "hash": packaged.hash, "trial": trial, "threads": threads,
         "machine": machine(), "units": units(), "rounds": options.rounds, "sets": facts,
         "texts": {
             "source": [f"{name}.jsonl.xz" for name in CORPORA] if options.corpora else [OWN.name],
-            **{part: drawn.facts() for part, drawn in texts.items()},
+            **drawn,
         },
-        "checkpoints": measure(checkpoints, texts, sets, options.rounds, threads),
+        "sittings": journal.sittings,
+        "checkpoints": measure(checkpoints, texts, sets, options.rounds, threads, journal),
     }  # fmt: skip
     write_results(options.json, results)
+    journal.close()
     print(f"{options.json} written", file=sys.stderr)
     return 0
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sentiment import __version__
 from sentiment.cli.score import command
 from serve.settings import Settings
 
@@ -113,6 +114,8 @@ def test_deploy_kubernetes_shards_are_as_many_as_the_pods() -> None:
     assert spec["completionMode"] == "Indexed"
     assert spec["completions"] == spec["parallelism"]
     assert f"/{spec['completions']} " in container["args"][0]
+    assert container["image"].endswith(f"/cinesent:{__version__}")
+    assert f"docker build -t {container['image']} ." in JOB.read_text("utf-8")
     joining = found["cinesent-join"]["spec"]
     assert joining["suspend"] is True
     (other,) = joining["template"]["spec"]["containers"]

@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from sentiment.analyzer import Analyzer
@@ -179,6 +180,38 @@ def test_distributed_a_killed_worker_loses_and_doubles_nothing(
     same(tmp_path / "out.parquet", local)
     assert len(set(killed)) == 2
     assert summary.scored == 598
+
+
+def test_distributed_50_000_rows_are_the_local_ones_though_ten_workers_are_killed(
+    cluster: None, tiny_checkpoint: Path, sample_texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentiment import distributed
+
+    monkeypatch.setattr(distributed, "ATTEMPTS", 11)  # it may be the same block's worker each time
+    source, here, there = tmp_path / "in.csv", tmp_path / "local" / "out.parquet", tmp_path / "ray" / "out.parquet"
+    with source.open("w", encoding="utf-8", newline="") as handle:
+        rows = ((number, sample_texts[number * 7 % 300]) for number in range(50_000))
+        csv.writer(handle).writerows([("编号", "评论"), *rows])
+    killed: list[int] = []
+
+    def kill(tick: Tick) -> None:
+        if tick.phase == "score" and len(killed) < 10:
+            victim = workers_of(os.getpid())[0]
+            os.kill(victim, signal.SIGKILL)
+            killed.append(victim)
+
+    runners = (
+        (LocalRunner(Analyzer.load(tiny_checkpoint, threads=1)), here, None),
+        (runner(tiny_checkpoint), there, kill),
+    )
+    for run, output, progress in runners:
+        output.parent.mkdir()
+        table = open_tables([source], ReadOptions(text_column="评论", id_column="编号"))
+        assert score_with(table, run, output, ScoreOptions(), progress).rows == 50_000
+    assert len(set(killed)) == 10
+    assert there.read_bytes() == here.read_bytes()
+    ids = pq.read_table(there, columns=["id"])["id"].to_pylist()
+    assert ids == [str(number) for number in range(50_000)]
 
 
 def test_distributed_a_block_that_ends_every_worker_ends_the_job(

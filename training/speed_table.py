@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from training.ablation_table import change
@@ -29,12 +29,23 @@ def speed_block(
     *,
     levers: Mapping[str, Any] | None = None,
     tradeoff: Mapping[str, Any] | None = None,
+    beside: Sequence[Mapping[str, Any]] = (),
+    complaints: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Contestants and ceilings, targets, where the time goes; then engines, levers and checkpoints, where measured."""
+    """Contestants and ceilings, where the time goes, a large file, targets and complaints; then engines, levers and
+    checkpoints, where measured.
+
+    Args:
+        beside: targets of other results (`benchmarks.speed_targets`). complaints: likewise, what users complain of.
+    """
     parts = []
     if found.get("contestants"):
         parts += [_intro(found, lang), _contestants(found, lang), _stages(found, lang)]
-    parts.append(_targets(found, lang))
+    if found.get("job"):
+        parts.append(job_block(found["job"], lang))
+    parts.append(_targets([*found["targets"], *beside], lang))
+    if complaints:
+        parts.append(_complaints(complaints, lang))
     if engines is not None:
         parts.append(engines_block(engines, lang))
     if levers is not None:
@@ -148,23 +159,59 @@ def _stages(found: Mapping[str, Any], lang: Language) -> str:
     return "\n".join(lines)
 
 
-def _targets(found: Mapping[str, Any], lang: Language) -> str:
+def job_block(job: Mapping[str, Any], lang: Language = "en") -> str:
+    """What `cinesent score` takes for a large CSV: rate, time, memory, disk."""
+    columns = _say(
+        lang,
+        "rows/s|hours|peak memory, MB|input, MB|output, MB|disk beside both while it runs, MB",
+        "行/秒|小时|内存峰值，MB|输入，MB|输出，MB|运行期间另占磁盘，MB",
+    ).split("|")
+    disk = job["disk_mb"]
+    title = _say(lang, f"`cinesent score`, a CSV of {job['rows']:,} rows", f"`cinesent score`，{job['rows']:,} 行 CSV")
+    cells = [_number(job["rows_per_second"]), _number(job["seconds"] / 3600), f"{job['peak_mb'] * 2**20 / 1e6:,.0f}"]
+    cells += [f"{disk[name]:,.0f}" for name in ("input", "output", "meanwhile")]
+    lines = [*table(_say(lang, "a large file", "大文件"), columns), row(title, cells)]
+    if job["sittings"] > 1:
+        said = f"Measured in {job['sittings']} sittings, each going on with `--resume`."
+        lines += ["", _say(lang, said, f"分 {job['sittings']} 次运行测得，后一次以 `--resume` 接续。")]
+    return "\n".join(lines)
+
+
+def _complaints(entries: Sequence[Mapping[str, Any]], lang: Language) -> str:
+    columns = _say(lang, "measured|has to be|", "实测|要求|").split("|")
+    lines = table(_say(lang, "what users of such tools complain of", "此类工具用户的抱怨"), columns)
+    for entry in entries:
+        value = MISSING if entry["value"] is None else _number(entry["value"])
+        lines.append(row(entry["zh" if lang == "zh" else "title"], [value, _bound(entry), _met(entry, lang)]))
+    return "\n".join(lines)
+
+
+def _bound(entry: Mapping[str, Any]) -> str:
+    return f"{'≥' if entry['at_least'] else '≤'} {entry['bound']:,g}"
+
+
+def _met(entry: Mapping[str, Any], lang: Language) -> str:
+    return {
+        True: _say(lang, "met", "达到"),
+        False: _say(lang, "**not met**", "**未达到**"),
+        None: _say(lang, "not measured", "未测"),
+    }[entry["met"]]
+
+
+def _targets(entries: Sequence[Mapping[str, Any]], lang: Language) -> str:
     columns = _say(lang, "measured|on long texts|target|", "实测|长文|目标|").split("|")
     lines = table(_say(lang, "target", "指标"), columns)
-    for entry in found["targets"]:
-        sign = "≥" if entry["at_least"] else "≤"
-        met = {
-            True: _say(lang, "met", "达到"),
-            False: _say(lang, "**not met**", "**未达到**"),
-            None: _say(lang, "not measured", "未测"),
-        }[entry["met"]]
+    for entry in entries:
         figures = [MISSING if entry[name] is None else _number(entry[name]) for name in ("value", "long")]
-        lines.append(row(entry["zh" if lang == "zh" else "title"], [*figures, f"{sign} {entry['bound']:,g}", met]))
+        cells = [*figures, _bound(entry), _met(entry, lang)]
+        lines.append(row(entry["zh" if lang == "zh" else "title"], cells))
     return "\n".join(lines)
 
 
 def _number(value: float) -> str:
-    """Three digits that count."""
+    """Three digits that count, or the order of what is next to nothing."""
+    if 0 < abs(value) < 0.005:
+        return f"{value:.0e}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 

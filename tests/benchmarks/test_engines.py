@@ -112,7 +112,8 @@ def command(tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("benchmarks.texts.OWN", own)
     return [
         "--model", str(tiny_checkpoint), "--texts", "20", "--rounds", "1", "--calibration", "5", "--neighbours", "8",
-        "--limit", "40", "--threads", "1", "--json", str(tmp_path / "engines.json"),
+        "--limit", "40", "--threads", "1", "--json", str(tmp_path / "engines.json"), "--work",
+        str(tmp_path / "work"),
     ]  # fmt: skip
 
 
@@ -122,6 +123,7 @@ def test_engines_command_measures_and_says_what_is_missing(
     for name in ("openvino", "nncf"):
         monkeypatch.setitem(sys.modules, name, None)
     assert engines.main(command) == 0
+    assert not list((tmp_path / "work").iterdir())
     found = json.loads((tmp_path / "engines.json").read_text("utf-8"))
     entries = {entry["name"]: entry for entry in found["engines"]}
     assert list(entries) == list(engines.ENGINES) and found["trial"]

@@ -272,7 +272,11 @@ def test_levers_blocks_lose_nothing() -> None:
     assert list(blocks(range(5), 2)) == [[0, 1], [2, 3], [4]] and list(blocks([], 2)) == []
 
 
-def test_levers_command_measures_every_lever(
+def interrupt(*_: object) -> Any:
+    raise KeyboardInterrupt
+
+
+def test_levers_command_measures_every_lever_and_goes_on_when_interrupted(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = tmp_path / "train.jsonl"
@@ -281,8 +285,20 @@ def test_levers_command_measures_every_lever(
     monkeypatch.setattr("benchmarks.texts.OWN", own)
     output = tmp_path / "levers.json"
     command = ["--model", str(tiny_checkpoint), "--texts", "20", "--rounds", "2", "--compared", "8", "--threads", "1"]
-    assert levers.main([*command, "--json", str(output)]) == 0
+    command += ["--work", str(tmp_path / "work"), "--json", str(output)]
+    with monkeypatch.context() as patch:
+        patch.setattr(levers, "verdict", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            levers.main(command)
+    kept = (tmp_path / "work" / "rounds.jsonl").read_text("utf-8")
+    assert levers.main(command) == 0  # with the rounds of the first sitting
+    assert not list((tmp_path / "work").iterdir())
     found = json.loads(output.read_text("utf-8"))
+    assert found["sittings"] == 2
+    lines_kept = {entry["name"]: entry["value"] for line in kept.splitlines() if "name" in (entry := json.loads(line))}
+    assert found["levers"][0]["short"]["seconds"]["pulled"] == [
+        round(lines_kept[f"round {number}, packaged on short"], 4) for number in (1, 2)
+    ]
     entries = {entry["name"]: entry for entry in found["levers"]}
     assert list(entries) == [lever.name for lever in LEVERS] and found["trial"] and found["rounds"] == 2
     assert "expected at least two threads" in entries.pop("pinning")["skipped"]

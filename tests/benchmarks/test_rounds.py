@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from benchmarks.journal import Journal
 from benchmarks.rounds import Seconds, interleaved, probed, rate_of
 from benchmarks.texts import Drawn
 
@@ -31,6 +34,23 @@ def test_rounds_run_every_task_once_and_begin_elsewhere(capsys: pytest.CaptureFi
     assert "round 2, c: " in capsys.readouterr().err
 
 
+def test_rounds_of_an_earlier_sitting_are_not_run_again(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def task(name: str, stops: bool = False) -> float:
+        if stops:
+            raise KeyboardInterrupt
+        asked.append(name)
+        return float(len(asked))
+
+    path = tmp_path / "rounds.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        interleaved({"a": lambda: task("a"), "b": lambda: task("b", stops=True)}, 2, Journal(path, {}))
+    found = interleaved({name: partial(task, name) for name in "ab"}, 2, Journal(path, {}))
+    assert asked == ["a", "b", "b", "a"]  # of the second sitting all but the first
+    assert found == {"a": [1, 4], "b": [2, 3]}
+
+
 @pytest.mark.parametrize(("rate", "given"), [(0.5, 30), (1.0, 300), (49.0, 300), (50.0, 1000), (5000.0, 1000)])
 def test_rounds_give_slow_contestants_fewer_texts(rate: float, given: int) -> None:
     asked: list[int] = []
@@ -38,6 +58,9 @@ def test_rounds_give_slow_contestants_fewer_texts(rate: float, given: int) -> No
     assert found == pytest.approx(rate) and len(drawn.texts) == given
     assert asked[:2] == [1, 4] and sum(asked) < 3 + 2.5 * rate + 340  # a slow one is not asked long
     assert len(probed(at(rate, asked), DRAWN, everything=True)[1].texts) == 1000
+    asked.clear()
+    assert probed(at(7.0, asked), DRAWN, known=rate)[0] == rate and asked == [1]  # as many texts as the first time
+    assert len(probed(at(7.0, asked), DRAWN, known=rate)[1].texts) == given
 
 
 def test_rounds_rate_is_the_median() -> None:

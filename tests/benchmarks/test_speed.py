@@ -41,6 +41,10 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def interrupt(*_: object) -> Any:
+    raise KeyboardInterrupt
+
+
 @linux
 def test_speed_measures_everything_once(
     tiny_checkpoint: Path, bert: Path, runner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -57,7 +61,13 @@ def test_speed_measures_everything_once(
         "--model", str(tiny_checkpoint), "--peers-python", sys.executable, "--texts", "40", "--rounds", "2", "--starts",
         "1", "--threads", "2", "--work", str(bert.parent), "--json", str(output),
     ]  # fmt: skip
-    assert speed.main([*command, "--rows", "0"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(speed, "cold_starts", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            speed.main([*command, "--rows", "0"])
+    kept = (bert.parent / "rounds.jsonl").read_text("utf-8")
+    assert speed.main([*command, "--rows", "0"]) == 0  # with the rounds of the first sitting
+    assert not (bert.parent / "rounds.jsonl").exists()
     found: dict[str, Any] = json.loads(output.read_text("utf-8"))
     assert not list(bert.parent.glob("*/float32.onnx"))
     assert found["kind"] == "speed" and found["trial"] and found["threads"] == 2
@@ -71,6 +81,9 @@ def test_speed_measures_everything_once(
     assert entries["snownlp"]["short"]["texts_per_second"] == 100 and "snownlp 1.0" in entries["snownlp"]["how"]
     for name, entry in entries.items():
         assert name == "cnsenti" or all(len(entry[part]["seconds"]) == 2 for part in ("short", "long")), name
+    values = {entry["name"]: entry["value"] for line in kept.splitlines() if "name" in (entry := json.loads(line))}
+    assert found["sittings"] == 2
+    assert entries["ours"]["long"]["seconds"] == [round(values[f"round {n}, ours on long"], 4) for n in (1, 2)]
     assert entries["ours-1"]["threads"] == 1 and entries["ours"]["threads"] == 2
     kinds = found["ceiling"]["kinds"]
     for entry in kinds.values():

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks import tables
+from sentiment.checkpoint import load_checkpoint
 from sentiment.taxonomy import Taxonomy
 from training.speed_table import engines_block, speed_block
 
@@ -87,6 +88,28 @@ def test_speed_table_has_every_figure(found: dict[str, Any]) -> None:
     assert "| SnowNLP | – | – | ≥ 1 | not measured |" in block
 
 
+def test_speed_table_of_the_large_file(found: dict[str, Any]) -> None:
+    found["job"] = {
+        "rows": 1_000_000, "sittings": 1, "rows_per_second": 123.4, "seconds": 8100.0, "peak_mb": 640.6,
+        "disk_mb": {"input": 95.4, "output": 730.2, "meanwhile": 901.0},
+    }  # fmt: skip
+    block = speed_block(found)
+    assert "| `cinesent score`, a CSV of 1,000,000 rows | 123 | 2.25 | 672 | 95 | 730 | 901 |" in block
+    assert "sittings" not in block
+    found["job"]["sittings"] = 2
+    assert "Measured in 2 sittings" in speed_block(found) and "分 2 次运行" in speed_block(found, lang="zh")
+
+
+def test_speed_table_has_other_targets_and_complaints(found: dict[str, Any]) -> None:
+    row = {"at_least": False, "bound": 1e-5, "value": 2e-8, "long": None, "met": True}
+    beside = [row | {"name": "independent", "title": "neighbours", "zh": "相邻"}]
+    complaints = [row | {"name": "growth", "title": "grows", "zh": "增长", "bound": 3, "value": 3.4, "met": False}]
+    block = speed_block(found, beside=beside, complaints=complaints)
+    assert "| neighbours | 2e-08 | – | ≤ 1e-05 | met |" in block
+    assert "| grows | 3.40 | ≤ 3 | **not met** |" in block
+    assert "| 增长 | 3.40 | ≤ 3 | **未达到** |" in speed_block(found, lang="zh", beside=beside, complaints=complaints)
+
+
 def test_speed_table_says_that_texts_are_our_own(found: dict[str, Any]) -> None:
     found["texts"]["note"] = "ours"
     assert "The texts are our own, not real comments." in speed_block(found)
@@ -137,3 +160,11 @@ def test_tables_says_when_speed_is_of_another_checkpoint(found: dict[str, Any], 
     (tmp_path / "speed.json").write_text(json.dumps(found), "utf-8")
     said = tables.other_checkpoint([], tmp_path, tables.ROOT / tables.CARD.parent)
     assert said is not None and said.startswith("speed.json: expected results of cinesent-zh@")
+
+
+def test_tables_refuses_a_trial_of_speed(found: dict[str, Any], tmp_path: Path) -> None:
+    model = tables.ROOT / tables.CARD.parent
+    found |= {"model": load_checkpoint(model).name, "trial": True}
+    (tmp_path / "speed.json").write_text(json.dumps(found), "utf-8")
+    said = tables.other_checkpoint([], tmp_path, model)
+    assert said == "speed.json: expected results of a full run, found those of a trial"

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.starts import OURS, TEXT, cold_start, large_job, tenths
+import benchmarks.starts as starts_module
+from benchmarks.memory import write
+from benchmarks.starts import JOB, OURS, TEXT, cold_start, large_job, sittings, tenths
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -14,7 +16,7 @@ def test_starts_tenths_compare_first_and_last_and_leave_loading_out() -> None:
     # 100 rows a block; the first takes 50 s of loading, then 1 s each, the last ten 2 s each.
     seen, now = [], 50.0
     for i in range(101):
-        seen.append((now, 100 * (i + 1), 500.0 + i))
+        seen.append((7.0, now, 100 * (i + 1), 500.0 + i))
         now += 1.0 if i < 90 else 2.0
     found = tenths(seen)
     assert found["first_tenth_rows_per_second"] == 100 and found["last_tenth_rows_per_second"] == 50
@@ -24,7 +26,24 @@ def test_starts_tenths_compare_first_and_last_and_leave_loading_out() -> None:
 
 def test_starts_tenths_need_blocks() -> None:
     with pytest.raises(ValueError, match="expected at least 21 blocks to compare tenths, found 20"):
-        tenths([(float(i), i, 1.0) for i in range(20)])
+        tenths([(7.0, float(i), i, 1.0) for i in range(20)])
+
+
+def test_starts_tenths_leave_out_what_passes_between_two_sittings() -> None:
+    seen = [(7.0, float(i), 100 * i, 500.0) for i in range(15)]
+    seen += [(9000.0, 9000.0 + 2 * i, 100 * i, 400.0) for i in range(15, 31)]
+    found = tenths(seen)
+    assert found["first_tenth_rows_per_second"] == 100 and found["last_tenth_rows_per_second"] == 50
+    assert found["rows_per_second"] == round(100 * 29 / (14 + 2 * 15), 1)
+
+
+def test_starts_sittings_add_up() -> None:
+    seen = [
+        {"sitting": 10.0, "at": 12.0, "rows": 0, "mb": 300.0}, {"sitting": 10.0, "at": 20.0, "rows": 5, "mb": 700.0},
+        {"sitting": 90.0, "at": 93.0, "rows": 0, "mb": 310.0}, {"sitting": 90.0, "at": 97.5, "rows": 9, "mb": 600.0},
+    ]  # fmt: skip
+    assert sittings(seen, 650.0) == {"sittings": 2, "seconds": 17.5, "peak_mb": 700.0}
+    assert sittings(seen[2:], 650.0) == {"sittings": 1, "seconds": 7.5, "peak_mb": 650.0}
 
 
 def test_starts_cold_start_is_timed_to_the_first_line(tiny_checkpoint: Path) -> None:
@@ -38,8 +57,28 @@ def test_starts_cold_start_is_timed_to_the_first_line(tiny_checkpoint: Path) -> 
 
 
 @linux
-def test_starts_large_job_reads_the_command_s_own_progress(tiny_checkpoint: Path) -> None:
-    found = large_job(105, tiny_checkpoint)
+def test_starts_large_job_reads_the_command_s_own_progress(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    found = large_job(105, tiny_checkpoint, tmp_path / "work")
     assert found["rows"] == 105 and found["block_rows"] == 5
     assert len(found["resident_mb"]) == 10 and max(found["resident_mb"]) <= found["peak_mb"] + 0.1
     assert found["last_over_first"] > 0 and found["rows_per_second"] > 0
+    assert found["sittings"] == 1 and found["seconds"] > 105 / found["rows_per_second"]
+    write(tmp_path / "again.csv", 105)
+    assert found["disk_mb"]["input"] == round((tmp_path / "again.csv").stat().st_size / 1e6, 2)
+    assert found["disk_mb"]["output"] > found["disk_mb"]["input"] and found["disk_mb"]["meanwhile"] > 0
+    assert not list((tmp_path / "work").iterdir())
+
+
+@linux
+def test_starts_large_job_goes_on_where_it_was_killed(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        dies = "    if tick.phase == 'score' and tick.rows > 50: os._exit(9)\n    if tick.phase"
+        patch.setattr(starts_module, "JOB", JOB.replace("    if tick.phase", dies, 1))
+        with pytest.raises(RuntimeError, match="expected exit code 0, found 9"):
+            large_job(125, tiny_checkpoint, tmp_path)
+    assert any(tmp_path.glob("*.partial/part-*"))
+    found = large_job(125, tiny_checkpoint, tmp_path)
+    assert found["sittings"] == 2 and found["last_over_first"] > 0
+    assert found["disk_mb"]["output"] > 0 and not list(tmp_path.iterdir())

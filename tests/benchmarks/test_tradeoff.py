@@ -63,7 +63,9 @@ def test_tradeoff_command_measures_side_by_side(
     monkeypatch.setattr("benchmarks.texts.OWN", own)
     output = tmp_path / "tradeoff.json"
     command = [f"other={other}", "--model", str(tiny_checkpoint), "--texts", "20", "--rounds", "1", "--limit", "40"]
-    assert tradeoff.main([*command, "--threads", "1", "--json", str(output)]) == 0
+    command += ["--threads", "1", "--work", str(tmp_path / "work"), "--json", str(output)]
+    assert tradeoff.main(command) == 0
+    assert not list((tmp_path / "work").iterdir())
     found = json.loads(output.read_text("utf-8"))
     assert [entry["name"] for entry in found["checkpoints"]] == ["packaged", "other"] and found["trial"]
     assert found["model"] == load_checkpoint(tiny_checkpoint).name and found["texts"]["short"]["texts"] == 20

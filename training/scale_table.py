@@ -1,0 +1,88 @@
+"""The tables of `benchmarks/distributed.py` and `benchmarks/cost.py`: results in, Markdown out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.quality_tables import Language, row, table
+
+
+def scale_block(found: Mapping[str, Any], cost: Mapping[str, Any] | None, lang: Language = "en") -> str:
+    """Rates of the local engine and of one and two workers, what killing did, and, where reckoned, what it costs."""
+    columns = _say(
+        lang,
+        "rows/s|seconds to the first block|seconds to assemble|same bytes",
+        "行/秒|首块用时，秒|合并用时，秒|字节相同",
+    ).split("|")
+    title = f"{found['local']['rows']:,}"
+    lines = table(_say(lang, f"{title} rows of CSV into Parquet", f"{title} 行 CSV 写成 Parquet"), columns)
+    for name, en, zh in (
+        ("local", "local engine, one thread", "本地引擎，一个线程"),
+        ("workers_1", "Ray, one worker", "Ray，一个工作进程"),
+        ("workers_2", "Ray, two workers", "Ray，两个工作进程"),
+    ):
+        job = found[name]
+        same = job["sha256"] == found["local"]["sha256"]
+        cells = [
+            f"{job['rows_per_second']:,.0f}",
+            f"{job['first_block_seconds']:.1f}",
+            f"{job['assembling_seconds']:.1f}",
+        ]
+        lines.append(row(_say(lang, en, zh), [*cells, _say(lang, *(("yes", "是") if same else ("**no**", "**否**")))]))
+    parts = ["\n".join(lines), _kills(found, lang)]
+    if cost is not None:
+        parts.append(cost_block(cost, lang))
+    return "\n\n".join(parts)
+
+
+def _kills(found: Mapping[str, Any], lang: Language) -> str:
+    kills, driver = found["worker_kills"], found["driver_kill"]
+    lost, doubled = (sum(kill[name] for kill in kills) for name in ("lost", "doubled"))
+    equal = sum(kill["bytes_equal"] and kill["killed"] == 1 for kill in kills)
+    same = _say(
+        lang, *(("the same bytes", "字节相同") if driver["bytes_equal"] else ("**other bytes**", "**字节不同**"))
+    )
+    processor, cpus = found["machine"]["processor"], found["machine"]["cpus"]
+    return _say(
+        lang,
+        f"On {cpus} CPUs of {processor}. In {len(kills)} more jobs a worker was killed (SIGKILL) midway: {lost} rows "
+        f"lost, {doubled} doubled, the same bytes in {equal}. A driver was killed with {driver['blocks_kept']} blocks "
+        f"done; `--resume` went on and gave {same}.",
+        f"{processor}，{cpus} 个 CPU。另有 {len(kills)} 个任务中途杀掉（SIGKILL）一个工作进程："
+        f"丢失 {lost} 行，重复 {doubled} 行，"
+        f"{equal} 个字节相同。驱动进程在打完 {driver['blocks_kept']} 块时被杀，`--resume` 接续后{same}。",
+    )
+
+
+def cost_block(found: Mapping[str, Any], lang: Language = "en") -> str:
+    """The cost model: what was measured, what is assumed, what follows."""
+    measured, assumed = found["measured"], found["assumed"]
+    million, day = found["per_million_rows"], found["billion_rows_a_day"]
+    rows = [
+        ("measured: rows a second, one worker on one CPU", "测得：一个工作进程（一个 CPU），行/秒",
+         f"{measured['rows_per_second_one_worker']:,.0f}"),
+        ("measured: rows a second, two workers", "测得：两个工作进程，行/秒",
+         f"{measured['rows_per_second_two_workers']:,.0f}"),
+        ("measured: rows a second that one driver reads", "测得：一个驱动进程读取，行/秒",
+         f"{measured['driver_reads_rows_per_second']:,.0f}"),
+        ("assumed: CPUs a node", "假定：每个节点的 CPU 数", f"{assumed['cpus_a_node']}"),
+        ("assumed: share of the time in use", "假定：实际在用的时间占比", f"{assumed['used']:.0%}"),
+        ("assumed: share of texts that repeat no other of their block", "假定：与同块其他文本都不重复的文本占比",
+         f"{assumed['distinct']:.0%}"),
+        ("assumed: rate of a worker among others over its rate alone", "假定：工作进程与别的同跑 ÷ 单独跑的速度",
+         f"{assumed['efficiency']:.2f}"),
+        ("assumed: price of a CPU hour", "假定：每 CPU 小时的价格", f"{assumed['price']:.3f}"),
+        ("**a million rows**: CPU hours", "**一百万行**：CPU 小时", f"{million['cpu_hours']:.2f}"),
+        ("**a million rows**: price", "**一百万行**：价格", f"{million['price']:.3f}"),
+        ("**a billion rows a day**: CPUs", "**每天十亿行**：CPU", f"{day['cpus']:,}"),
+        ("**a billion rows a day**: nodes", "**每天十亿行**：节点", f"{day['nodes']:,}"),
+        ("**a billion rows a day**: drivers, that is shards", "**每天十亿行**：驱动进程，即分片",
+         f"{day['drivers']:,}"),
+        ("**a billion rows a day**: price a day", "**每天十亿行**：每天的价格", f"{day['price_a_day']:,.0f}"),
+    ]  # fmt: skip
+    return "\n".join(["| | |", "| --- | ---: |", *(row(_say(lang, en, zh), [value]) for en, zh, value in rows)])
+
+
+def _say(lang: Language, en: str, zh: str) -> str:
+    return zh if lang == "zh" else en
