@@ -55,8 +55,8 @@ CONTESTANTS: dict[str, tuple[str, str, str, str]] = {
     ),
     "fine-tuned": (
         "cinesent fine-tuned on other rows", "cinesent 在其余行上微调", "checkpoint",
-        "`cinesent train` from the packaged checkpoint on a sample of other rows, overall alone; then as packaged. On "
-        "own sets the packaged checkpoint is that already.",
+        "`cinesent train --keep 0` from the packaged checkpoint on a sample of other rows, overall alone; then as "
+        "packaged. On own sets the packaged checkpoint is that already.",
     ),
     "mixed": (
         "cinesent fine-tuned, our texts mixed in", "cinesent 微调并混入自有数据", "checkpoint",

@@ -94,9 +94,10 @@ def kept_block(found: Mapping[str, Any], lang: Language = "en") -> str:
     columns = [_say(lang, f"{name}, {figure}", f"{name}：{figure}") for name in names for figure in figures]
     intro = _say(
         lang,
-        "Development figures after `cinesent train` on texts that have an overall label alone, less those of the "
-        "packaged checkpoint (points; paired 95% intervals; thresholds cross-fitted):",
-        "在仅有整体情感标签的文本上 `cinesent train` 之后，"
+        "Development figures after `cinesent train --keep 0` (nothing of the start kept: made for that set alone) on "
+        "texts that have an overall label alone, less those of the packaged checkpoint (points; paired 95% intervals; "
+        "thresholds cross-fitted):",
+        "在仅有整体情感标签的文本上 `cinesent train --keep 0`（不保留起点权重，只为该数据集而训）之后，"
         "开发集指标与随包模型之差（百分点；配对 95% 区间；阈值交叉拟合）：",
     )
     return "\n".join([intro, "", *table(_say(lang, "fitted on", "训练数据"), columns), *lines])

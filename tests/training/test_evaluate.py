@@ -29,7 +29,7 @@ from training.evaluate import (
     evaluate_checkpoint,
     evaluate_sets,
 )
-from training.evaluation_text import write_report
+from training.evaluation_text import confusion_text, write_report
 from training.metrics import summary
 from training.scores import Scores, gold_labels
 
@@ -417,6 +417,7 @@ def test_command_prints_tables_and_writes_json(
         "the checkpoint's own thresholds",
         "service dimensions",
         "seating (座椅视野)",
+        "Confusions: truth → said",
         "Overall: accuracy",
         "Intent: accuracy",
         "Escalation",
@@ -562,3 +563,12 @@ def test_help_is_a_manual() -> None:
 def test_evaluate_checkpoint_wants_texts(tiny_checkpoint: Path) -> None:
     with pytest.raises(EvaluationError, match="found none; give --data"):
         evaluate_checkpoint(load_checkpoint(tiny_checkpoint), {"data": []})
+
+
+def test_confusion_text_counts_mentions_and_names_what_is_mistaken_for_what() -> None:
+    labels = ["none", "positive", "neutral", "negative"]
+    counts = [[50, 0, 0, 4], [2, 9, 0, 0], [0, 4, 3, 0], [1, 0, 0, 1_200]]
+    assert confusion_text(counts, labels) == (
+        1_212, "none → negative 4, neutral → positive 4, positive → none 2, negative → none 1",
+    )  # fmt: skip
+    assert confusion_text([[5, 0], [0, 0]], labels) == (0, "")

@@ -17,6 +17,7 @@ from sentiment.cli.train import _weighted
 from sentiment.taxonomy import Taxonomy
 from training.bases import BaseError
 from training.dataset import DatasetError
+from training.folders import load_run
 from training.run import Sources, Start, gather, prepare
 from training.steps import newest_step
 from training.train import PARTLY, Recipe
@@ -186,3 +187,25 @@ def test_train_command_keeps_half_of_the_start_unless_told(
         assert metrics.get("kept") == (None if share is None else {"share": share})
         assert ("share of the start's weights in the result: 0.5" in result.stderr) is (share is not None)
         assert metrics["recipe"]["epochs"] == 1 and metrics["recipe"]["learning_rate"] == PARTLY.learning_rate
+
+
+def test_train_command_takes_any_bert_folder_as_base(
+    make_encoder: Callable[..., Any], wordpiece: Any, own_examples: Callable[[int, int], list[Any]], tmp_path: Path
+) -> None:
+    """Another size, another tokeniser, heads that are new."""
+    base = tmp_path / "base"
+    make_encoder(wordpiece, hidden_size=48, num_attention_heads=3, num_hidden_layers=3).save_pretrained(base)
+    wordpiece.save_pretrained(base)
+    data = write(tmp_path / "data.jsonl", *dict.fromkeys(example.text for example in own_examples(30, 0)))
+    folder = tmp_path / "run"
+    options = ["train", "--data", str(data), "--base", str(base), "--epochs", "1", "--max-tokens", "32"]
+    invoke: Callable[..., Any] = CliRunner().invoke
+    result = invoke(main, [*options, "-o", str(folder)])
+    assert result.exit_code == 0, result.stderr
+    model, tokenizer = load_run(folder)
+    encoder = model.config.encoder
+    assert (encoder["hidden_size"], encoder["num_hidden_layers"]) == (48, 3)
+    assert tokenizer.get_vocab() == wordpiece.get_vocab()
+    # Nothing of a start is to be kept: the rates are those of new heads.
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    assert metrics["recipe"]["learning_rate"] == Recipe.learning_rate and "kept" not in metrics
