@@ -309,8 +309,9 @@ def test_train_keeps_a_share_of_the_start(kitchen: Kitchen, tmp_path: Path) -> N
         if value.is_floating_point():
             assert torch.allclose(saved[name], 0.75 * start[name] + 0.25 * value, atol=1e-5), name
     assert run.metrics["kept"] == {"share": 0.75}
-    # The figures are those of what is saved.
-    assert run.metrics["held_out"]["eval_loss"] > min(entry["eval_loss"] for entry in run.metrics["history"])
+    # The figures are those of what is saved, not of what was trained.
+    found = run.metrics["held_out"]["eval_loss"]
+    assert all(abs(found - entry["eval_loss"]) > 1e-3 for entry in run.metrics["history"])
 
 
 def test_train_goes_no_further_than_development_texts_bear(kitchen: Kitchen, tmp_path: Path) -> None:
