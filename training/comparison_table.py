@@ -14,14 +14,15 @@ NOTES: Mapping[Language, tuple[str, ...]] = {
         "Public sets: accuracy and, after the semicolon, macro-F1 on the held-out rows (positive or negative). In "
         "percent; in brackets 95% intervals (bootstrap over texts). A text without an answer counts as an error.",
         "The packaged checkpoint learnt from some *other* rows of the public sets ({learnt}), never from the held-out "
-        "ones. SetFit and our fine-tuned rows start from its encoder.",
+        "ones: where it did, it is not wholly zero-shot. SetFit and our fine-tuned rows start from its encoder.",
         "SnowNLP and cnsenti give one number a text; it is cut where a sample of other texts has the fewest errors.",
     ),
     "zh": (
         "自有数据：整体情感准确率（三分类），以及服务维度“提及且情感正确”的 F1。"
         "公开数据：留出行上的准确率，分号后为宏平均 F1（正负两类）。"
         "单位为百分比；方括号内为 95% 区间（对文本自助抽样）。没有回答的文本计为错误。",
-        "随包模型学过公开数据中其余行的一部分（{learnt}），从未见过留出行；SetFit 与微调的模型都从它的编码器开始。",
+        "随包模型学过公开数据中其余行的一部分（{learnt}），从未见过留出行；学过之处并非完全零样本。"
+        "SetFit 与微调的模型都从它的编码器开始。",
         "SnowNLP 与 cnsenti 每条文本给一个数；切分点取在另一批抽样文本上错误最少处。",
     ),
 }
