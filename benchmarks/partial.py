@@ -4,18 +4,21 @@
 
 Three public sets of other people's texts, each with one kind of labels: hotels, of which only the overall sentiment is
 known; films, of which only the stars are; restaurants, of which some dimensions are judged. On each the packaged
-checkpoint is trained on as `cinesent train --data FILE` does it by default, and judged before and after: on rows of the
-set that it was not trained on, and on the development sets. Thresholds and scaling are cross-fitted on either side.
-A run that is there already under --work is judged, not made again.
+checkpoint is trained on as `cinesent train --data FILE --dev FILE...` does it by default, and judged before and after:
+on rows of the set that it was not trained on, and on the development sets. By these the share of the start's weights is
+chosen that the result keeps (`kept`); with `--keep SHARE` it is given instead. Thresholds and scaling are cross-fitted
+on either side. A run of the same start, texts and recipe that is there already under --work is judged, not made again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +29,16 @@ from training.bases import BaseError
 from training.compare import compare
 from training.corpora import read_corpus
 from training.example import DatasetError, Example
-from training.folders import score_folder
+from training.folders import label_space, score_folder
 from training.near_duplicates import near_duplicate_groups, without_near_duplicates
 from training.public_sets import read_public_set, sampled
 from training.results import named_sets, set_facts, write_results
 from training.run import Start, load_start, remembered
-from training.train import Recipe, fine_tune
+from training.steps import STEPS, clear_run, fingerprint
+from training.train import PARTLY, Recipe, fine_tune
 
 RESULTS = Path(__file__).parent / "results" / "partial.json"
 FITTED, JUDGED = 2000, 1000
-WARM = Recipe()
 
 
 def hotels(corpora: Path, taxonomy: Taxonomy) -> tuple[list[Example], list[Example]]:
@@ -76,15 +79,22 @@ def measure(
     fitted: Sequence[Example], judged: Sequence[Example], dev: dict[str, list[Example]], folder: Path, recipe: Recipe,
     begin: Path,
 ) -> dict[str, Any]:  # fmt: skip
-    """Trains on from the checkpoint `begin` unless the folder holds a run; figures before and after, and their
-    differences."""
-    start = Start(warm_start=begin)
-    model, tokenizer, fresh = load_start(start, recipe.max_tokens)
-    space = model.config.label_space()
-    kept = without_near_duplicates(list(fitted), [*judged, *(e for part in dev.values() for e in part)])
-    if not (folder / "metrics.json").is_file():
-        fine_tune(model, tokenizer, remembered(start, kept, space), folder, recipe, fresh_heads=fresh)
-    found: dict[str, Any] = {"fitted": len(kept), "judged": len(judged), "sets": {}}
+    """Trains on from the checkpoint `begin` unless the folder holds a run of that recipe; returns figures before and
+    after, and their differences."""
+    texts = [example for part in dev.values() for example in part]
+    kept = without_near_duplicates(list(fitted), [*judged, *texts])
+    key = {"start": load_checkpoint(begin).hash, "texts": fingerprint([*kept, *texts], ()), "recipe": asdict(recipe)}
+    mark, start = folder / "made_of.json", Start(warm_start=begin)
+    if not mark.is_file() or json.loads(mark.read_text("utf-8")) != key:
+        clear_run(folder)
+        model, tokenizer, fresh = load_start(start, recipe.max_tokens)
+        known = remembered(start, kept, model.config.label_space())
+        fine_tune(model, tokenizer, known, folder, recipe, fresh_heads=fresh, development=texts)
+        shutil.rmtree(folder / STEPS, ignore_errors=True)  # optimiser states of a run that is over
+        mark.write_text(json.dumps(key), "utf-8")
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    found: dict[str, Any] = {"fitted": len(kept), "judged": len(judged), "kept": metrics.get("kept"), "sets": {}}
+    space = label_space(begin)
     for sets in ({"own": list(judged)}, dev):
         texts = [example for part in sets.values() for example in part]
         scores = {name: score_folder(path, texts) for name, path in (("before", begin), ("after", folder))}
@@ -104,12 +114,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dev", nargs="+", required=True, metavar="NAME=FILE", help="development sets")
     parser.add_argument("--work", type=Path, default=Path("runs/partial"), metavar="DIR", help="default: %(default)s")
     parser.add_argument("--only", nargs="+", choices=list(SETS), default=list(SETS), help="only these sets")
-    parser.add_argument("--epochs", type=float, default=WARM.epochs, help="default: %(default)s")
-    parser.add_argument("--learning-rate", type=float, default=WARM.learning_rate, help="default: %(default)s")
+    parser.add_argument("--epochs", type=float, default=PARTLY.epochs, help="default: %(default)s")
+    parser.add_argument("--learning-rate", type=float, default=PARTLY.learning_rate, help="default: %(default)s")
+    parser.add_argument("--keep", type=float, metavar="SHARE", help="of the start's weights; default: chosen on --dev")
+    parser.add_argument("--most", type=int, metavar="N", help="a trial: at most N texts to fit and N to judge of a set")
     parser.add_argument("--json", type=Path, default=RESULTS, metavar="OUT", help="where the results go")
     options = parser.parse_args(arguments)
+    if options.most is not None and options.json == RESULTS:
+        parser.error("expected --json FILE beside --most, found none; a trial is no result")
     logging.basicConfig(level=logging.WARNING)
-    recipe = replace(WARM, epochs=options.epochs, learning_rate=options.learning_rate)
+    recipe = replace(PARTLY, epochs=options.epochs, learning_rate=options.learning_rate, keep=options.keep)
     try:
         checkpoint = load_checkpoint()
         dev = named_sets(options.dev, checkpoint.taxonomy)
@@ -118,12 +132,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "model": checkpoint.name,
             "machine": machine(),
             "sets": set_facts(options.dev, dev, "development"),
-            "recipe": {"epochs": recipe.epochs, "learning_rate": recipe.learning_rate},
+            "recipe": asdict(recipe),
             "trainings": {},
         }
         for name in options.only:
             what, read = SETS[name]
-            fitted, judged = read(options.corpora, checkpoint.taxonomy)
+            fitted, judged = (sampled(side, options.most) for side in read(options.corpora, checkpoint.taxonomy))
             found = measure(fitted, judged, dev, options.work / name, recipe, embedded_folder())
             results["trainings"][name] = {"what": what, **found}
     except (BaseError, CheckpointError, DatasetError) as error:

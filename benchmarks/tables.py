@@ -2,11 +2,12 @@
 
 Quality comes from benchmarks/results/quality.json and baselines.json, memory from memory.json, the capability tests
 from checklist.json, pairs of wordings and talk of the film from robustness.json; tutorial.json is what the tutorial's
-own `cinesent evaluate` wrote. The comparison with other programs (comparison.json) and what depth and parts of the
-recipe bring (ablation.json) go into the card once measured, the first also into every README that has its markers.
-Speed (speed.json, and with it engines.json, levers.json, tradeoff.json and batching.json) becomes a section of the
-READMEs once it is measured; of tradeoff.json the pictures docs/tradeoff.svg and docs/tradeoff.zh.svg are drawn as well.
-What scale costs (distributed.json, and with it cost.json) goes into docs/scale.md likewise.
+own `cinesent evaluate` wrote. The comparison with other programs (comparison.json), what depth and parts of the recipe
+bring (ablation.json) and what partly labelled texts do (partial.json) go into the card once measured, the first also
+into every README that has its markers. Speed (speed.json, and with it engines.json, levers.json, tradeoff.json and
+batching.json) becomes a section of the READMEs once it is measured; of tradeoff.json the pictures docs/tradeoff.svg and
+docs/tradeoff.zh.svg are drawn as well. What scale costs (distributed.json, and with it cost.json) goes into
+docs/scale.md likewise.
 With `--check`, exit code 1 says that a table is stale, or that the results are of another checkpoint than the packaged
 one.
 """
@@ -25,6 +26,7 @@ from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.ablation_table import ablation_block
 from training.comparison_table import comparison_block
+from training.partial_table import partial_block
 from training.quality_tables import (
     Language,
     Results,
@@ -47,6 +49,7 @@ FILES = ("quality.json", "baselines.json")
 CARD = Path("sentiment") / "model" / "README.md"
 SECTIONS = {
     "ablation": "What the parts bring",
+    "partial": "Trained on with partly labelled texts",
     "comparison": "Beside other programs",
     "robustness": "Robustness",
     "checklist": "Capabilities",
@@ -106,6 +109,9 @@ def renewed(text: str, path: Path, lang: Language, results: Results, folder: Pat
     if ablation is not None:
         text = insert(with_section(text, "ablation"), "ablation", ablation_block(ablation))
     text = insert(with_section(text, "robustness"), "robustness", robustness_block(read_one(folder, "robustness.json")))
+    partly = read_one(folder, "partial.json")
+    if partly is not None:
+        text = insert(with_section(text, "partial"), "partial", partial_block(partly))
     return insert(with_section(text, "checklist"), "checklist", checklist_block(read_one(folder, "checklist.json")))
 
 
@@ -145,7 +151,8 @@ def other_checkpoint(results: Results, folder: Path, model: Path) -> str | None:
         packaged = load_checkpoint(model)
     except CheckpointError as error:
         return str(error)
-    for name in ("checklist", "robustness", "comparison", "speed", *BESIDE, "batching", "distributed", "cost"):
+    names = ("checklist", "robustness", "comparison", "partial", "speed", *BESIDE, "batching", "distributed", "cost")
+    for name in names:
         found = read_one(folder, f"{name}.json")
         if found is not None and found["model"] != packaged.name:
             return f"{name}.json: expected results of {packaged.name}, found those of {found['model']}"

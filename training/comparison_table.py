@@ -13,15 +13,15 @@ NOTES: Mapping[Language, tuple[str, ...]] = {
         "Own sets: accuracy of the overall sentiment (three classes), and F1 of service mentions with sentiment. "
         "Public sets: accuracy and, after the semicolon, macro-F1 on the held-out rows (positive or negative). In "
         "percent; in brackets 95% intervals (bootstrap over texts). A text without an answer counts as an error.",
-        "The packaged checkpoint's weak stage saw *other* rows of the public sets with their polarity, never the "
-        "held-out ones: it is not wholly zero-shot there. SetFit and our fine-tuned rows start from its encoder.",
+        "The packaged checkpoint learnt from some *other* rows of the public sets ({learnt}), never from the held-out "
+        "ones: where it did, it is not wholly zero-shot. SetFit and our fine-tuned rows start from its encoder.",
         "SnowNLP and cnsenti give one number a text; it is cut where a sample of other texts has the fewest errors.",
     ),
     "zh": (
         "自有数据：整体情感准确率（三分类），以及服务维度“提及且情感正确”的 F1。"
         "公开数据：留出行上的准确率，分号后为宏平均 F1（正负两类）。"
         "单位为百分比；方括号内为 95% 区间（对文本自助抽样）。没有回答的文本计为错误。",
-        "随包模型的弱监督阶段见过公开数据的其余行及其正负标签，从未见过留出行，因此并非完全零样本；"
+        "随包模型学过公开数据中其余行的一部分（{learnt}），从未见过留出行；学过之处并非完全零样本。"
         "SetFit 与微调的模型都从它的编码器开始。",
         "SnowNLP 与 cnsenti 每条文本给一个数；切分点取在另一批抽样文本上错误最少处。",
     ),
@@ -63,7 +63,8 @@ def comparison_block(found: Mapping[str, Any] | None, lang: Language = "en") -> 
         title = entry["zh"] if lang == "zh" else entry["title"]
         lines.append(row(f"**{title}**" if entry["kind"] == "checkpoint" else title, cells))
     lines.append("")
-    lines += [f"- {note}" for note in NOTES[lang]]
+    learnt = ", ".join(f"{name} {facts['learnt_from']:,}" for name, facts in found["public"].items())
+    lines += [f"- {note.format(learnt=learnt)}" for note in NOTES[lang]]
     left_out = [entry["zh" if lang == "zh" else "title"] for entry in found["contestants"] if entry.get("skipped")]
     if left_out:
         lines.append(_say(lang, f"- Not measured: {', '.join(left_out)}.", f"- 未评测：{'、'.join(left_out)}。"))
@@ -94,9 +95,10 @@ def kept_block(found: Mapping[str, Any], lang: Language = "en") -> str:
     columns = [_say(lang, f"{name}, {figure}", f"{name}：{figure}") for name in names for figure in figures]
     intro = _say(
         lang,
-        "Development figures after `cinesent train` on texts that have an overall label alone, less those of the "
-        "packaged checkpoint (points; paired 95% intervals; thresholds cross-fitted):",
-        "在仅有整体情感标签的文本上 `cinesent train` 之后，"
+        "Development figures after `cinesent train --keep 0` (nothing of the start kept: made for that set alone) on "
+        "texts that have an overall label alone, less those of the packaged checkpoint (points; paired 95% intervals; "
+        "thresholds cross-fitted):",
+        "在仅有整体情感标签的文本上 `cinesent train --keep 0`（不保留起点权重，只为该数据集而训）之后，"
         "开发集指标与随包模型之差（百分点；配对 95% 区间；阈值交叉拟合）：",
     )
     return "\n".join([intro, "", *table(_say(lang, "fitted on", "训练数据"), columns), *lines])

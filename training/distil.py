@@ -95,6 +95,11 @@ def from_start(folder: Path, examples: Sequence[Example]) -> list[Example]:
     return [next(soft) if i in chosen else example for i, example in enumerate(examples)]
 
 
+def mostly_partial(examples: Sequence[Example], space: Taxonomy) -> bool:
+    """Whether more than half of the texts leave a head or a dimension unknown."""
+    return sum(_is_partial(example, space) for example in examples) > len(examples) / 2
+
+
 def _is_partial(example: Example, space: Taxonomy) -> bool:
     whole = example.overall is not None and example.intent is not None and example.escalation is not None
     return not whole or not example.annotated >= set(space.keys)

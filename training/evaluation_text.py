@@ -63,6 +63,14 @@ def write_report(
             )  # fmt: skip
         for line in macro_lines(report):
             console.print(line)
+        table(
+            "Confusions: truth → said, most frequent first", "", "right", "wrong",
+            rows=[
+                (f"{key} ({taxonomy[key].zh})", f"{right:,}", wrong or "-")
+                for key, entry in report["dimensions"].items()
+                for right, wrong in [confusion_text(entry["confusion"], report["dimension_labels"])]
+            ],
+        )  # fmt: skip
     for head in ("overall", "intent"):
         if head in report:
             entry = report[head]
@@ -105,6 +113,14 @@ def write_report(
                 for m in report["mistakes"]
             ],
         )  # fmt: skip
+
+
+def confusion_text(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> tuple[int, str]:
+    """(mentions whose label is right, `none → negative 4, …`), from counts by truth and said, not mentioned first."""
+    cells = [(n, i, j) for i, line in enumerate(counts) for j, n in enumerate(line)]
+    right = sum(n for n, i, j in cells if i == j and i > 0)
+    wrong = sorted((cell for cell in cells if cell[0] and cell[1] != cell[2]), key=lambda c: (-c[0], c[1], c[2]))
+    return right, ", ".join(f"{labels[i]} → {labels[j]} {n:,}" for n, i, j in wrong)
 
 
 def macro_lines(report: Mapping[str, Any]) -> list[str]:

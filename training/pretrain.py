@@ -36,6 +36,7 @@ from training.bases import BaseError, keep_layers, load_base
 from training.corpora import held_out_texts, read_rows
 from training.example import DatasetError
 from training.labelled_files import read_jsonl
+from training.steps import STEPS, newest_step
 from training.train import bf16_is_fast
 
 logger = logging.getLogger(__name__)
@@ -145,6 +146,9 @@ def pretrain(
 ) -> float:
     """Trains the encoder on masked words and saves it, without the head, with its tokeniser.
 
+    Args:
+        resume: go on from the newest whole checkpoint in the folder; without any the training begins anew.
+
     Returns:
         The mean loss, in nats a masked token, over a fixed two percent of the texts that were not trained on.
     """
@@ -154,7 +158,7 @@ def pretrain(
     model = with_mask_head(encoder)
     parts = data.train_test_split(test_size=0.02, seed=recipe.seed)
     arguments = TrainingArguments(
-        output_dir=str(folder / "checkpoints"),
+        output_dir=str(folder / STEPS),
         num_train_epochs=1,
         learning_rate=recipe.learning_rate,
         per_device_train_batch_size=recipe.batch_size,
@@ -181,7 +185,8 @@ def pretrain(
         data_collator=WordMasking(tokenizer, recipe.masked, recipe.seed),
         processing_class=tokenizer,
     )
-    trainer.train(resume_from_checkpoint=resume or None)
+    step = newest_step(folder) if resume else None
+    trainer.train(resume_from_checkpoint=None if step is None else str(step))
     loss = float(trainer.evaluate()["eval_loss"])
     inner = getattr(model, model.base_model_prefix)
     inner.save_pretrained(folder)
@@ -255,6 +260,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     recipe = PretrainRecipe(tokens=options.tokens)
     try:
+        if options.resume and newest_step(options.output) is None:
+            raise BaseError(
+                f"expected saved steps in {options.output / STEPS} for --resume, found none; leave --resume out"
+            )
         encoder, tokenizer = load_base(options.base)
         if options.layers is not None:
             keep_layers(encoder, options.layers)

@@ -17,37 +17,41 @@ import numpy as np
 
 from training.calibrate import fold_numbers, neutral
 from training.compare import FIGURES
-from training.example import DatasetError, Example
+from training.example import DatasetError
 from training.folders import score_folder
 from training.metrics import HEADS, summary
 from training.near_duplicates import near_duplicate_groups
-from training.run import Sources, Start, gather, load_start, remembered, save_run
+from training.run import Prepared, Sources, Start, load_start, prepare, save_run
 from training.scores import gold_labels
 from training.steps import clear_run
 from training.train import Recipe, fine_tune
 
 
-def over_seeds(sources: Sources, start: Start, folder: Path, recipe: Recipe, seeds: int) -> dict[str, Any]:
+def over_seeds(
+    sources: Sources, start: Start, folder: Path, recipe: Recipe, seeds: int, partly: Recipe | None = None
+) -> dict[str, Any]:
     """Trains once a seed, into `seed-1` …; the figures are those on each run's held-out tenth. What another training
     left in the folder goes first.
 
-    A start that was itself fitted to these texts flatters the figures.
+    A start that was itself fitted to these texts flatters the figures. `partly` is as in `prepare`.
 
     Returns:
         `runs`, a list of figures by name, and `mean` and `deviation` over them (of a sample, in the figures' units).
     """
     space = load_start(start, recipe.max_tokens)[0].config.label_space()
-    labelled, weak = (remembered(start, part, space) for part in gather(sources, space))
+    found = prepare(sources, start, space, recipe, partly)
     clear_run(folder)
     runs = []
     for number in range(seeds):
-        own = replace(recipe, seed=recipe.seed + number)
-        held = _train(labelled, weak, start, folder / f"seed-{number + 1}", own)["held_out"]
+        own = replace(found, recipe=replace(found.recipe, seed=recipe.seed + number))
+        held = _train(own, start, folder / f"seed-{number + 1}")["held_out"]
         runs.append({name: held[f"eval_{name}"] for name in FIGURES if f"eval_{name}" in held})
     return _averaged(runs, folder)
 
 
-def over_folds(sources: Sources, start: Start, folder: Path, recipe: Recipe, folds: int) -> dict[str, Any]:
+def over_folds(
+    sources: Sources, start: Start, folder: Path, recipe: Recipe, folds: int, partly: Recipe | None = None
+) -> dict[str, Any]:
     """Trains once a fold, without its texts, into `fold-1` …; the figures are those on the fold, at thresholds of 0.5.
     What another training left in the folder goes first.
 
@@ -60,7 +64,8 @@ def over_folds(sources: Sources, start: Start, folder: Path, recipe: Recipe, fol
         DatasetError: fewer different texts than two a fold.
     """
     space = load_start(start, recipe.max_tokens)[0].config.label_space()
-    examples, weak = (remembered(start, part, space) for part in gather(sources, space))
+    found = prepare(sources, start, space, recipe, partly)
+    examples = found.labelled
     groups = near_duplicate_groups([example.text for example in examples])
     if len(set(groups)) < 2 * folds:
         raise DatasetError(f"expected at least {2 * folds} different texts for {folds} folds, found {len(set(groups))}")
@@ -70,7 +75,7 @@ def over_folds(sources: Sources, start: Start, folder: Path, recipe: Recipe, fol
     kept: dict[str, Any] = {}
     for number in range(folds):
         part, rows = folder / f"fold-{number + 1}", np.flatnonzero(fold == number)
-        _train([examples[i] for i in np.flatnonzero(fold != number)], weak, start, part, recipe)
+        _train(replace(found, labelled=[examples[i] for i in np.flatnonzero(fold != number)]), start, part)
         own = [examples[i] for i in rows]
         scores = score_folder(part, own)
         figures = summary(gold_labels(own, space), neutral(space).decide(scores, space))
@@ -89,11 +94,14 @@ def over_folds(sources: Sources, start: Start, folder: Path, recipe: Recipe, fol
     return _averaged(runs, folder)
 
 
-def _train(labelled: list[Example], weak: list[Example], start: Start, folder: Path, recipe: Recipe) -> dict[str, Any]:
+def _train(given: Prepared, start: Start, folder: Path) -> dict[str, Any]:
     """One training from the start's own weights; returns its metrics."""
-    model, tokenizer, fresh = load_start(start, recipe.max_tokens)
-    run = fine_tune(model, tokenizer, labelled, folder, recipe, always=weak, fresh_heads=fresh)
-    save_run(run, start, [*labelled, *weak])
+    model, tokenizer, fresh = load_start(start, given.recipe.max_tokens)
+    run = fine_tune(
+        model, tokenizer, given.labelled, folder, given.recipe, always=given.weak, fresh_heads=fresh,
+        development=given.development,
+    )  # fmt: skip
+    save_run(run, start, [*given.labelled, *given.weak])
     return run.metrics
 
 

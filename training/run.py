@@ -16,7 +16,7 @@ from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.bases import BaseError, load_base
 from training.card import write_card
 from training.corpora import held_out_texts, read_corpus
-from training.distil import from_folds, from_start, from_teachers
+from training.distil import from_folds, from_start, from_teachers, mostly_partial
 from training.example import DatasetError, Example
 from training.export import Exported, export
 from training.folders import label_space, load_run
@@ -156,25 +156,75 @@ def load_start(start: Start, max_tokens: int) -> tuple[CinesentModel, PreTrained
     return with_taxonomy(model, space), tokenizer, fresh
 
 
+def goes_on(start: Start, space: Taxonomy) -> bool:
+    """Whether all heads of the label space are the start's own."""
+    return start.checkpoint is not None and label_space(start.checkpoint) == space
+
+
 def remembered(start: Start, examples: list[Example], space: Taxonomy) -> list[Example]:
     """The examples, with the start's own answers where they leave something unknown, if it has the same label space."""
-    if start.checkpoint is None or label_space(start.checkpoint) != space:
+    if start.checkpoint is None or not goes_on(start, space):
         return examples
     return from_start(start.checkpoint, examples)
 
 
-def run_training(sources: Sources, start: Start, folder: Path, recipe: Recipe, *, resume: bool = False) -> Run:
+@dataclass(frozen=True)
+class Prepared:
+    """What a training needs beside its model; `development` is empty where nothing is to be chosen by it."""
+
+    labelled: list[Example]
+    weak: list[Example]
+    recipe: Recipe
+    development: list[Example]
+
+
+def prepare(sources: Sources, start: Start, space: Taxonomy, recipe: Recipe, partly: Recipe | None = None) -> Prepared:
+    """Gathers the texts and settles the recipe.
+
+    Args:
+        partly: the recipe in place of `recipe` where a checkpoint goes on with texts that mostly leave something
+            unknown: it has to keep what they do not teach.
+
+    Raises:
+        BaseError: a share of the start to keep, and no start with the same heads. DatasetError: as `gather`.
+    """
+    labelled, weak = gather(sources, space)
+    if partly is not None and goes_on(start, space) and mostly_partial([*labelled, *weak], space):
+        recipe = partly
+    if recipe.keep != 0 and not goes_on(start, space):
+        raise BaseError(
+            "expected --keep with a checkpoint of the same label space to start from, found new heads; leave it out"
+        )
+    development: list[Example] = []
+    if recipe.keep is None:
+        development = read_labelled(
+            sources.dev, space, mapping=dict(sources.mapping), blank_none=sources.blank_none
+        )  # fmt: skip
+    return Prepared(remembered(start, labelled, space), remembered(start, weak, space), recipe, development)
+
+
+def run_training(
+    sources: Sources,
+    start: Start,
+    folder: Path,
+    recipe: Recipe,
+    *,
+    partly: Recipe | None = None,
+    resume: bool = False,
+) -> Run:
     """Gathers, loads and fine-tunes; the run folder gets the model, its tokeniser, metrics.json and seen.txt.
 
-    Without `resume`, what another training left there goes first.
+    `partly` is as in `prepare`. Without `resume`, what another training left there goes first.
     """
     model, tokenizer, fresh = load_start(start, recipe.max_tokens)
-    space = model.config.label_space()
-    labelled, weak = (remembered(start, part, space) for part in gather(sources, space))
+    found = prepare(sources, start, model.config.label_space(), recipe, partly)
     if not resume:
         clear_run(folder)
-    run = fine_tune(model, tokenizer, labelled, folder, recipe, always=weak, fresh_heads=fresh, resume=resume)
-    save_run(run, start, [*labelled, *weak])
+    run = fine_tune(
+        model, tokenizer, found.labelled, folder, found.recipe, always=found.weak, fresh_heads=fresh, resume=resume,
+        development=found.development,
+    )  # fmt: skip
+    save_run(run, start, [*found.labelled, *found.weak])
     return run
 
 

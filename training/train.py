@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +26,7 @@ from transformers import (
 from training.augment import augmented
 from training.dataset import Collator, encode
 from training.example import DatasetError, Example
+from training.interpolate import copied, keep_of_start
 from training.losses import distillation_loss
 from training.metrics import HEADS, Predictions, summary
 from training.model import CinesentModel
@@ -44,7 +46,8 @@ class Recipe:
     """How a model is fine-tuned. Rates are AdamW's peaks; the heads, which nothing has trained yet, learn faster.
 
     `augment`: share of texts read in another typing (`training.augment`). `soft`: share of the loss that soft labels
-    have, where examples carry any (`training.distil`).
+    have, where examples carry any (`training.distil`). `keep`: share of the start's weights in the result, None to
+    choose it (`training.interpolate`).
     """
 
     epochs: float = 8
@@ -59,7 +62,12 @@ class Recipe:
     max_tokens: int = 192
     augment: float = 0.0
     soft: float = 0.5
+    keep: float | None = 0.0
     seed: int = 13
+
+
+# Of a checkpoint that goes on with partly labelled texts. Its heads are trained already: they need no higher rate.
+PARTLY = Recipe(epochs=3, learning_rate=5e-5, head_factor=1.0, keep=None)
 
 
 @dataclass
@@ -134,6 +142,7 @@ def fine_tune(
     always: list[Example] | None = None,
     fresh_heads: bool = True,
     resume: bool = False,
+    development: Sequence[Example] = (),
 ) -> Run:
     """Trains on `examples`, of which a tenth (whole near-duplicate groups) is held out for early stopping.
 
@@ -141,6 +150,7 @@ def fine_tune(
         always: weakly labelled examples that are only trained on, never held out.
         fresh_heads: the heads are new: start the mention biases at the rates of the training texts.
         resume: go on from the newest whole checkpoint in the folder; without any the training begins anew.
+        development: texts to choose `recipe.keep` by; they are not trained on.
 
     Raises:
         DatasetError: too few different texts, or others than those of the training to resume.
@@ -184,7 +194,7 @@ def fine_tune(
             model.set_mention_prior(torch.tensor(rates, dtype=torch.float32))
 
     # Nothing that could be right, ratings alone for instance: the loss says which model is best.
-    scored = any(e.labels or e.overall or e.intent or e.escalation for e in (examples[i] for i in held))
+    scored = any(_can_be_right(examples[i]) for i in held)
     steps = max(1, len(train) // recipe.batch_size // recipe.evaluations_per_epoch)
     arguments = TrainingArguments(
         output_dir=str(folder / STEPS),
@@ -225,20 +235,41 @@ def fine_tune(
         head_factor=recipe.head_factor,
         soft=recipe.soft,
     )
+    before = copied(model) if recipe.keep != 0 else {}
     trainer.train(resume_from_checkpoint=None if step is None else str(step))
+    history = [entry for entry in trainer.state.log_history if "eval_score" in entry]
+    kept: dict[str, Any] = {}
+    if before:
+        told = encode(list(development), tokenizer, space, recipe.max_tokens) if development else None
+        by_loss = not any(map(_can_be_right, development))
+        kept = keep_of_start(
+            model, before, recipe.keep, lambda: _score(trainer, holdout, not scored),
+            None if told is None else lambda: _score(trainer, told, by_loss),
+        )  # fmt: skip
     trainer.save_model(str(folder))
     tokenizer.save_pretrained(folder)
     metrics = {
         "recipe": asdict(recipe),
         "texts": {"fitted": len(train), "held_out": len(holdout), "weak": len(always or [])},
-        "history": [entry for entry in trainer.state.log_history if "eval_score" in entry],
-        "held_out": trainer.evaluate(),  # after the history, to which it would add itself
+        "history": history,
+        "held_out": trainer.evaluate(),
+        **({"kept": kept} if kept else {}),
     }
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=2, ensure_ascii=False), "utf-8")
     # The caller's model shall answer in float32 again: with bf16, its forward pass was wrapped to compute in less.
     trainer.accelerator.unwrap_model(trainer.model_wrapped, keep_fp32_wrapper=False)
     model.encoder.set_attn_implementation(attention)
     return Run(folder, metrics)
+
+
+def _can_be_right(example: Example) -> bool:
+    return bool(example.labels or example.overall or example.intent or example.escalation)
+
+
+def _score(trainer: Trainer, texts: datasets.Dataset, by_loss: bool) -> float:
+    """How well the model as it stands answers the texts; higher is better."""
+    found = trainer.evaluate(texts)
+    return -float(found["eval_loss"]) if by_loss else float(found["eval_score"])
 
 
 def _compute_metrics(prediction: EvalPrediction) -> dict[str, float]:

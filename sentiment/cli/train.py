@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,16 +23,23 @@ from sentiment.cli import Failure, say
               help="Go on from a checkpoint of ours: a run folder or a packaged one. Replaces --base.")  # fmt: skip
 @click.option("--taxonomy", type=click.Path(path_type=Path), help="A label space of your own (YAML).")
 @click.option("--layers", type=int, help="Keep only the first so many layers of the base.")
-@click.option("--epochs", type=float, default=8, show_default=True)
-@click.option("--learning-rate", type=float, default=2.5e-4, show_default=True,
-              help="Peak rate of the encoder; the heads learn 8 times as fast.")  # fmt: skip
+@click.option("--epochs", type=float,
+              help="Default: 8; 3 where a checkpoint goes on with partly labelled texts.")  # fmt: skip
+@click.option("--learning-rate", type=float,
+              help="Peak rate of the encoder. Default: 2.5e-4, the heads 8 times as fast; where a checkpoint goes on "
+                   "with partly labelled texts 5e-5 for all.")  # fmt: skip
+@click.option("--keep", type=click.FloatRange(0, 1), metavar="SHARE",
+              help="Share of the start's weights in the result. Default: 0; where a checkpoint goes on with partly "
+                   "labelled texts, the share that does best on the held-out tenth and no worse than the start on "
+                   "--dev, 0.5 without --dev.")  # fmt: skip
 @click.option("--batch-size", type=int, default=32, show_default=True)
 @click.option("--max-tokens", type=int, default=192, show_default=True, help="Window of the model, in tokens.")
 @click.option("--patience", type=int, default=3, show_default=True,
               help="Stop after so many epochs without a better score on the held-out tenth.")  # fmt: skip
 @click.option("--seed", type=int, default=13, show_default=True)
 @click.option("--dev", multiple=True, type=click.Path(path_type=Path),
-              help="Development files: never fitted on; training texts that nearly repeat them go.")  # fmt: skip
+              help="Development files: never fitted on; training texts that nearly repeat them go. --keep is chosen "
+                   "by them.")  # fmt: skip
 @click.option("--map", "mapping", help="Codings of a table's cells: 1=positive,0=neutral,-1=negative,-2=none")
 @click.option("--blank", type=click.Choice(["unknown", "none"]), default="unknown", show_default=True,
               help="What a blank cell of a table means: not judged, or not mentioned.")  # fmt: skip
@@ -86,8 +95,9 @@ def command(
     warm_start: Path | None,
     taxonomy: Path | None,
     layers: int | None,
-    epochs: float,
-    learning_rate: float,
+    epochs: float | None,
+    learning_rate: float | None,
+    keep: float | None,
     batch_size: int,
     max_tokens: int,
     patience: int,
@@ -122,7 +132,7 @@ def command(
     """
     from training.run import Sources, Start, run_training
     from training.steps import STEPS, newest_step
-    from training.train import Recipe
+    from training.train import PARTLY, Recipe
 
     if (standoff or weak or unlabelled) and corpora is None:
         raise Failure(
@@ -149,15 +159,12 @@ def command(
         mapping=parse_mapping(mapping),
         blank_none=blank == "none",
     )
-    recipe = Recipe(
-        epochs=epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        max_tokens=max_tokens,
-        patience=patience,
-        augment=augment,
-        seed=seed,
-    )
+    told = {"epochs": epochs, "learning_rate": learning_rate, "keep": keep}
+    given: dict[str, Any] = {
+        "batch_size": batch_size, "max_tokens": max_tokens, "patience": patience, "augment": augment, "seed": seed,
+        **{name: value for name, value in told.items() if value is not None},
+    }  # fmt: skip
+    recipe, partly = replace(Recipe(), **given), replace(PARTLY, **given)
     start = Start(base, warm_start, taxonomy, layers)
     if folds is not None or seeds is not None:
         if (folds is not None and seeds is not None) or resume:
@@ -167,21 +174,25 @@ def command(
 
         output.mkdir(parents=True, exist_ok=True)
         if folds is not None:
-            found = over_folds(sources, start, output, recipe, folds)
+            found = over_folds(sources, start, output, recipe, folds, partly)
         else:
-            found = over_seeds(sources, start, output, recipe, int(seeds or 0))
+            found = over_seeds(sources, start, output, recipe, int(seeds or 0), partly)
         for name, mean in found["mean"].items():
             say(f"{name} {mean:.3f} ± {found['deviation'][name]:.3f} over {len(found['runs'])} trainings")
         say(f"{output / 'averaged.json'} written")
         return
     if not resume:
         _replaceable(output, (warm_start, Path(base)), overwrite)
-    run = run_training(sources, start, output, recipe, resume=resume)
+    run = run_training(sources, start, output, recipe, partly=partly, resume=resume)
     held = run.metrics["held_out"]
     figures = ", ".join(
         f"{name} {held[f'eval_{name}']:.3f}" for name in ("mention", "joint", "overall") if f"eval_{name}" in held
     )
     say(f"{output} written; on the held-out tenth: {figures or 'nothing to measure'}")
+    if kept := run.metrics.get("kept"):
+        say(f"share of the start's weights in the result: {kept['share']:g}")
+        if kept["share"] == 1:
+            say("every step towards these texts lowered the score on --dev: the result is the start, unchanged")
     say(f"next: cinesent export {output} --dev FILE -o CHECKPOINT")
 
 

@@ -43,7 +43,7 @@ def found() -> dict[str, Any]:
     return {
         "model": "tiny@00000000",
         "sets": {"real": {"split": "development", "texts": 400}},
-        "public": {"waimai_10k": {"held_out": 480}},
+        "public": {"waimai_10k": {"held_out": 480, "learnt_from": 1080}},
         "contestants": [
             {"name": name, "title": title, "zh": f"{title}（中）", "kind": kind, "own": {"real": mine}, "public": {
                 "waimai_10k": theirs}, **({"skipped": "found no setfit"} if name == "setfit" else {})}
@@ -58,6 +58,7 @@ def test_every_figure_has_its_cell(found: dict[str, Any]) -> None:
     assert "| **ours, fitted** | – | – | 95.0 [93.0–97.0]; 94.0 |" in block
     assert "| SnowNLP | 50.0 [48.0–52.0] | – | 75.0 [73.0–77.0]; 74.0 (of 200) |" in block
     assert "| SetFit | – | – | – |" in block and "Not measured: SetFit." in block
+    assert "other* rows of the public sets (waimai_10k 1,080), never" in block
     assert "waimai_10k, 480 rows" in block and "not wholly zero-shot" in block
     assert "| waimai_10k, that set alone | – | -5.0 [-7.0, -3.0] | +1.0 [-1.0, +3.0] |" in block
 

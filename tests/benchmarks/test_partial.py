@@ -46,8 +46,14 @@ def test_partial_judges_a_training_before_and_after_on_texts_it_has_not_seen(
     # What its texts say nothing about it still does well.
     assert found["sets"]["dev"]["after"]["mention"]["value"] > 0.9
     made = (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns
-    assert partial.measure(*given) == found
+    assert partial.measure(*given) == found and found["kept"] is None
     assert (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns == made
+    # Another recipe is another run; the share that it keeps is chosen on the development texts.
+    again = partial.measure(*given[:4], replace(recipe, keep=None), own_checkpoint)
+    assert (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns != made
+    tried = again["kept"]["tried"]
+    chosen = next(entry for entry in tried if entry["share"] == again["kept"]["share"])
+    assert chosen["development"] >= tried[-1]["development"] and tried[-1]["share"] == 1
 
 
 def test_partial_films_have_stars_only_and_are_parted(partial: ModuleType, taxonomy: Taxonomy, tmp_path: Path) -> None:

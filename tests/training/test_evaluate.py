@@ -18,7 +18,7 @@ from training.evaluate import (
     SHOWN_MISTAKES,
     evaluate,
 )
-from training.evaluation_text import write_report
+from training.evaluation_text import confusion_text, write_report
 from training.example import Example
 from training.metrics import summary
 from training.scores import Scores, gold_labels
@@ -208,3 +208,12 @@ def test_report_agrees_with_the_metrics_and_calibrated_scores_look_calibrated(ta
     for entry in report["dimensions"].values():
         for kind in ("mention", "joint"):
             assert all(r["low"] <= r["value"] <= r["high"] for r in entry[kind].values())
+
+
+def test_confusion_text_counts_mentions_and_names_what_is_mistaken_for_what() -> None:
+    labels = ["none", "positive", "neutral", "negative"]
+    counts = [[50, 0, 0, 4], [2, 9, 0, 0], [0, 4, 3, 0], [1, 0, 0, 1_200]]
+    assert confusion_text(counts, labels) == (
+        1_212, "none → negative 4, neutral → positive 4, positive → none 2, negative → none 1",
+    )  # fmt: skip
+    assert confusion_text([[5, 0], [0, 0]], labels) == (0, "")

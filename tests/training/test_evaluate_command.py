@@ -67,6 +67,7 @@ def test_command_prints_tables_and_writes_json(
         "the checkpoint's own thresholds",
         "service dimensions",
         "seating (座椅视野)",
+        "Confusions: truth → said",
         "Overall: accuracy",
         "Intent: accuracy",
         "Escalation",

@@ -169,3 +169,14 @@ def test_pretrain_command(
     assert error == (
         "training.pretrain: expected texts to pretrain on, found none; give --corpora DIR or --texts FILE\n"
     )
+    fresh = tmp_path / "fresh"
+    assert main(["--base", str(base), "--texts", str(texts), "-o", str(fresh), "--resume"]) == 2
+    assert capsys.readouterr().err == (
+        f"training.pretrain: expected saved steps in {fresh / 'checkpoints'} for --resume, found none; "
+        "leave --resume out\n"
+    )
+    # A save that was cut off is not gone on from.
+    (newest,) = (out / "checkpoints").glob("checkpoint-*")
+    (newest / "trainer_state.json").write_text("{", "utf-8")
+    assert main(["--base", str(base), "--layers", "1", "--texts", str(texts), "-o", str(out), "--resume"]) == 2
+    assert "found none; leave --resume out" in capsys.readouterr().err

@@ -202,6 +202,46 @@ def test_tables_are_written_once_and_checked(project: Path, capsys: pytest.Captu
     assert "README.md: stale" in capsys.readouterr().err
 
 
+PARTIAL: dict[str, Any] = {
+    "kind": "partial",
+    "sets": {"real": {"split": "development"}, "written": {"split": "development"}},
+    "recipe": {"epochs": 3, "learning_rate": 5e-5, "keep": None},
+    "trainings": {
+        "overall": {
+            "what": "hotels: overall sentiment only",
+            "fitted": 1800,
+            "kept": {"share": 0.4, "tried": []},
+            "sets": {
+                "own": {"differences": {"overall": _rate(0.031)}},
+                "real": {"differences": {name: _rate(0.0) for name in ("mention", "joint", "overall")}},
+                "written": {"differences": {name: _rate(0.004) for name in ("mention", "joint", "overall")}},
+            },
+        }
+    },
+}
+
+
+def test_partly_labelled_trainings_go_into_the_card_once_measured(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables, path = script("tables"), project / "benchmarks" / "results" / "partial.json"
+    card = project / "sentiment" / "model" / "README.md"
+    assert tables.main(["--root", str(project)]) == 0
+    assert "partly labelled" not in card.read_text("utf-8")
+    name = load_checkpoint(project / "sentiment" / "model").name
+    path.write_text(json.dumps({**PARTIAL, "model": name}), "utf-8")
+    assert tables.main(["--root", str(project)]) == 0
+    shown = card.read_text("utf-8")
+    assert shown.count("## Trained on with partly labelled texts") == 1 and "(3 epochs, rate 5e-05)" in shown
+    unknown, same, more = "–", "+0.0 [-2.0, +2.0]", "+0.4 [-1.6, +2.4]"
+    cells = ["1,800", "0.4", unknown, unknown, "+3.1 [+1.1, +5.1]", *[same] * 3, *[more] * 3]
+    assert f"| hotels: overall sentiment only | {' | '.join(cells)} |" in shown
+    capsys.readouterr()
+    path.write_text(json.dumps({**PARTIAL, "model": "tiny@00000000"}), "utf-8")
+    assert tables.main(["--root", str(project)]) == 1
+    assert "partial.json: expected results of tiny@" in capsys.readouterr().err
+
+
 def test_results_of_another_checkpoint_are_stale(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tables = script("tables")
     assert tables.main(["--root", str(project)]) == 0

@@ -15,9 +15,12 @@ from click.testing import CliRunner
 from sentiment.cli import main
 from sentiment.cli.train import _weighted
 from sentiment.taxonomy import Taxonomy
+from training.bases import BaseError
 from training.example import DatasetError
-from training.run import Sources, gather
+from training.folders import load_run
+from training.run import Sources, Start, gather, prepare
 from training.steps import newest_step
+from training.train import PARTLY, Recipe
 
 
 def write(path: Path, *texts: str) -> Path:
@@ -132,3 +135,77 @@ def test_export_into_a_run_folder_is_refused(tiny_run: Any, tmp_path: Path) -> N
     result = invoke(main, ["export", str(tiny_run.folder), "--dev", str(dev), "-o", str(tiny_run.folder)])
     assert result.exit_code == 2 and "expected a folder for a checkpoint, found a run in" in result.stderr
     assert tree(tiny_run.folder) == before
+
+
+def test_prepare_is_gentle_where_a_checkpoint_goes_on_with_partly_labelled_texts(
+    tiny_checkpoint: Path, tmp_path: Path, taxonomy: Taxonomy
+) -> None:
+    dev = write(tmp_path / "dev.jsonl", "爆米花太甜了")
+    texts = ("座椅太硬", "三号厅的空调冷得像冰窖一样", "检票员一直笑着")
+    known = {"labels": [], "overall": "neutral", "intent": "review", "escalation": False}
+    whole = tmp_path / "whole.jsonl"
+    whole.write_text("".join(json.dumps({"text": text, **known}, ensure_ascii=False) + "\n" for text in texts), "utf-8")
+    partly, own, start = write(tmp_path / "partly.jsonl", *texts), Recipe(), Start(warm_start=tiny_checkpoint)
+
+    def prepared(data: Path, begin: Start = start, gentle: Recipe | None = PARTLY) -> Any:
+        return prepare(Sources(data=(data,), dev=(dev,)), begin, taxonomy, own, gentle)
+
+    found = prepared(partly)
+    assert found.recipe is PARTLY and [e.text for e in found.development] == ["爆米花太甜了"]
+    assert all(example.soft is not None for example in found.labelled)
+    for other in (prepared(whole), prepared(partly, Start(base="offline")), prepared(partly, gentle=None)):
+        assert other.recipe is own and other.development == []
+
+
+def test_prepare_refuses_to_keep_a_start_of_other_heads(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    data = write(tmp_path / "own.jsonl", "座椅太硬")
+    with pytest.raises(BaseError, match="expected --keep with a checkpoint of the same label space"):
+        prepare(Sources(data=(data,)), Start(base="offline"), taxonomy, Recipe(keep=0.5))
+
+
+def test_train_command_keeps_half_of_the_start_unless_told(
+    tiny_run: Any, tmp_path: Path, sample_texts: list[str]
+) -> None:
+    data = write(tmp_path / "data.jsonl", *[text for text in dict.fromkeys(sample_texts) if text.strip()][:12])
+    options = [
+        "train",
+        "--data",
+        str(data),
+        "--warm-start",
+        str(tiny_run.folder),
+        "--epochs",
+        "1",
+        "--max-tokens",
+        "48",
+    ]
+    invoke: Callable[..., Any] = CliRunner().invoke
+    for more, share in (([], 0.5), (["--keep", "0"], None)):
+        folder = tmp_path / f"run-{share}"
+        result = invoke(main, [*options, "--max-tokens", "48", "-o", str(folder), *more])
+        assert result.exit_code == 0, result.stderr
+        metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+        assert metrics.get("kept") == (None if share is None else {"share": share})
+        assert ("share of the start's weights in the result: 0.5" in result.stderr) is (share is not None)
+        assert metrics["recipe"]["epochs"] == 1 and metrics["recipe"]["learning_rate"] == PARTLY.learning_rate
+
+
+def test_train_command_takes_any_bert_folder_as_base(
+    make_encoder: Callable[..., Any], wordpiece: Any, own_examples: Callable[[int, int], list[Any]], tmp_path: Path
+) -> None:
+    """Another size, another tokeniser, heads that are new."""
+    base = tmp_path / "base"
+    make_encoder(wordpiece, hidden_size=48, num_attention_heads=3, num_hidden_layers=3).save_pretrained(base)
+    wordpiece.save_pretrained(base)
+    data = write(tmp_path / "data.jsonl", *dict.fromkeys(example.text for example in own_examples(30, 0)))
+    folder = tmp_path / "run"
+    options = ["train", "--data", str(data), "--base", str(base), "--epochs", "1", "--max-tokens", "32"]
+    invoke: Callable[..., Any] = CliRunner().invoke
+    result = invoke(main, [*options, "-o", str(folder)])
+    assert result.exit_code == 0, result.stderr
+    model, tokenizer = load_run(folder)
+    encoder = model.config.encoder
+    assert (encoder["hidden_size"], encoder["num_hidden_layers"]) == (48, 3)
+    assert tokenizer.get_vocab() == wordpiece.get_vocab()
+    # Nothing of a start is to be kept: the rates are those of new heads.
+    metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+    assert metrics["recipe"]["learning_rate"] == Recipe.learning_rate and "kept" not in metrics

@@ -11,8 +11,9 @@ import pytest
 from sentiment.taxonomy import Taxonomy
 from training.corpora import HELD_OUT_FILES
 from training.example import DatasetError, Example
+from training.labelled_files import read_labelled
 from training.run import Sources, gather
-from training.standoff import read_standoff
+from training.standoff import main, read_standoff
 
 
 def digest(text: str) -> str:
@@ -145,3 +146,30 @@ def test_standoff_labels_replace_those_of_the_same_text_elsewhere(
     labelled, _ = gather(Sources(data=(data,), standoff=(path,), corpora=corpora), taxonomy)
     assert {example.text: example.overall for example in labelled} == {"停车场太远": "negative", TEXTS[0]: "negative"}
     assert len(labelled) == 2
+
+
+def test_standoff_command_writes_what_training_reads(
+    tmp_path: Path, corpora: Path, taxonomy: Taxonomy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = [
+        {"dimension": "seating", "sentiment": "negative", "start": 5, "end": 9},
+        {"dimension": "film", "sentiment": "neutral"},
+    ]
+    path = standoff(
+        tmp_path,
+        row(TEXTS[0], labels=labels, overall="negative", intent="review", escalation=False),
+        row(TEXTS[1], labels=[], annotated=["film", "staff"]),
+        row(TEXTS[2]),
+        row("从来没有"),
+    )
+    out = tmp_path / "runs" / "rebuilt.jsonl"
+    assert main([str(path), "--corpora", str(corpora), "-o", str(out)]) == 0
+    assert "3 texts; 1 rows have no text" in capsys.readouterr().out
+    by_text = {example.text: example for example in read_labelled([out], taxonomy)}
+    for example in read_standoff([path], corpora, taxonomy)[0]:
+        again = by_text.pop(example.text)
+        for name in ("labels", "annotated", "overall", "intent", "escalation", "id", "source"):
+            assert getattr(again, name) == getattr(example, name), name
+    assert not by_text
+    assert main([str(tmp_path / "nowhere.jsonl"), "--corpora", str(corpora), "-o", str(out)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

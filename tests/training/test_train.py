@@ -300,3 +300,38 @@ def test_train_score_is_of_the_heads_that_are_labelled() -> None:
     assert score(nothing, [0, 0], [0, 1], [1, 0]) == 1.0
     assert score([0, 0], [0, 0], unknown, unknown) == 1.0
     assert score([1, 0], [0, 0], unknown, unknown) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_train_keeps_a_share_of_the_start(kitchen: Kitchen, tmp_path: Path) -> None:
+    start = kitchen.fresh(3).state_dict()
+    free, _ = kitchen.train(tmp_path / "free", fresh_heads=False)
+    _, run = kitchen.train(tmp_path / "kept", replace(SMALL, keep=0.75), fresh_heads=False)
+    saved = CinesentModel.from_pretrained(tmp_path / "kept").state_dict()
+    for name, value in free.state_dict().items():
+        if value.is_floating_point():
+            assert torch.allclose(saved[name], 0.75 * start[name] + 0.25 * value, atol=1e-5), name
+    assert run.metrics["kept"] == {"share": 0.75}
+    # The figures are those of what is saved, not of what was trained.
+    found = run.metrics["held_out"]["eval_loss"]
+    assert all(abs(found - entry["eval_loss"]) > 1e-3 for entry in run.metrics["history"])
+
+
+def test_train_goes_no_further_than_development_texts_bear(kitchen: Kitchen, tmp_path: Path) -> None:
+    start = kitchen.fresh(3).eval()
+    space = start.config.label_space()
+    silent = [replace(e, labels={}, annotated=frozenset()) for e in kitchen.examples]
+    with torch.no_grad():
+        answers = start(**Collator(kitchen.tokenizer.pad_token_id)(list(encode(silent, kitchen.tokenizer, space, 64))))
+    as_start = [replace(e, overall=space.overall[i]) for e, i in zip(silent, answers.overall.argmax(-1), strict=True)]
+    own = Kitchen(kitchen.fresh, kitchen.tokenizer, silent)
+    shares = {}
+    for name, development in (("against", as_start), ("along", silent)):
+        _, run = own.train(
+            tmp_path / name, replace(SMALL, epochs=6, keep=None), fresh_heads=False, development=development
+        )
+        kept = run.metrics["kept"]
+        chosen = next(entry for entry in kept["tried"] if entry["share"] == kept["share"])
+        assert chosen["development"] >= kept["tried"][-1]["development"]
+        shares[name] = kept["share"]
+    # What contradicts the start costs there, and is wanted where development texts say the same.
+    assert shares["along"] < shares["against"]
