@@ -22,6 +22,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.machine import machine
 from sentiment.checkpoint import CheckpointError, embedded_folder, load_checkpoint
 from sentiment.taxonomy import Taxonomy
@@ -95,10 +97,11 @@ def measure(
     metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
     found: dict[str, Any] = {"fitted": len(kept), "judged": len(judged), "kept": metrics.get("kept"), "sets": {}}
     space = label_space(begin)
-    for sets in ({"own": list(judged)}, dev):
-        texts = [example for part in sets.values() for example in part]
-        scores = {name: score_folder(path, texts) for name, path in (("before", begin), ("after", folder))}
-        for name, sides in compare(scores, sets, space).items():
+    # A run is traced to be scored, which takes longer than its texts do: once for all of them.
+    scores = {name: score_folder(path, [*judged, *texts]) for name, path in (("before", begin), ("after", folder))}
+    both = np.split(np.arange(len(judged) + len(texts)), [len(judged)])
+    for sets, rows in zip(({"own": list(judged)}, dev), both, strict=True):
+        for name, sides in compare({side: own.take(rows) for side, own in scores.items()}, sets, space).items():
             found["sets"][name] = {
                 "before": sides["before"]["figures"],
                 "after": sides["after"]["figures"],
