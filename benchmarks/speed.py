@@ -181,7 +181,7 @@ def in_rounds(
             "means": product.means,
             "rows": product.rows,
             "operations_per_second": {label: round(speed) for label, speed in speeds.items()},
-            "gain": round(speeds["all"] / speeds["1"], 3),
+            "gain": float(f"{speeds['all'] / speeds['1']:.4g}"),
             "gflops": {label: round(speed / 1e9, 2) for label, speed in speeds.items()},
             "texts_per_second": {
                 part: round(speeds["all"] / (operations(shapes) * tokens), 2) for part, tokens in needed.items()
