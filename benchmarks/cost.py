@@ -26,14 +26,14 @@ BILLION = 1_000_000_000
 class Assumptions:
     """What was not measured.
 
-    `price` of one CPU an hour, in any currency; `used`: the share of the time that nodes really score (the rest is
+    `hourly_price` of one CPU, in any currency; `used`: the share of the time that nodes really score (the rest is
     waiting, failures, and neighbours); `distinct`: the share of texts that do not repeat another of their block;
     `efficiency`: a worker's rate among many on a node, over its rate alone; by default what two workers lost against
     one where the rates were measured, and no more than 1.
     """
 
     cpus_a_node: int = 16
-    price: float = 0.04
+    hourly_price: float = 0.04
     used: float = 0.8
     distinct: float = 1.0
     efficiency: float | None = None
@@ -61,12 +61,12 @@ def cost(measured: dict[str, Any], assumed: Assumptions) -> dict[str, Any]:
             "driver_reads_rows_per_second": measured["reading_rows_per_second"],
         },
         "assumed": {**asdict(assumed), "efficiency": round(efficiency, 3)},
-        "per_million_rows": {"cpu_hours": round(hours, 3), "price": round(hours * assumed.price, 4)},
+        "per_million_rows": {"cpu_hours": round(hours, 3), "cost": round(hours * assumed.hourly_price, 4)},
         "billion_rows_a_day": {
             "rows_per_second": round(needed),
             "cpus": math.ceil(needed / worker),
             "nodes": math.ceil(needed / node),
-            "price_a_day": round(BILLION / 1_000_000 * hours * assumed.price, 2),
+            "cost_a_day": round(BILLION / 1_000_000 * hours * assumed.hourly_price, 2),
             "drivers": math.ceil(needed / float(measured["reading_rows_per_second"])),
         },
     }
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__)
     parser.add_argument("--measured", type=Path, default=FOLDER / "distributed.json", metavar="FILE", help="the rates")
     parser.add_argument("--cpus-a-node", type=int, default=default.cpus_a_node, metavar="N")
-    parser.add_argument("--price", type=float, default=default.price, metavar="P", help="of one CPU an hour")
+    parser.add_argument("--price", type=float, default=default.hourly_price, metavar="P", help="of one CPU an hour")
     parser.add_argument("--used", type=float, default=default.used, metavar="SHARE")
     parser.add_argument("--distinct", type=float, default=default.distinct, metavar="SHARE")
     parser.add_argument("--efficiency", type=float, metavar="SHARE", help="default: two workers over twice one")

@@ -72,14 +72,14 @@ def cost_block(found: Mapping[str, Any], lang: Language = "en") -> str:
          f"{assumed['distinct']:.0%}"),
         ("assumed: rate of a worker among others over its rate alone", "假定：工作进程与别的同跑 ÷ 单独跑的速度",
          f"{assumed['efficiency']:.2f}"),
-        ("assumed: price of a CPU hour", "假定：每 CPU 小时的价格", f"{assumed['price']:.3f}"),
+        ("assumed: price of a CPU hour", "假定：每 CPU 小时的价格", f"{assumed['hourly_price']:.3f}"),
         ("**a million rows**: CPU hours", "**一百万行**：CPU 小时", f"{million['cpu_hours']:.2f}"),
-        ("**a million rows**: price", "**一百万行**：价格", f"{million['price']:.3f}"),
+        ("**a million rows**: price", "**一百万行**：价格", f"{million['cost']:.3f}"),
         ("**a billion rows a day**: CPUs", "**每天十亿行**：CPU", f"{day['cpus']:,}"),
         ("**a billion rows a day**: nodes", "**每天十亿行**：节点", f"{day['nodes']:,}"),
         ("**a billion rows a day**: drivers, that is shards", "**每天十亿行**：驱动进程，即分片",
          f"{day['drivers']:,}"),
-        ("**a billion rows a day**: price a day", "**每天十亿行**：每天的价格", f"{day['price_a_day']:,.0f}"),
+        ("**a billion rows a day**: price a day", "**每天十亿行**：每天的价格", f"{day['cost_a_day']:,.0f}"),
     ]  # fmt: skip
     return "\n".join(["| | |", "| --- | ---: |", *(row(_say(lang, en, zh), [value]) for en, zh, value in rows)])
 

@@ -18,13 +18,13 @@ MEASURED: dict[str, Any] = {
 
 
 def test_cost_follows_from_rates_and_assumptions() -> None:
-    found = cost(MEASURED, Assumptions(cpus_a_node=10, price=0.1, used=0.5))
+    found = cost(MEASURED, Assumptions(cpus_a_node=10, hourly_price=0.1, used=0.5))
     # 400 rows a second, of which two workers keep 720 / 800 each, half of the time: 180 a CPU.
     assert found["assumed"]["efficiency"] == 0.9
-    assert found["per_million_rows"] == {"cpu_hours": 1.543, "price": 0.1543}
+    assert found["per_million_rows"] == {"cpu_hours": 1.543, "cost": 0.1543}
     day = found["billion_rows_a_day"]
     assert (day["rows_per_second"], day["cpus"], day["nodes"], day["drivers"]) == (11574, 65, 7, 2)
-    assert day["price_a_day"] == pytest.approx(154.32, abs=0.01)
+    assert day["cost_a_day"] == pytest.approx(154.32, abs=0.01)
 
 
 def test_cost_of_repeated_texts_is_less() -> None:

@@ -47,7 +47,7 @@ def test_scale_table_has_every_figure(found: dict[str, Any]) -> None:
 
 
 def test_scale_table_has_the_cost_where_it_was_reckoned(found: dict[str, Any]) -> None:
-    reckoned = cost(found, Assumptions(cpus_a_node=10, price=0.1, used=0.5))
+    reckoned = cost(found, Assumptions(cpus_a_node=10, hourly_price=0.1, used=0.5))
     block, chinese = scale_block(found, reckoned), scale_block(found, reckoned, "zh")
     assert "| **a billion rows a day**: nodes | 7 |" in block and "| **每天十亿行**：节点 | 7 |" in chinese
     assert block.count("\n| ") == chinese.count("\n| ")
