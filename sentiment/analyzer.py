@@ -14,6 +14,7 @@ from sentiment.checkpoint import Checkpoint, load_checkpoint
 from sentiment.decode import Decoded, evidence_span, join
 from sentiment.engine import Engine, Logits
 from sentiment.records import PROBABILITY_ORDER, Analysis, Mention, Sentiment
+from sentiment.runtimes import Choice
 from sentiment.taxonomy import Taxonomy, TaxonomyError, load_taxonomy
 from sentiment.text import MAX_CHARACTERS, NormalisedText, normalise
 from sentiment.windows import split_windows
@@ -54,6 +55,7 @@ class Analyzer:
         threads: int | None = None,
         batch_size: int | None = None,
         max_memory: int | None = None,
+        runtime: str | None = None,
         dimensions: Sequence[str] | None = None,
         thresholds: Mapping[str, float] | float | None = None,
     ) -> Analyzer:
@@ -62,16 +64,18 @@ class Analyzer:
         Args:
             taxonomy: a file or label space whose names, owners and lenses replace the checkpoint's; same keys.
             threads: CPU threads, all cores by default. batch_size: most windows a batch. max_memory: MB of activations.
+            runtime: onnxruntime, openvino (extra `fast`), or auto: OpenVINO where it is installed and the processor
+                multiplies bfloat16, else ONNX Runtime. By default that of the variable CINESENT_RUNTIME, else auto.
             dimensions: keys to report; all by default.
             thresholds: least mention probability, for all dimensions or by key; by default the checkpoint's.
 
         Raises:
             CheckpointError: the folder holds no usable checkpoint. TaxonomyError: an unknown key.
-            ValueError: a number out of range.
+            RuntimeChoiceError: the runtime is not installed. ValueError: a number out of range.
         """
         checkpoint = load_checkpoint(path)
         names = taxonomy if taxonomy is None or isinstance(taxonomy, Taxonomy) else load_taxonomy(taxonomy)
-        engine = Engine(checkpoint, threads=threads, batch_size=batch_size, max_memory=max_memory)
+        engine = Engine(checkpoint, threads=threads, batch_size=batch_size, max_memory=max_memory, runtime=runtime)
         analyzer = cls(checkpoint, engine, taxonomy=names)
         if dimensions is not None:
             analyzer._wanted = np.isin(analyzer.taxonomy.keys, [analyzer.taxonomy[key].key for key in dimensions])
@@ -81,6 +85,11 @@ class Analyzer:
         elif thresholds is not None:
             analyzer._thresholds[:] = _probability(thresholds, "the threshold")
         return analyzer
+
+    @property
+    def runtime(self) -> Choice:
+        """What runs the model."""
+        return self._engine.runtime
 
     def _position(self, key: str) -> int:
         if key not in self.taxonomy.index:

@@ -30,6 +30,7 @@ from sentiment import __version__
 from sentiment.blocks import Block, BlockRules, analyze_rows
 from sentiment.checkpoint import FILES, Checkpoint
 from sentiment.parts import StoppedError, packed_part, where
+from sentiment.runtimes import Choice, choose_runtime
 from sentiment.tables.base import Row
 from sentiment.taxonomy import Taxonomy
 
@@ -74,9 +75,9 @@ class Worker:
         except Exception as error:  # raised, it would look like a death of the process
             self._failed = Failed(where(error))
 
-    def ready(self) -> str | Failed:
-        """This installation's version, once the model is loaded."""
-        return self._failed or __version__
+    def ready(self) -> tuple[str, str] | Failed:
+        """This installation's version and what its runtime computes in, once the model is loaded."""
+        return self._failed or (__version__, self._analyzer.runtime.numbers)
 
     def score(self, rows: Sequence[Row], rules: BlockRules) -> bytes | Failed:
         """The bytes of the block's part."""
@@ -140,8 +141,8 @@ def _short_folder() -> str | None:
 class RayRunner:
     """Scores blocks in actors, as `batch.Runner`; use it within `connected`.
 
-    `load` are those options of `Analyzer.load` that decide or bound the work: batch_size, max_memory, dimensions,
-    thresholds.
+    `load` are those options of `Analyzer.load` that decide or bound the work: batch_size, max_memory, runtime,
+    dimensions, thresholds.
     """
 
     def __init__(
@@ -156,7 +157,9 @@ class RayRunner:
         self.taxonomy = checkpoint.taxonomy if taxonomy is None else checkpoint.taxonomy.with_names_of(taxonomy)
         self._files = {name: (checkpoint.folder / name).read_bytes() for name in FILES}
         self.options = options
-        self._load = {**(load or {}), "taxonomy": taxonomy, "threads": options.threads}
+        self._runtime = choose_runtime((load or {}).get("runtime"))  # here, so that it is the same in all workers
+        chosen = {"taxonomy": taxonomy, "threads": options.threads, "runtime": self._runtime.name}
+        self._load = {**(load or {}), **chosen}
 
     def run(self, blocks: Iterator[Block], rules: BlockRules) -> Generator[tuple[Block, bytes]]:
         """The blocks with their parts, in the order in which they are finished.
@@ -176,7 +179,7 @@ class RayRunner:
                 f"expected a node with {threads} CPUs for a worker (--threads), found at most {max(cpus)}"
             )
         workers = self.options.workers or sum(count // threads for count in cpus)
-        pool = _Pool(ray.put(self._files), ray.put(rules), self._load, threads)
+        pool = _Pool(ray.put(self._files), ray.put(rules), self._load, self._runtime, threads)
         try:
             for _ in range(workers):
                 pool.start()
@@ -198,11 +201,11 @@ class _Actor:
 
 
 class _Pool:
-    def __init__(self, files: Any, rules: Any, load: dict[str, Any], threads: int) -> None:
+    def __init__(self, files: Any, rules: Any, load: dict[str, Any], runtime: Choice, threads: int) -> None:
         import ray
 
         self._ray: Any = ray
-        self._files, self._rules, self._load = files, rules, load
+        self._files, self._rules, self._load, self._runtime = files, rules, load, runtime
         self._class = ray.remote(Worker).options(num_cpus=threads, max_restarts=0, max_task_retries=0)
         self._starting: dict[Any, _Actor] = {}
         self._actors: list[_Actor] = []
@@ -262,8 +265,16 @@ class _Pool:
             return
         if isinstance(found, Failed):
             raise StoppedError(f"a worker cannot load the checkpoint ({found.what})")
-        if found != __version__:
-            raise StoppedError(f"expected cinesent {__version__} on every node, found {found} on one; install the same")
+        version, numbers = found
+        if version != __version__:
+            raise StoppedError(
+                f"expected cinesent {__version__} on every node, found {version} on one; install the same"
+            )
+        if numbers != self._runtime.numbers:
+            raise StoppedError(
+                f"expected every node to run the model by {self._runtime.numbers}, as here, found {numbers} on one; "
+                "--runtime onnxruntime is the same on all"
+            )
         self._failures = 0
         self._actors.append(actor)
 

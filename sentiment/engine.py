@@ -7,18 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from sentiment.checkpoint import Checkpoint, CheckpointError
+from sentiment.runtimes import choose_runtime, open_runtime
 
 Floats = NDArray[np.float32]
 
 # Padded tokens a batch: enough to keep the matrix units busy, small enough for its activations to stay in cache.
 TOKEN_BUDGET = 2048
-# Most padding of a batch, in tokens: a few times what one more run costs, so that batches fill and carry little of it.
-PADDING_TOKENS = 48
 # Peak activation memory of one padded token, measured with windows of full length; generous.
 BYTES_PER_TOKEN = 64_000
 OUTPUTS = ("mention", "polarity", "overall", "intent", "escalation", "evidence")
@@ -41,7 +39,7 @@ class Logits:
 
 
 class Engine:
-    """An ONNX Runtime session with its tokeniser. Safe to use from several threads."""
+    """A runtime with the checkpoint's graph, and its tokeniser. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -50,37 +48,32 @@ class Engine:
         threads: int | None = None,
         batch_size: int | None = None,
         max_memory: int | None = None,
+        runtime: str | None = "onnxruntime",
     ) -> None:
-        """Opens the session.
+        """Loads the graph.
 
         Args:
             threads: CPU threads of one inference call; all cores by default.
             batch_size: most windows in a batch; by default only the token budget bounds it.
             max_memory: MB that the activations of a batch may take; lowers the token budget.
+            runtime: as `choose_runtime` takes it; what trains and measures checkpoints does so in float32 everywhere.
+
+        Raises:
+            CheckpointError: the graph or the tokeniser cannot be used. RuntimeChoiceError: the runtime is not there.
         """
         for name, value in (("threads", threads), ("batch_size", batch_size), ("max_memory", max_memory)):
             if value is not None and value < 1:
                 raise ValueError(f"expected {name} of at least 1, found {value}")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
-        options.log_severity_level = 3
-        # Weights are stored as int8 and multiplied as floats: unpack them once, at load.
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(checkpoint.folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            reason = str(error).splitlines()[0]
-            raise CheckpointError(
-                f"expected a model.onnx that ONNX Runtime opens in {checkpoint.folder}, found: {reason}"
-            ) from None
+        self.runtime = choose_runtime(runtime)
+        session = open_runtime(self.runtime, checkpoint.folder / "model.onnx", threads or os.cpu_count() or 1)
+        self._session, self._multiple, self._padding = session, session.multiple, session.padding
         self.tokenizer = Tokenizer.from_file(str(checkpoint.folder / "tokenizer.json"))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self._prefix, self._suffix = _special_tokens(self.tokenizer)
         self._pad = int(checkpoint.config.get("pad_token_id") or 0)
-        self.window = checkpoint.max_tokens - len(self._prefix) - len(self._suffix)
+        self._max_tokens = checkpoint.max_tokens
+        self.window = self._max_tokens - len(self._prefix) - len(self._suffix)
         budget = TOKEN_BUDGET if max_memory is None else min(TOKEN_BUDGET, max_memory * 1_000_000 // BYTES_PER_TOKEN)
         self._budget = max(budget, checkpoint.max_tokens)
         self._batch_size = batch_size
@@ -98,15 +91,19 @@ class Engine:
                 answers[i] = Logits(mention, polarity, overall, intent, escalation, evidence)
         return [answer for answer in answers if answer is not None]
 
+    def _length(self, window: Sequence[int]) -> int:
+        """Tokens of the window's row, with special ones, as the runtime wants it padded whatever is beside it."""
+        tokens = len(self._prefix) + len(window) + len(self._suffix)
+        return min(-(-tokens // self._multiple) * self._multiple, self._max_tokens)
+
     def _batches(self, order: Sequence[int], windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        extra = len(self._prefix) + len(self._suffix)
         batch: list[int] = []
-        tokens = 0  # of the batch's windows, before padding
+        tokens = 0  # of the batch's rows, before they are padded to the longest
         for i in order:  # ascending lengths, so the newest is the longest
-            length = len(windows[i])
+            length = self._length(windows[i])
             full = self._batch_size is not None and len(batch) >= self._batch_size
             padding = len(batch) * length - tokens
-            if batch and (full or padding > PADDING_TOKENS or (len(batch) + 1) * (length + extra) > self._budget):
+            if batch and (full or padding > self._padding or (len(batch) + 1) * length > self._budget):
                 yield batch
                 batch, tokens = [], 0
             batch.append(i)
@@ -115,15 +112,14 @@ class Engine:
             yield batch
 
     def _infer(self, windows: Sequence[Sequence[int]]) -> list[Floats]:
-        longest = max(len(window) for window in windows) + len(self._prefix) + len(self._suffix)
+        longest = max(map(self._length, windows))
         ids = np.full((len(windows), longest), self._pad, dtype=np.int64)
         mask = np.zeros((len(windows), longest), dtype=np.int64)
         for row, window in enumerate(windows):
             sequence = [*self._prefix, *window, *self._suffix]
             ids[row, : len(sequence)] = sequence
             mask[row, : len(sequence)] = 1
-        outputs: list[Floats] = self._session.run(OUTPUTS, {"input_ids": ids, "attention_mask": mask})
-        return outputs
+        return self._session.run(OUTPUTS, {"input_ids": ids, "attention_mask": mask})
 
 
 def _special_tokens(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:

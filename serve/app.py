@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from serve.queue import AnalyzerLike, Worker
 from serve.reload import Reloader
 from serve.security import Gate
 from serve.settings import Settings
+
+_LOG = logging.getLogger(__name__)
 
 _DESCRIPTION = """Reads Chinese cinema reviews and complaints (影院评论与投诉): overall sentiment, intent, whether
 somebody should act, and for each service dimension that a text mentions its sentiment and the words that say so.
@@ -130,5 +133,10 @@ def create_app(
 
 def _load(settings: Settings) -> AnalyzerLike:
     from sentiment.analyzer import Analyzer
+    from sentiment.runtimes import choose_runtime
 
-    return Analyzer.load(settings.model, taxonomy=settings.taxonomy, threads=settings.worker_threads)
+    chosen = choose_runtime(settings.runtime)
+    _LOG.info("runtime: %s", chosen)
+    return Analyzer.load(
+        settings.model, taxonomy=settings.taxonomy, threads=settings.worker_threads, runtime=chosen.name
+    )

@@ -124,8 +124,10 @@ def _run_workers(settings: Settings, load: Load | None) -> None:
 def _check(settings: Settings) -> None:
     """Loads all but the graph, so that a wrong path is said once and not by every worker."""
     from sentiment.checkpoint import load_checkpoint
+    from sentiment.runtimes import choose_runtime
     from sentiment.taxonomy import load_taxonomy
 
+    choose_runtime(settings.runtime)
     checkpoint = load_checkpoint(settings.model)
     if settings.taxonomy is not None:
         checkpoint.taxonomy.with_names_of(load_taxonomy(settings.taxonomy))

@@ -83,7 +83,8 @@ def run(task: Task) -> dict[str, int]:
     reading = ReadOptions(wanted.get("text_col"), wanted.get("id_col"), wanted.get("sheet"))
     table = open_tables([task.input], reading)
     _check_rows(table.size or 0, task)
-    analyzer = Analyzer.load(task.model, taxonomy=task.taxonomy, threads=task.threads)
+    # OpenVINO failed within the bound on memory.
+    analyzer = Analyzer.load(task.model, taxonomy=task.taxonomy, threads=task.threads, runtime="onnxruntime")
 
     def progress(tick: Tick) -> None:
         _check_rows(tick.rows, task)

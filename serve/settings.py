@@ -35,6 +35,7 @@ class Settings:
     model: Path | None = None
     taxonomy: Path | None = None
     threads: int | None = None
+    runtime: str = "auto"
     keys: Path | None = None
     rate_limit: int | None = None
     allowed_hosts: tuple[str, ...] = ()

@@ -94,6 +94,11 @@ def test_ray_is_imported_in_one_module_only() -> None:
     assert {line.partition(":")[0] for line in found} == {str(RAY)}
 
 
+def test_openvino_is_imported_in_one_module_only() -> None:
+    found = [line for package in ("sentiment", "serve", "training") for line in _breaches(package, ("openvino",))]
+    assert {line.partition(":")[0] for line in found} == {str(Path("sentiment") / "runtimes.py")}
+
+
 def test_serve_and_training_do_not_import_each_other() -> None:
     assert _breaches("serve", ("training", *(name for name in HEAVY if name not in ("fastapi", "uvicorn")))) == []
     assert _breaches("training", ("serve", "fastapi", "uvicorn")) == []
@@ -122,7 +127,7 @@ def test_what_is_imported_is_declared(package: str) -> None:
         name = requirement.replace("[", ">").split(">")[0].strip().lower().replace("-", "_")
         declared |= set(names.get(name, (name,)))
     if package == "sentiment":
-        declared |= {"uvicorn", "ray"}  # the tests above say where
+        declared |= {"uvicorn", "ray", "openvino"}  # the tests above say where
     # In sentiment/report alone; jinja2 brings markupsafe.
     reporting = {name.split(">")[0].lower() for name in extras["report"]} | {"markupsafe"}
     missing = {

@@ -35,6 +35,7 @@ EXTRAS = {
         *("safetensors", "sklearn", "snownlp", "torch", "transformers"),
     ),
     "ray": ("ray",),
+    "fast": ("openvino",),
     "serve": (
         *("alembic", "anyio", "fastapi", "platformdirs", "psycopg", "pydantic", "sqlalchemy"),
         *("prometheus_client", "starlette", "uvicorn"),
@@ -47,6 +48,7 @@ _USER_ERRORS = (
     ("sentiment.tables.base", "TableError"),
     ("sentiment.checkpoint", "CheckpointError"),
     ("sentiment.analyzer", "CheckpointError"),
+    ("sentiment.runtimes", "RuntimeChoiceError"),
     ("serve.store", "StoreError"),
     ("training.example", "DatasetError"),
     ("training.bases", "BaseError"),

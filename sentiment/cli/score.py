@@ -52,6 +52,7 @@ def command(
     batch_size: int | None,
     threads: int | None,
     max_memory: int | None,
+    runtime: str,
     engine: str,
     workers: int | None,
     ray_address: str | None,
@@ -85,7 +86,7 @@ def command(
 
     A job writes finished blocks of 4,096 rows to OUT.partial, and OUT at the end. Interrupted, by a full disk too, it
     goes on where it was with the same command and --resume. --threads, --batch-size, --max-memory and --engine may then
-    change. A shard goes on with the same command as it is.
+    change; the runtime may not. A shard goes on with the same command as it is.
 
     \b
     Exit codes:
@@ -97,6 +98,7 @@ def command(
     """
     from sentiment.batch import LocalRunner, ScoreOptions, plan_flat, score_with
     from sentiment.parts import StoppedError, check_output, partial_folder
+    from sentiment.runtimes import choose_runtime
     from sentiment.tables import ReadOptions, open_tables
     from sentiment.taxonomy import load_taxonomy
 
@@ -109,6 +111,7 @@ def command(
     if engine != "ray" and workers is not None:
         raise click.UsageError("expected --workers with --engine ray, found it without")
     path = None if output in (None, "-") else Path(str(output))
+    chosen = choose_runtime(runtime)
     options = ScoreOptions(
         layout=layout,
         lang=lang,
@@ -123,6 +126,7 @@ def command(
             "encoding": encoding,
             "input_format": input_format,
             "threshold": threshold,
+            "runtime": chosen.numbers,
         },
     )
     kept = ""
@@ -142,6 +146,7 @@ def command(
                 "dimensions": dimensions,
                 "thresholds": threshold,
                 "max_memory": max_memory,
+                "runtime": chosen.name,
             }
             labels: Labels
             if engine == "ray":
@@ -152,7 +157,7 @@ def command(
             if path is not None:
                 plan_flat(table, table.columns, labels.taxonomy, options, path)
             if dry_run:
-                tell_dry_run(table, labels.name, output)
+                tell_dry_run(table, labels.name, str(chosen), output)
                 return 0
             again = "the same command" if shard is not None else "the same command with --resume"
             if path is not None:
@@ -173,7 +178,7 @@ def command(
         raise Failure(f"interrupted{kept}", 130) from None
     except Terminated:
         raise Failure(f"terminated{kept}", 143) from None
-    tell_summary(summary, labels.taxonomy, lang)
+    tell_summary(summary, labels.taxonomy, str(chosen), lang)
     if shard is not None:
         say(f"shard {shard} is done; when all are, the same command with --resume in place of --shard writes {output}")
     return 1 if summary.rejected else 0

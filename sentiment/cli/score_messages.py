@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DRY_ROWS = 1000
 
 
-def tell_dry_run(table: Table, model: str, output: str | None) -> None:
+def tell_dry_run(table: Table, model: str, runtime: str, output: str | None) -> None:
     from sentiment.blocks import row_text
     from sentiment.tables import Row
 
@@ -44,6 +44,7 @@ def tell_dry_run(table: Table, model: str, output: str | None) -> None:
     if table.size is not None:
         say(f"rows: {table.size}")
     say(f"checkpoint: {model}")
+    say(f"runtime: {runtime}")
     say(f"output: {output or 'none named'}; nothing was written")
 
 
@@ -94,7 +95,7 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
-def tell_summary(summary: Summary, taxonomy: Taxonomy, lang: str) -> None:
+def tell_summary(summary: Summary, taxonomy: Taxonomy, runtime: str, lang: str) -> None:
     """The summary on standard error: what was scored, and how often each label was found. Never a text."""
     from rich.console import Console
     from rich.table import Table as RichTable
@@ -123,6 +124,7 @@ def tell_summary(summary: Summary, taxonomy: Taxonomy, lang: str) -> None:
         ("texts cut off", "截断文本", f"{summary.truncated:,}"),
         ("cells cut", "截断单元格", f"{summary.cut:,}"),
         ("checkpoint", "模型", f"{summary.model} ({summary.hash})"),
+        ("runtime", "推理引擎", runtime),
         ("output", "输出", summary.output),
         ("time", "用时", f"{_duration(summary.elapsed)}, {rate:,.0f} {'条/秒' if zh else 'texts/s'}"),
     ]

@@ -141,6 +141,16 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Bounds the texts at once by the memory that they need, in megabytes. Default: the library's own bound.",
     ),
     click.option(
+        "--runtime",
+        type=click.Choice(["auto", "onnxruntime", "openvino"]),
+        default="auto",
+        show_default=True,
+        envvar="CINESENT_RUNTIME",
+        show_envvar=True,
+        help="What runs the model. openvino: the extra `fast`. auto: openvino where it is installed and the processor "
+        "multiplies bfloat16, else onnxruntime.",
+    ),
+    click.option(
         "--engine",
         type=click.Choice(["local", "ray"]),
         default="local",

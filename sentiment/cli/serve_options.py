@@ -61,6 +61,14 @@ _OPTIONS = (
         help="Threads of each worker. Default: the cores divided by --workers, at least 1.",
     ),
     click.option(
+        "--runtime",
+        type=click.Choice(["auto", "onnxruntime", "openvino"]),
+        default="auto",
+        show_envvar=True,
+        help="What runs the model. openvino: the extra `fast`. auto: openvino where it is installed and the processor "
+        "multiplies bfloat16, else onnxruntime.",
+    ),
+    click.option(
         "--keys",
         metavar="FILE",
         type=click.Path(path_type=Path, dir_okay=False),

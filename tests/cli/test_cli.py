@@ -38,7 +38,8 @@ def test_cli_help_of_score_explains_every_option() -> None:
     assert result.exit_code == 0
     names = (
         "text-col id-col sheet no-header encoding input-format layout lang dimensions threshold probabilities model "
-        "taxonomy batch-size threads max-memory engine workers ray-address shard resume overwrite limit dry-run output"
+        "taxonomy batch-size threads max-memory runtime engine workers ray-address shard resume overwrite limit "
+        "dry-run output"
     )
     for name in names.split():
         assert f"--{name}" in result.stdout
@@ -56,6 +57,7 @@ def test_cli_unknown_verb_and_no_verb() -> None:
     [
         ("torch.nn", 2, 'this needs an extra: pip install "cinesent[train]"'),
         ("fastapi", 2, 'this needs an extra: pip install "cinesent[serve]"'),
+        ("openvino", 2, 'this needs an extra: pip install "cinesent[fast]"'),
         ("ray", 2, 'this needs an extra: pip install "cinesent[ray]"'),
         ("pyarrow", 2, "the module pyarrow is missing or broken"),
         ("sentiment.tables", 4, "internal error"),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from score_runs import ROWS, one_line, run, start
+
+from sentiment.runtimes import Choice
 
 
 def test_score_writes_the_file_and_says_what_it_found(fake: Any, dump: Path, tmp_path: Path) -> None:
@@ -106,6 +109,7 @@ def test_score_options_reach_the_analyzer(fake: Any, dump: Path, tmp_path: Path)
                 "dimensions": ("seating", "price"),
                 "thresholds": {"seating": 0.6, "price": 0.4},
                 "max_memory": 500,
+                "runtime": "onnxruntime",
             },
         )
     ]
@@ -212,3 +216,40 @@ def test_score_wrong_shards_and_engines(fake: Any, dump: Path, arguments: tuple[
 def test_score_limit(fake: Any, dump: Path, tmp_path: Path) -> None:
     assert run("score", dump, "-o", tmp_path / "out.jsonl", "--limit", 2).exit_code == 0
     assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 2
+
+
+def test_score_names_its_runtime(fake: Any, dump: Path, tmp_path: Path) -> None:
+    import onnxruntime
+
+    told = f"ONNX Runtime {onnxruntime.__version__}, float32"
+    assert f"runtime: {told}" in run("score", dump, "--dry-run").stderr
+    result = run("score", dump, "-o", tmp_path / "out.csv")
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("runtime")]
+    assert line.split(maxsplit=1)[1].strip() == told
+    assert "推理引擎" in run("score", dump, "-o", "-", "--lang", "zh").stderr
+
+
+def test_score_runtime_that_is_not_installed_is_one_line(
+    fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)  # makes its import fail
+    one_line(run("score", dump, "-o", tmp_path / "o.csv", "--runtime", "openvino"), 2, 'pip install "cinesent[fast]"')
+    monkeypatch.setenv("CINESENT_RUNTIME", "openvino")
+    one_line(run("score", dump, "-o", tmp_path / "o.csv"), 2, "expected OpenVINO")
+    assert list(tmp_path.iterdir()) == [dump] and fake.calls == []
+    assert run("score", dump, "-o", tmp_path / "o.csv", "--runtime", "auto").exit_code == 0
+
+
+def test_score_resume_refuses_another_runtime(
+    fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = {name: Choice(name, "1.0", numbers) for name, numbers in (("onnxruntime", "float32"), ("openvino", "bf"))}
+    monkeypatch.setattr("sentiment.runtimes.choose_runtime", choices.__getitem__)
+    output = tmp_path / "out.csv"
+    command = ("score", dump, "-o", output, "--runtime")
+    monkeypatch.setattr(fake, "error", MemoryError())
+    assert run(*command, "openvino").exit_code == 4
+    monkeypatch.setattr(fake, "error", None)
+    told = "options.runtime was openvino, bf, is onnxruntime, float32"
+    one_line(run(*command, "onnxruntime", "--resume"), 2, told)
+    assert run(*command, "openvino", "--resume").exit_code == 0 and output.exists()

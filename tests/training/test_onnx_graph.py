@@ -26,7 +26,7 @@ Make = Callable[[int, int], list[Example]]
 
 
 def session(folder: Path) -> onnxruntime.InferenceSession:
-    return Engine(load_checkpoint(folder), threads=1)._session
+    return Engine(load_checkpoint(folder), threads=1)._session.session
 
 
 def feeds(tokenizer: Any, texts: list[str]) -> dict[str, torch.Tensor]:

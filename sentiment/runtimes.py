@@ -1,0 +1,181 @@
+"""What runs the checkpoint's graph: ONNX Runtime, or OpenVINO, which multiplies in bfloat16 where a processor can.
+
+Both answer the same call. They differ in what a row may be batched with, so that its answer depends on the row alone:
+
+- ONNX Runtime multiplies in float32: another padded length moves an answer by rounding only, far less than the record's
+  bound.
+- OpenVINO chooses its kernels by the padded length, and in bfloat16 that would show. There a row's padded length
+  depends on its own length only, and a batch holds one padded length.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentiment.checkpoint import CheckpointError
+
+Feed = Mapping[str, NDArray[np.int64]]
+
+RUNTIMES = ("auto", "onnxruntime", "openvino")
+VARIABLE = "CINESENT_RUNTIME"
+
+
+class RuntimeChoiceError(ValueError):
+    """A runtime that is not there; the message says what was expected, what was found, what to do."""
+
+
+class Runtime(Protocol):
+    """A loaded graph. Safe to use from several threads.
+
+    `multiple`: tokens to whose multiples rows are padded. `padding`: most tokens by which a batch's rows may be padded
+    beyond that, together.
+    """
+
+    multiple: int
+    padding: int
+
+    def run(self, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]:
+        """The named outputs for a batch, in that order; `feed`: input_ids and attention_mask, [rows, tokens]."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A runtime that is installed: its name among `RUNTIMES`, its version, and what it multiplies in."""
+
+    name: str
+    version: str
+    precision: str
+
+    @property
+    def title(self) -> str:
+        return "OpenVINO" if self.name == "openvino" else "ONNX Runtime"
+
+    @property
+    def numbers(self) -> str:
+        """What decides the records' digits, as far as we know beforehand."""
+        return f"{self.name}, {self.precision}"
+
+    def __str__(self) -> str:
+        return f"{self.title} {self.version}, {self.precision}"
+
+
+def choose_runtime(wanted: str | None = None) -> Choice:
+    """The runtime that is meant here; without a name, that of the variable CINESENT_RUNTIME, else `auto`.
+
+    `auto` is OpenVINO where it is installed and the processor multiplies bfloat16 (AVX-512 or AMX), else ONNX Runtime.
+
+    Raises:
+        RuntimeChoiceError: an unknown name, or OpenVINO is wanted and not installed.
+    """
+    name = wanted or os.environ.get(VARIABLE) or "auto"
+    if name not in RUNTIMES:
+        raise RuntimeChoiceError(f"expected a runtime of {', '.join(RUNTIMES)}, found {name!r}")
+    openvino = None if name == "onnxruntime" else _openvino()
+    if name == "openvino" and openvino is None:
+        raise RuntimeChoiceError(
+            "expected OpenVINO for the runtime openvino, found none that can be imported; "
+            'pip install "cinesent[fast]", or choose auto or onnxruntime'
+        )
+    if openvino is not None:
+        bfloat16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if bfloat16 or name == "openvino":
+            version = openvino.__version__.partition("-")[0]
+            return Choice("openvino", version, "bfloat16" if bfloat16 else "float32")
+    import onnxruntime
+
+    return Choice("onnxruntime", onnxruntime.__version__, "float32")
+
+
+def open_runtime(choice: Choice, graph: Path, threads: int) -> Runtime:
+    """Loads a graph; `threads`: CPU threads of one call.
+
+    Raises:
+        CheckpointError: it does not open.
+    """
+    kind = OpenVino if choice.name == "openvino" else OnnxRuntime
+    try:
+        return kind(choice, graph, threads)
+    except Exception as error:  # neither has one class for it
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise CheckpointError(
+            f"expected a {graph.name} that {choice.title} opens in {graph.parent}, found: {reason}"
+        ) from None
+
+
+class OnnxRuntime:
+    """The graph in float32."""
+
+    multiple = 1
+    # A few times what one more run costs, so that batches fill and carry little of it.
+    padding = 48
+
+    def __init__(self, choice: Choice, graph: Path, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        # Weights are stored as int8 and multiplied as floats: unpack them once, at load.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        self.session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+
+    def run(self, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]:
+        answers: list[NDArray[np.float32]] = self.session.run(outputs, feed)
+        return answers
+
+
+class OpenVino:
+    """The graph in bfloat16, or in float32 where the processor has no units for it."""
+
+    multiple = 8
+    padding = 0
+
+    def __init__(self, choice: Choice, graph: Path, threads: int) -> None:
+        import openvino
+        from openvino import passes
+
+        core = openvino.Core()
+        model = core.read_model(graph)
+        # Unpack the int8 weights: else OpenVINO keeps them and quantises what is multiplied with them as well.
+        manager = passes.Manager()
+        manager.register_pass(passes.ConstantFolding())
+        manager.run_passes(model)
+        settings = {
+            "INFERENCE_PRECISION_HINT": "bf16" if choice.precision == "bfloat16" else "f32",
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "INFERENCE_NUM_THREADS": threads,
+            # Compiled kernels that are kept, of so many per shape: more took a gigabyte, and were hardly faster.
+            "CPU_RUNTIME_CACHE_CAPACITY": 256,
+            "ENABLE_CPU_PINNING": False,  # several processes would share the first cores
+        }
+        self._compiled = core.compile_model(model, "CPU", settings)
+        self._idle: list[Any] = []
+
+    def run(self, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]:
+        try:
+            request = self._idle.pop()  # one caller's alone while it is used
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        try:
+            found = request.infer(dict(feed))  # copies: the request is used again
+            return [found[name] for name in outputs]
+        finally:
+            self._idle.append(request)
+
+
+def _openvino() -> Any:
+    """The module, or None where it is not installed or cannot be loaded."""
+    try:
+        import openvino
+    except ImportError:
+        return None
+    return openvino

@@ -1,0 +1,219 @@
+"""OpenVINO beside ONNX Runtime: the same labels, no neighbours, several threads, and who is chosen when."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sentiment.runtimes
+from sentiment.analyzer import Analyzer
+from sentiment.checkpoint import CheckpointError, load_checkpoint
+from sentiment.engine import OUTPUTS, TOKEN_BUDGET, Engine, Logits
+from sentiment.records import Analysis
+from sentiment.runtimes import Choice, RuntimeChoiceError, choose_runtime, open_runtime
+
+pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
+
+MAX_TOKENS = 64  # of the tiny checkpoint
+# Where the processor multiplies bfloat16, answers are equal to the bit. Without, OpenVINO runs in float32, whose
+# kernels may round otherwise for another number of rows, as ONNX Runtime's do: compared as those are (test_engine.py).
+BFLOAT16 = choose_runtime("openvino").precision == "bfloat16"
+ROUNDING = 0.0 if BFLOAT16 else 2e-4
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_checkpoint: Path) -> Engine:
+    return Engine(load_checkpoint(tiny_checkpoint), threads=2, runtime="openvino")
+
+
+@pytest.fixture(scope="module")
+def windows() -> list[list[int]]:
+    """Windows of all lengths from 1 to full, in no order."""
+    rng = random.Random(7)
+    sizes = [*range(1, MAX_TOKENS - 1), *(rng.randint(1, 40) for _ in range(60))]
+    rng.shuffle(sizes)
+    return [[rng.randrange(5, 400) for _ in range(size)] for size in sizes]
+
+
+def largest(some: Sequence[Logits], others: Sequence[Logits]) -> float:
+    """The largest difference between two runs' answers."""
+    return max(
+        float(np.abs(getattr(one, name) - getattr(other, name)).max())
+        for one, other in zip(some, others, strict=True)
+        for name in OUTPUTS
+    )
+
+
+def labels(analysis: Analysis) -> tuple[Any, ...]:
+    found = sorted((mention.dimension, mention.sentiment) for mention in analysis.dimensions)
+    return analysis.status, analysis.overall, analysis.intent, analysis.escalation, found
+
+
+def probabilities(analysis: Analysis) -> list[float]:
+    heads = (analysis.overall_confidence, analysis.intent_confidence, analysis.escalation_confidence)
+    return [value or 0.0 for value in heads] + [p for shares in analysis.probabilities.values() for p in shares]
+
+
+# --- answers
+
+
+def test_runtimes_openvino_gives_the_labels_of_onnxruntime() -> None:
+    """With the packaged checkpoint, whose labels are not a matter of the last digit as the tiny one's are."""
+    texts = ["座椅太硬，坐得腰疼", "前台小姐姐很热情，环境干净", "要求退款，否则投诉到消协", "请问学生票怎么买",
+             "音响震撼，画面清晰，下次还来。" * 30, "", "Great seats!"]  # fmt: skip
+    one, other = (Analyzer.load(runtime=name, threads=2).analyze_block(texts) for name in ("onnxruntime", "openvino"))
+    assert list(map(labels, one)) == list(map(labels, other))
+    assert len({found.overall for found in one}) > 2
+    scored = [(a, b) for a, b in zip(one, other, strict=True) if a.status == "ok"]
+    differences = [np.abs(np.subtract(probabilities(a), probabilities(b))).max() for a, b in scored]
+    assert len(scored) == 5 and max(differences) < 0.05
+
+
+def test_runtimes_openvino_unpacks_the_weights(engine: Engine, tiny_checkpoint: Path, windows: list[list[int]]) -> None:
+    """Multiplied as integers, with what they are multiplied with quantised too, answers would be further away."""
+    exact = Engine(load_checkpoint(tiny_checkpoint), threads=1)
+    choice = Choice("openvino", "", "float32")
+    single = open_runtime(choice, tiny_checkpoint / "model.onnx", 1)
+    feed = {"input_ids": np.array([[0, *windows[0], 2]]), "attention_mask": np.ones((1, len(windows[0]) + 2), int)}
+    for one, other in zip(single.run(OUTPUTS, feed), exact._session.run(OUTPUTS, feed), strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-4)
+
+
+def test_runtimes_a_record_does_not_depend_on_its_neighbours(
+    engine: Engine, tiny_checkpoint: Path, windows: list[list[int]]
+) -> None:
+    alone = [answer for window in windows for answer in engine.run([window])]
+    assert max(float(np.ptp([answer.mention for answer in alone], axis=0).max()), 0) > 0.1  # or nothing could be seen
+    assert largest(alone, engine.run(windows)) <= ROUNDING
+    for size in (1, 3, 16):
+        checkpoint = load_checkpoint(tiny_checkpoint)
+        small = Engine(checkpoint, threads=2, batch_size=size, runtime="openvino")
+        assert largest(alone, small.run(windows)) <= ROUNDING
+    some = windows[::3]
+    assert largest(alone[::3], engine.run(some)) <= ROUNDING
+
+
+def test_runtimes_openvino_batches_hold_one_padded_length(
+    engine: Engine, windows: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed: list[Any] = []
+    real = engine._session.run
+
+    def run(outputs: Any, feed: Any) -> Any:
+        fed.append(feed["attention_mask"])
+        return real(outputs, feed)
+
+    monkeypatch.setattr(engine._session, "run", run)
+    engine.run(windows)
+    assert sorted({mask.shape[1] for mask in fed}) == list(range(8, MAX_TOKENS + 1, 8))
+    assert all(mask.size <= TOKEN_BUDGET and (mask.sum(1) > mask.shape[1] - 8).all() for mask in fed)
+    assert sum(map(len, fed)) == len(windows)
+
+
+def test_runtimes_padding_stays_within_the_positions(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_max_tokens", 61)
+    assert [engine._length([7] * size) for size in (1, 6, 7, 54, 55, 59)] == [8, 8, 16, 56, 61, 61]
+
+
+def test_runtimes_openvino_answers_several_threads(engine: Engine, windows: list[list[int]]) -> None:
+    alone = engine.run(windows)
+    with ThreadPoolExecutor(6) as pool:
+        parts = [windows[start::6] for start in range(6)]
+        for _ in range(3):
+            for start, answers in enumerate(pool.map(engine.run, parts)):
+                assert largest(alone[start::6], answers) <= ROUNDING
+
+
+# --- the choice
+
+
+class Module:
+    """OpenVINO on a processor with these capabilities."""
+
+    __version__ = "2030.1.0-1-abc"
+
+    def __init__(self, *capabilities: str) -> None:
+        self._capabilities = capabilities
+
+    def Core(self) -> Module:  # noqa: N802
+        return self
+
+    def get_property(self, device: str, name: str) -> tuple[str, ...]:
+        assert (device, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
+        return self._capabilities
+
+
+@pytest.mark.parametrize(
+    ("wanted", "variable", "module", "found"),
+    [
+        ("auto", None, Module("FP32", "BF16"), "OpenVINO 2030.1.0, bfloat16"),
+        ("auto", None, Module("FP32", "INT8"), "ONNX Runtime"),
+        ("auto", None, None, "ONNX Runtime"),
+        (None, None, Module("BF16"), "OpenVINO 2030.1.0, bfloat16"),
+        (None, "onnxruntime", Module("BF16"), "ONNX Runtime"),
+        (None, "", Module("BF16"), "OpenVINO 2030.1.0, bfloat16"),
+        ("auto", "onnxruntime", Module("BF16"), "OpenVINO 2030.1.0, bfloat16"),
+        ("openvino", None, Module("FP32"), "OpenVINO 2030.1.0, float32"),
+        ("onnxruntime", "openvino", None, "ONNX Runtime"),
+    ],
+)
+def test_runtimes_choice(
+    monkeypatch: pytest.MonkeyPatch, wanted: str | None, variable: str | None, module: Module | None, found: str
+) -> None:
+    monkeypatch.setattr(sentiment.runtimes, "_openvino", lambda: module)
+    if variable is None:
+        monkeypatch.delenv("CINESENT_RUNTIME")
+    else:
+        monkeypatch.setenv("CINESENT_RUNTIME", variable)
+    choice = choose_runtime(wanted)
+    assert str(choice).startswith(found)
+    assert choice.precision == str(choice).rpartition(", ")[2]
+
+
+def test_runtimes_absence_is_found_out(monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)  # makes its import fail
+    assert choose_runtime("auto").name == "onnxruntime"
+    assert Analyzer.load(tiny_checkpoint, runtime="auto").runtime.name == "onnxruntime"
+    with pytest.raises(RuntimeChoiceError, match=r"expected OpenVINO .* found none .* \"cinesent\[fast\]\"") as caught:
+        Analyzer.load(tiny_checkpoint, runtime="openvino")
+    assert "\n" not in str(caught.value)
+
+
+def test_runtimes_unknown_name(tiny_checkpoint: Path) -> None:
+    with pytest.raises(RuntimeChoiceError, match="expected a runtime of auto, onnxruntime, openvino, found 'tensorrt'"):
+        Analyzer.load(tiny_checkpoint, runtime="tensorrt")
+
+
+def test_runtimes_openvino_says_in_one_line_that_a_graph_is_none(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"not a graph")
+    with pytest.raises(CheckpointError, match=r"expected a model\.onnx that OpenVINO opens in .*, found: \w") as caught:
+        open_runtime(choose_runtime("openvino"), tmp_path / "model.onnx", 1)
+    assert "\n" not in str(caught.value)
+
+
+def test_runtimes_openvino_opens_no_socket_and_warns_of_nothing(tiny_checkpoint: Path) -> None:
+    code = (
+        "import socket, sys\n"
+        "class Refused(socket.socket):\n"
+        "    def __init__(self, *args, **kwargs):\n"
+        "        raise AssertionError('expected no socket, found one')\n"
+        "socket.socket = socket.create_connection = socket.getaddrinfo = Refused\n"
+        "from sentiment import Analyzer\n"
+        "analyzer = Analyzer.load(sys.argv[1], runtime='openvino')\n"
+        "assert analyzer.analyze('座椅太硬').status == 'ok'\n"
+        "print(analyzer.runtime)\n"
+    )
+    command = [sys.executable, "-W", "error", "-c", code, str(tiny_checkpoint)]
+    root = Path(__file__).parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{choose_runtime('openvino')}\n" and done.stderr == ""
