@@ -83,7 +83,7 @@ def contestants(
     for name, analyzer in analyzers.items():
         count = 1 if name == "ours-1" else threads
         titles = (f"cinesent as packaged, {_threads(count)}", f"cinesent 随包模型，{count} 线程")
-        how = f"Analyzer.load(threads={count}).analyze_many: all dimensions, evidence and records"
+        how = f"Analyzer.load(threads={count}).analyze_many on {analyzer.runtime}: all dimensions, evidence and records"
         found.append(Contestant(name, *titles, "checkpoint", count, how, partial(own, analyzer)))
     for size in (1, 32):
         found.append(

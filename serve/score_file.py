@@ -50,7 +50,6 @@ class Task:
     memory: int
     file_size: int
     escalations: bool = False
-    runtime: str = "auto"
 
 
 def main() -> None:
@@ -75,7 +74,6 @@ def run(task: Task) -> dict[str, int]:
     from sentiment.analyzer import Analyzer
     from sentiment.batch import ScoreOptions, Tick, score
     from sentiment.parts import PartStore, partial_folder
-    from sentiment.runtimes import choose_runtime
     from sentiment.tables import ReadOptions, TableError, open_tables
 
     os.chdir(task.folder)  # so that no message names a folder of this machine
@@ -85,8 +83,8 @@ def run(task: Task) -> dict[str, int]:
     reading = ReadOptions(wanted.get("text_col"), wanted.get("id_col"), wanted.get("sheet"))
     table = open_tables([task.input], reading)
     _check_rows(table.size or 0, task)
-    runtime = choose_runtime(task.runtime)
-    analyzer = Analyzer.load(task.model, taxonomy=task.taxonomy, threads=task.threads, runtime=runtime.name)
+    # OpenVINO failed within the bound on memory.
+    analyzer = Analyzer.load(task.model, taxonomy=task.taxonomy, threads=task.threads, runtime="onnxruntime")
 
     def progress(tick: Tick) -> None:
         _check_rows(tick.rows, task)
@@ -104,7 +102,7 @@ def run(task: Task) -> dict[str, int]:
         lang=wanted["lang"],
         resume=True,
         overwrite=wanted["overwrite"],
-        settings={"sheet": wanted.get("sheet"), "runtime": runtime.numbers},
+        settings={"sheet": wanted.get("sheet")},
         block_rows=_BLOCK_ROWS,
     )
     try:
@@ -112,8 +110,7 @@ def run(task: Task) -> dict[str, int]:
     except TableError as error:
         if "start again with --overwrite" not in str(error):
             raise
-        # The checkpoint or the runtime is another one than before the interruption, or that came before the manifest
-        # was there.
+        # The checkpoint is another one than before the interruption, or that came before the manifest was there.
         shutil.rmtree(partial_folder(output))
         summary = score(table, analyzer, output, options, progress)
     numbers = {"rows": summary.rows, "rejected": summary.rejected}
