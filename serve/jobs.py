@@ -169,7 +169,6 @@ class Jobs:
             memory=settings.job_memory * _MB,
             file_size=100 * settings.max_upload + 200 * _MB,
             escalations=settings.webhook_url is not None,
-            runtime=settings.runtime,
         )
         process = subprocess.Popen(
             _COMMAND,
