@@ -72,12 +72,13 @@ class Worker:
                 for name, content in files.items():
                     (Path(folder) / name).write_bytes(content)
                 self._analyzer = Analyzer.load(folder, **options)
+            self._numbers = self._analyzer.runtime.numbers
         except Exception as error:  # raised, it would look like a death of the process
             self._failed = Failed(where(error))
 
     def ready(self) -> tuple[str, str] | Failed:
         """This installation's version and what its runtime computes in, once the model is loaded."""
-        return self._failed or (__version__, self._analyzer.runtime.numbers)
+        return self._failed or (__version__, self._numbers)
 
     def score(self, rows: Sequence[Row], rules: BlockRules) -> bytes | Failed:
         """The bytes of the block's part."""
