@@ -153,7 +153,7 @@ class OpenVino:
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
             "INFERENCE_NUM_THREADS": threads,
-            # Compiled kernels that are kept, of so many per shape: more took a gigabyte, and were hardly faster.
+            # Compiled kernels that are kept; with the default, memory goes on growing with the shapes that were seen.
             "CPU_RUNTIME_CACHE_CAPACITY": 256,
             "ENABLE_CPU_PINNING": False,  # several processes would share the first cores
         }

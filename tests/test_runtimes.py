@@ -11,15 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
 import sentiment.runtimes
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import CheckpointError, load_checkpoint
+from sentiment.cli import main
 from sentiment.engine import OUTPUTS, TOKEN_BUDGET, Engine, Logits
 from sentiment.records import Analysis
-from sentiment.runtimes import Choice, RuntimeChoiceError, choose_runtime, open_runtime
+from sentiment.runtimes import RUNTIMES, Choice, RuntimeChoiceError, choose_runtime, open_runtime
 
 pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
 
@@ -134,6 +136,15 @@ def test_runtimes_openvino_answers_several_threads(engine: Engine, windows: list
 
 
 # --- the choice
+
+
+def test_runtimes_are_the_choices_of_the_commands() -> None:
+    context = click.Context(main)
+    for verb in ("score", "serve"):
+        command = main.get_command(context, verb)
+        assert command is not None
+        (option,) = (parameter for parameter in command.params if parameter.name == "runtime")
+        assert isinstance(option.type, click.Choice) and tuple(option.type.choices) == RUNTIMES
 
 
 class Module:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
+from benchmarks import tables
 from sentiment.taxonomy import Taxonomy
 from training.comparison_table import comparison_block
 
@@ -82,7 +80,6 @@ def test_without_a_fine_tuning_there_is_no_second_table(found: dict[str, Any]) -
 def test_tables_puts_it_into_the_card_and_where_its_markers_are(
     found: dict[str, Any], tmp_path: Path, taxonomy: Taxonomy
 ) -> None:
-    tables = script("tables")
     marked = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("quality", "memory"))
     card = f"<!-- quality:begin -->\n<!-- quality:end -->\n<!-- dimensions:begin -->\n<!-- dimensions:end -->\n{LIMITS}"
 
@@ -97,13 +94,3 @@ def test_tables_puts_it_into_the_card_and_where_its_markers_are(
     assert "ours, fitted" not in renewed(marked, Path("README.md"))
     both = f"{marked}<!-- comparison:begin -->\n<!-- comparison:end -->\n"
     assert "| **ours, fitted** |" in renewed(both, Path("README.md"))
-
-
-def script(name: str) -> ModuleType:
-    """A file of benchmarks/ as a module; the folder is no package."""
-    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", ROOT / "benchmarks" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
