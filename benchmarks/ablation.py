@@ -11,12 +11,14 @@ answers are kept under --work: the same command goes on after an interruption.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import random
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +75,9 @@ class Variant:
 
 VARIANTS = (
     Variant(REFERENCE, "both", "first 8 layers, labelled texts alone"),
-    Variant("12 layers", "depth", "all 12 layers", tuple(range(12)), seeds=1),
+    Variant("12 layers", "depth", "all 12 layers", tuple(range(12))),
     Variant("8 spread", "depth", "8 layers spread over the 12", (0, 1, 3, 4, 6, 8, 9, 11), seeds=1),
-    Variant("6 first", "depth", "first 6 layers", tuple(range(6)), seeds=1),
+    Variant("6 first", "depth", "first 6 layers", tuple(range(6))),
     Variant("6 spread", "depth", "6 layers spread over the 12", (0, 2, 4, 6, 8, 11), seeds=1),
     Variant("4 first", "depth", "first 4 layers", tuple(range(4)), seeds=1),
     Variant("4 spread", "depth", "4 layers spread over the 12", (0, 3, 7, 11), seeds=1),
@@ -103,17 +105,35 @@ class Bench:
     unlabelled: int
     tokens: int
 
+    @cached_property
+    def identity(self) -> str:
+        """A hash of both halves with their labels and of the recipe: kept answers to others are not taken for these."""
+        told = [
+            (e.text, sorted(e.labels.items()), sorted(e.annotated), e.overall, e.intent, e.escalation, e.weight)
+            for e in (*self.fit, *self.judged)
+        ]
+        return hashlib.sha256(repr((self.recipe, len(self.fit), told)).encode()).hexdigest()[:16]
+
     def scores(self, variant: Variant, number: int) -> Scores:
-        """The answers of one run to the judged half, trained if they are not kept yet."""
+        """The answers of one run to the judged half, trained if they are not kept yet.
+
+        Raises:
+            DatasetError: the folder keeps answers of other texts, labels or epochs.
+        """
         folder = self.work / f"{variant.name.replace(' ', '-')}-{number}"
         kept = folder / "scores.npz"
         if not kept.exists():
             started = time.monotonic()
             self._train(variant, number, folder)
             found = score_folder(folder, self.judged)
-            np.savez_compressed(kept, **{name: getattr(found, name) for name in HEADS})
+            np.savez_compressed(kept, of=np.array(self.identity), **{name: getattr(found, name) for name in HEADS})
             (folder / "minutes").write_text(f"{(time.monotonic() - started) / 60:.1f}\n")
         with np.load(kept) as table:
+            if "of" not in table or str(table["of"]) != self.identity:
+                raise DatasetError(
+                    f"expected answers to these texts in {kept}, found those of other texts, labels or epochs; "
+                    "give another folder with --work"
+                )
             spans = np.zeros((len(self.judged), len(self.space.keys), 2), dtype=int)  # evidence is not judged here
             return Scores(**{name: table[name] for name in HEADS}, evidence=spans)
 
@@ -220,13 +240,13 @@ def averaged(gold: Predictions, said: Sequence[Predictions], rows: Array, servic
     return {name: np.mean([one[name] for one in drawn], axis=0) for name in FIGURES}
 
 
-def halves(examples: Sequence[Example], texts: int, seed: int = 0) -> tuple[list[Example], list[Example]]:
-    """Whole near-duplicate groups in two halves, of each at most `texts` texts, drawn at random."""
+def halves(examples: Sequence[Example], fitted: int, judged: int, seed: int = 0) -> tuple[list[Example], list[Example]]:
+    """Whole near-duplicate groups in two halves, of them at most so many texts, drawn at random."""
     groups = near_duplicate_groups([example.text for example in examples])
     half = fold_numbers(groups, 2, seed)
     rng = random.Random(seed)
     parts = []
-    for number in (0, 1):
+    for number, texts in enumerate((fitted, judged)):
         rows = [int(i) for i in np.flatnonzero(half == number)]
         rng.shuffle(rows)
         parts.append([examples[i] for i in rows[:texts]])
@@ -277,9 +297,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--standoff", type=Path, nargs="*", default=[], metavar="FILE", help="labels of --corpora")
     parser.add_argument("--corpora", type=Path, required=True, metavar="DIR", help="the public corpora")
     parser.add_argument("--base", default="offline", help="the encoder to start from (default: %(default)s)")
-    parser.add_argument("--texts", type=int, default=4000, metavar="N", help="most texts a half (default: %(default)s)")
+    parser.add_argument(
+        "--texts", type=int, default=6000, metavar="N", help="most texts trained on (default: %(default)s)"
+    )
+    parser.add_argument("--judged", type=int, default=8000, metavar="N", help="most judged (default: %(default)s)")
     parser.add_argument("--epochs", type=float, default=3, help="of every run (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, default=3, help="runs of a part; depths have one (default: %(default)s)")
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="of a part and of a depth; some have one (default: %(default)s)"
+    )
     parser.add_argument(
         "--unlabelled", type=int, default=4000, metavar="N", help="for the teachers (default: %(default)s)"
     )
@@ -297,7 +322,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     recipe = Recipe(epochs=options.epochs, patience=99)
     sources = Sources(data=tuple(options.data), standoff=tuple(options.standoff), corpora=options.corpora)
     try:
-        fit, judged = halves(gather(sources, space)[0], options.texts)
+        fit, judged = halves(gather(sources, space)[0], options.texts, options.judged)
         bench = Bench(fit, judged, space, options.base, options.corpora, options.work, recipe,
                       options.unlabelled, options.tokens)  # fmt: skip
         chosen = [v for v in VARIANTS if options.only is None or v.name in {*options.only, REFERENCE}]

@@ -9,7 +9,7 @@ from training.quality_tables import percent, row, table
 
 COLUMNS = ("joint", "mention", "overall")
 GROUPS = {
-    "depth": "Depth (differences to the first 8 layers, first seed; one run each)",
+    "depth": "Depth (differences to the first 8 layers, mean of the same seeds)",
     "part": "Parts (differences to the plain training, mean of the seeds)",
 }
 

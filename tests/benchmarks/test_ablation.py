@@ -84,11 +84,11 @@ def test_halves_keep_groups_whole_and_are_apart(ablation: ModuleType, taxonomy: 
     rows = texts(40, 1)
     rows += [f"{text}。" for text in rows[:10]]  # nearly the same
     examples = [parse_record({"text": text}, taxonomy, "here") for text in rows]
-    fit, judged = ablation.halves(examples, 100)
+    fit, judged = ablation.halves(examples, 100, 100)
     assert len(fit) + len(judged) == 50
     groups = dict(zip(rows, near_duplicate_groups(rows), strict=True))
     assert {groups[e.text] for e in fit}.isdisjoint(groups[e.text] for e in judged)
-    assert [len(part) for part in ablation.halves(examples, 12)] == [12, 12]
+    assert [len(part) for part in ablation.halves(examples, 12, 15)] == [12, 15]
 
 
 def test_smoothed_labels_are_probabilities_around_the_gold(ablation: ModuleType, taxonomy: Taxonomy) -> None:
@@ -115,8 +115,9 @@ def test_keep_layers_takes_the_named_ones(tiny_encoder: Path) -> None:
 
 
 def test_ablation_runs_every_part_and_goes_on_from_what_is_kept(
-    ablation: ModuleType, taxonomy: Taxonomy, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    ablation: ModuleType, taxonomy: Taxonomy, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     rows = [
         {
             "id": str(i), "text": text, "overall": "negative" if "太硬" in text else "positive", "intent": "review",
@@ -158,6 +159,10 @@ def test_ablation_runs_every_part_and_goes_on_from_what_is_kept(
     monkeypatch.setattr(ablation, "fine_tune", never)
     assert ablation.main(command) == 0
     assert json.loads((tmp_path / "ablation.json").read_text("utf-8"))["variants"] == found["variants"]
+    capsys.readouterr()
+    write(data, [{**row, "escalation": True} for row in rows])
+    assert ablation.main(command) == 2
+    assert "found those of other texts, labels or epochs; give another folder with --work" in capsys.readouterr().err
 
 
 def test_ablation_names_the_variants_that_it_knows(
