@@ -4,8 +4,9 @@
 
 Of the near-duplicate groups of the texts, one half is trained on and the other half judged, so that nothing that is
 measured here was seen, by a teacher either, and no development or test text is touched. Every run starts from the base,
-not from the packaged checkpoint, which has seen both halves. Thresholds are cross-fitted on the judged half. A run's
-answers are kept under --work: the same command goes on after an interruption.
+not from the packaged checkpoint, which has seen both halves. Thresholds are cross-fitted on the judged half. Intervals
+are over texts and runs. A run's answers are kept under --work: the same command goes on after an interruption, and
+refuses answers that were made of something else.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import argparse
 import hashlib
 import logging
 import random
+import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,75 +27,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.ablation_figures import Drawn, common_threshold, depth_rule, difference, drawn_figures, summarised
+from benchmarks.ablation_list import COMMON, LAYERS, REFERENCE, SMOOTHING, UNLABELLED, VARIANTS, WEAK, Variant
 from benchmarks.machine import machine
 from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.bases import BaseError, keep_layers, load_base
-from training.calibrate import calibrate, cross_fitted, fold_numbers, folds
-from training.compare import FIGURES, figures
-from training.corpora import held_out_texts, read_corpus, read_rows
+from training.calibrate import cross_fitted, fold_numbers
+from training.corpora import HELD_OUT_FILES, held_out_texts, read_corpus, read_rows
 from training.distil import with_soft_labels
 from training.example import DatasetError, Example
 from training.folders import load_run, score_folder
 from training.metrics import HEADS, Predictions
 from training.model import build_model
 from training.near_duplicates import near_duplicate_groups, without_near_duplicates
-from training.pretrain import PretrainRecipe, corpus_texts, pretrain
+from training.pretrain import CORPORA, PretrainRecipe, corpus_texts, pretrain
 from training.pretrain import gather as gather_tokens
-from training.rates import rates
 from training.results import write_results
 from training.run import Sources, Start, gather, load_start
 from training.scores import Scores, gold_labels
+from training.steps import STEPS, clear_run, fingerprint
 from training.train import Recipe, fine_tune
 
 Array = NDArray[Any]
 
 RESULTS = Path(__file__).parent / "results" / "ablation.json"
-LAYERS = tuple(range(8))
-REFERENCE = "plain"
-SMOOTHING = 0.1
-WEAK = (
-    ("film_maoyan", 4_000), ("film_douban", 1_500), ("absa_dimabsa_restaurant_zh", 1_200),
-    ("absa_zhang_dianping_aste", 1_200), ("senti_waimai_10k", 1_000),
-)  # fmt: skip
-UNLABELLED = ("venue_broad", "film_maoyan")
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One training that differs from the reference in one thing. `start` is `base`, `weak` or `pretrained`."""
-
-    name: str
-    group: str
-    what: str
-    layers: tuple[int, ...] = LAYERS
-    start: str = "base"
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    soft: str = ""
-    seeds: int | None = None
-
-
-VARIANTS = (
-    Variant(REFERENCE, "both", "first 8 layers, labelled texts alone"),
-    Variant("12 layers", "depth", "all 12 layers", tuple(range(12))),
-    Variant("8 spread", "depth", "8 layers spread over the 12", (0, 1, 3, 4, 6, 8, 9, 11), seeds=1),
-    Variant("6 first", "depth", "first 6 layers", tuple(range(6))),
-    Variant("6 spread", "depth", "6 layers spread over the 12", (0, 2, 4, 6, 8, 11), seeds=1),
-    Variant("4 first", "depth", "first 4 layers", tuple(range(4)), seeds=1),
-    Variant("4 spread", "depth", "4 layers spread over the 12", (0, 3, 7, 11), seeds=1),
-    Variant("pretrained", "part", "masked words of domain texts first", start="pretrained"),
-    Variant("weak stage", "part", "a stage on stars and on aspects of other trades first", start="weak"),
-    Variant("weak beside", "part", "a quarter of these beside the labelled texts, at a weight of 0.3", soft="weak"),
-    Variant("distilled", "part", "unlabelled comments answered by the mean of the plain models", soft="teachers"),
-    Variant("augmented", "part", "0.3 of the texts in another typing", changes={"augment": 0.3}),
-    Variant("smoothed", "part", f"labels smoothed by {SMOOTHING}", soft="smoothed"),
-)
-COMMON = "one threshold"
 
 
 @dataclass(frozen=True)
 class Bench:
-    """The two halves, and where runs are kept."""
+    """The two halves, and where runs are kept. `seeds` is the number of the reference's runs, the teachers."""
 
     fit: list[Example]
     judged: list[Example]
@@ -102,38 +65,75 @@ class Bench:
     corpora: Path
     work: Path
     recipe: Recipe
+    seeds: int
     unlabelled: int
     tokens: int
 
-    @cached_property
-    def identity(self) -> str:
-        """A hash of both halves with their labels and of the recipe: kept answers to others are not taken for these."""
-        told = [
-            (e.text, sorted(e.labels.items()), sorted(e.annotated), e.overall, e.intent, e.escalation, e.weight)
-            for e in (*self.fit, *self.judged)
-        ]
-        return hashlib.sha256(repr((self.recipe, len(self.fit), told)).encode()).hexdigest()[:16]
+    def folder(self, variant: Variant, number: int) -> Path:
+        return self.work / f"{variant.name.replace(' ', '-')}-{number}"
 
-    def scores(self, variant: Variant, number: int) -> Scores:
-        """The answers of one run to the judged half, trained if they are not kept yet.
+    def identity(self, variant: Variant) -> str:
+        """A hash of all that the answers of a variant depend on: texts with their labels, recipe, base, layers, and of
+        tokens, corpora and teachers those that it uses."""
+        made_of: list[Any] = [len(self.fit), self._weights, self.space.keys, replace(self.recipe, **variant.changes)]
+        made_of.append((variant.layers, variant.start, variant.soft))
+        if variant.start != "base":
+            made_of.append(self._start_identity(variant.start))
+        if variant.soft == "smoothed":
+            made_of.append(SMOOTHING)
+        elif variant.soft == "weak":
+            made_of += [WEAK, self._files([name for name, _ in WEAK])]
+        elif variant.soft == "teachers":
+            made_of += [self.seeds, self.unlabelled, UNLABELLED, self._files(UNLABELLED)]
+        return fingerprint([*self.fit, *self.judged], made_of)
+
+    def _start_identity(self, start: str) -> str:
+        """The same of a start, whose texts were held against the judged half."""
+        made_of: list[Any] = [self._weights, LAYERS]
+        if start == "weak":
+            made_of += [self.space.keys, self.recipe, WEAK, self._files([name for name, _ in WEAK])]
+        else:
+            made_of += [PretrainRecipe(tokens=self.tokens), self._files(CORPORA)]
+        return fingerprint(self.judged, made_of)
+
+    @cached_property
+    def _weights(self) -> str:
+        """The sha256 of the base's weights."""
+        digest = hashlib.sha256()
+        for name, tensor in load_base(self.base)[0].state_dict().items():
+            digest.update(name.encode() + tensor.float().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _files(self, names: Sequence[str]) -> list[str]:
+        """The sha256 of corpus files, and of those whose held-out rows are left out of all of them."""
+        paths = (self.corpora / f"{name}.jsonl.xz" for name in (*names, *HELD_OUT_FILES))
+        return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+
+    def is_kept(self, variant: Variant, number: int) -> bool:
+        """Whether the answers of a run are there.
 
         Raises:
-            DatasetError: the folder keeps answers of other texts, labels or epochs.
+            DatasetError: there are some that were made of something else.
         """
-        folder = self.work / f"{variant.name.replace(' ', '-')}-{number}"
-        kept = folder / "scores.npz"
+        kept = self.folder(variant, number) / "scores.npz"
         if not kept.exists():
+            return False
+        with np.load(kept) as table:
+            require_same(str(table["of"]) if "of" in table else "", self.identity(variant), kept)
+        return True
+
+    def scores(self, variant: Variant, number: int) -> Scores:
+        """The answers of one run to the judged half, trained if they are not kept yet. Raises as `is_kept`."""
+        folder = self.folder(variant, number)
+        kept = folder / "scores.npz"
+        if not self.is_kept(variant, number):
             started = time.monotonic()
             self._train(variant, number, folder)
             found = score_folder(folder, self.judged)
-            np.savez_compressed(kept, of=np.array(self.identity), **{name: getattr(found, name) for name in HEADS})
             (folder / "minutes").write_text(f"{(time.monotonic() - started) / 60:.1f}\n")
+            answers = {name: getattr(found, name) for name in HEADS}
+            np.savez_compressed(kept, of=np.array(self.identity(variant)), **answers)
         with np.load(kept) as table:
-            if "of" not in table or str(table["of"]) != self.identity:
-                raise DatasetError(
-                    f"expected answers to these texts in {kept}, found those of other texts, labels or epochs; "
-                    "give another folder with --work"
-                )
             spans = np.zeros((len(self.judged), len(self.space.keys), 2), dtype=int)  # evidence is not judged here
             return Scores(**{name: table[name] for name in HEADS}, evidence=spans)
 
@@ -147,21 +147,41 @@ class Bench:
         elif variant.soft == "weak":
             more = self._weak_texts(4, 0.3)
         if variant.start == "weak":
-            model, tokenizer = load_run(self._weak())
+            model, tokenizer = load_run(self._start("weak", self._make_weak))
         else:
-            encoder, tokenizer = load_base(str(self._pretrained()) if variant.start == "pretrained" else self.base)
-            if variant.start == "base":
+            own = variant.start == "base"
+            encoder, tokenizer = load_base(self.base if own else str(self._start("pretrained", self._make_pretrained)))
+            if own:
                 keep_layers(encoder, variant.layers)
             model = build_model(encoder, self.space, max_tokens=recipe.max_tokens)
+        clear_run(folder)
         fine_tune(model, tokenizer, texts, folder, recipe, always=more, fresh_heads=variant.start != "weak")
+        shutil.rmtree(folder / STEPS, ignore_errors=True)  # optimiser states of a run that is over
 
-    def _weak(self) -> Path:
-        folder = self.work / "start-weak"
-        if not (folder / "model.safetensors").exists():
-            rows = self._weak_texts(1, 1.0)
-            model, tokenizer, _ = load_start(Start(base=self.base, layers=len(LAYERS)), self.recipe.max_tokens)
-            fine_tune(model, tokenizer, rows, folder, replace(self.recipe, epochs=1, held_out=0.02))
+    def _start(self, name: str, make: Callable[[Path], None]) -> Path:
+        """The folder of a start, made unless it is there. Raises DatasetError if it was made of something else."""
+        folder = self.work / f"start-{name}"
+        mark = folder / "made_of.txt"
+        if mark.is_file():
+            require_same(mark.read_text().strip(), self._start_identity(name), folder)
+        else:
+            clear_run(folder)
+            make(folder)
+            shutil.rmtree(folder / STEPS, ignore_errors=True)
+            mark.write_text(f"{self._start_identity(name)}\n")
         return folder
+
+    def _make_weak(self, folder: Path) -> None:
+        model, tokenizer, _ = load_start(Start(base=self.base, layers=len(LAYERS)), self.recipe.max_tokens)
+        recipe = replace(self.recipe, epochs=1, held_out=0.02)
+        fine_tune(model, tokenizer, self._weak_texts(1, 1.0), folder, recipe)
+
+    def _make_pretrained(self, folder: Path) -> None:
+        encoder, tokenizer = load_base(self.base)
+        keep_layers(encoder, LAYERS)
+        recipe = PretrainRecipe(tokens=self.tokens)
+        texts = corpus_texts(self.corpora, [e.text for e in self.judged], recipe.seed)
+        pretrain(encoder, tokenizer, gather_tokens(texts, tokenizer, recipe), folder, recipe)
 
     def _weak_texts(self, part: int, weight: float) -> list[Example]:
         """One in `part` of the weakly labelled texts, without those that nearly repeat a judged one."""
@@ -173,16 +193,6 @@ class Bench:
         ]  # fmt: skip
         return without_near_duplicates(rows, self.judged)
 
-    def _pretrained(self) -> Path:
-        folder = self.work / "start-pretrained"
-        if not (folder / "model.safetensors").exists():
-            encoder, tokenizer = load_base(self.base)
-            keep_layers(encoder, LAYERS)
-            recipe = PretrainRecipe(tokens=self.tokens)
-            texts = corpus_texts(self.corpora, [e.text for e in self.judged], recipe.seed)
-            pretrain(encoder, tokenizer, gather_tokens(texts, tokenizer, recipe), folder, recipe)
-        return folder
-
     def _taught(self) -> list[Example]:
         """Unlabelled comments with the mean of the reference runs' probabilities, which they were never asked about."""
         known = {e.text for e in (*self.fit, *self.judged)} | held_out_texts(self.corpora)
@@ -193,8 +203,8 @@ class Bench:
         random.Random(0).shuffle(texts)
         rows = [Example(text=text, source="unlabelled") for text in texts[: self.unlabelled]]
         rows = without_near_duplicates(rows, self.judged)
-        folders = sorted(self.work.glob(f"{REFERENCE}-*/model.safetensors"))
-        shares = [score_folder(path.parent, rows).probabilities(Scaling()) for path in folders]
+        teachers = [self.work / f"{REFERENCE}-{number}" for number in range(1, self.seeds + 1)]
+        shares = [score_folder(teacher, rows).probabilities(Scaling()) for teacher in teachers]
         return with_soft_labels(rows, {name: np.mean([share[name] for share in shares], axis=0) for name in HEADS})
 
 
@@ -218,26 +228,13 @@ def smoothed(example: Example, space: Taxonomy) -> Example:
     return with_soft_labels([example], shares)[0]
 
 
-def common_threshold(scores: Scores, gold: Predictions, space: Taxonomy, groups: Sequence[int]) -> Predictions:
-    """As `cross_fitted`, with the same threshold for every dimension: the median of the fitted ones."""
-    size = len(groups)
-    guess = {name: np.zeros((size, *getattr(gold, name).shape[1:]), dtype=int) for name in HEADS}
-    for _, fit, test in folds(scores, gold, space, groups):
-        rules = calibrate(scores.take(fit), gold.take(fit), space)
-        middle = float(np.median([rules.thresholds[key] for key in space.keys]))
-        same = replace(
-            rules, thresholds={**dict.fromkeys(space.keys, middle), "escalation": rules.thresholds["escalation"]}
+def require_same(found: str, expected: str, place: Path) -> None:
+    """Raises DatasetError unless what is kept in a place was made of what it is to be made of."""
+    if found != expected:
+        raise DatasetError(
+            f"expected what these texts, labels, base and options give in {place}, found what others gave; remove it, "
+            "or give another folder with --work"
         )
-        answer = same.decide(scores.take(test), space)
-        for name in HEADS:
-            guess[name][test] = getattr(answer, name)
-    return Predictions(*(guess[name] for name in HEADS))
-
-
-def averaged(gold: Predictions, said: Sequence[Predictions], rows: Array, service: list[int]) -> dict[str, Array]:
-    """Figures over the texts and over resamples of them, the mean over the seeds."""
-    drawn = [figures(gold.take(rows, service), one.take(rows, service), 1000) for one in said]
-    return {name: np.mean([one[name] for one in drawn], axis=0) for name in FIGURES}
 
 
 def halves(examples: Sequence[Example], fitted: int, judged: int, seed: int = 0) -> tuple[list[Example], list[Example]]:
@@ -253,39 +250,45 @@ def halves(examples: Sequence[Example], fitted: int, judged: int, seed: int = 0)
     return parts[0], parts[1]
 
 
-def judge(bench: Bench, variants: Sequence[Variant], seeds: int, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Every variant's figures, and its differences to the reference of the same seeds."""
+def judge(bench: Bench, variants: Sequence[Variant], progress: Callable[[str], None]) -> dict[str, Any]:
+    """Every variant's figures, its differences to the reference of the same seeds, and which depth the rule names.
+
+    Raises:
+        DatasetError: answers of something else are kept; before anything is trained.
+    """
+    for variant in variants:
+        for number in range(1, variant.runs(bench.seeds) + 1):
+            bench.is_kept(variant, number)
     gold = gold_labels(bench.judged, bench.space)
     groups = near_duplicate_groups([example.text for example in bench.judged])
     service = [bench.space.index[key] for key in bench.space.service_keys]
     rows = np.arange(len(bench.judged))
-    said: dict[str, list[Predictions]] = {}
+    drawn: dict[str, Drawn] = {}
     entries: list[dict[str, Any]] = []
 
-    def add(name: str, group: str, what: str, own: list[Predictions], **facts: Any) -> None:
-        said[name] = own
-        drawn = averaged(gold, own, rows, service)
-        entry = {"name": name, "group": group, "what": what, "seeds": len(own), **facts, "figures": rates(**drawn)}
+    def add(name: str, group: str, what: str, said: list[Predictions], **facts: Any) -> None:
+        drawn[name] = drawn_figures(gold.take(rows, service), [one.take(rows, service) for one in said])
+        figures = summarised(drawn[name])
+        entry = {"name": name, "group": group, "what": what, "seeds": len(said), **facts, "figures": figures}
         if name != REFERENCE:
-            same = averaged(gold, said[REFERENCE][: len(own)], rows, service)
-            entry["differences"] = rates(**{key: drawn[key] - same[key] for key in FIGURES})
+            entry["differences"] = difference(drawn[name], drawn[REFERENCE])
         entries.append(entry)
-        progress(f"{name}: joint {100 * entry['figures']['joint']['value']:.1f}")
+        progress(f"{name}: joint {100 * figures['joint']['value']:.1f}")
 
     for variant in variants:
-        count = min(seeds, variant.seeds or seeds)
-        scores = [bench.scores(variant, number) for number in range(1, count + 1)]
-        minutes = [(bench.work / f"{variant.name.replace(' ', '-')}-{n}" / "minutes") for n in range(1, count + 1)]
-        facts = {
-            "layers": len(variant.layers),
-            "minutes": round(float(np.mean([float(p.read_text()) for p in minutes])), 1),
-        }
+        numbers = range(1, variant.runs(bench.seeds) + 1)
+        scores = [bench.scores(variant, number) for number in numbers]
+        minutes = [float((bench.folder(variant, number) / "minutes").read_text()) for number in numbers]
+        facts = {"layers": len(variant.layers), "minutes": round(float(np.mean(minutes)), 1)}
         add(variant.name, variant.group, variant.what,
             [cross_fitted(one, gold, bench.space, groups) for one in scores], **facts)  # fmt: skip
         if variant.name == REFERENCE:
             flat = [common_threshold(one, gold, bench.space, groups) for one in scores]
             add(COMMON, "part", "the plain models with one mention threshold for all dimensions", flat)
-    return {"variants": entries}
+    depths = {v.name: len(v.layers) for v in variants if v.group in ("depth", "both")}
+    if len(depths) < 2:
+        return {"variants": entries}
+    return {"variants": entries, "depth": depth_rule({name: drawn[name] for name in depths}, depths)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -303,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--judged", type=int, default=8000, metavar="N", help="most judged (default: %(default)s)")
     parser.add_argument("--epochs", type=float, default=3, help="of every run (default: %(default)s)")
     parser.add_argument(
-        "--seeds", type=int, default=3, help="of a part and of a depth; some have one (default: %(default)s)"
+        "--seeds", type=int, default=3, help="runs of most variants, and teachers (default: %(default)s)"
     )
     parser.add_argument(
         "--unlabelled", type=int, default=4000, metavar="N", help="for the teachers (default: %(default)s)"
@@ -323,11 +326,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sources = Sources(data=tuple(options.data), standoff=tuple(options.standoff), corpora=options.corpora)
     try:
         fit, judged = halves(gather(sources, space)[0], options.texts, options.judged)
-        bench = Bench(fit, judged, space, options.base, options.corpora, options.work, recipe,
+        bench = Bench(fit, judged, space, options.base, options.corpora, options.work, recipe, options.seeds,
                       options.unlabelled, options.tokens)  # fmt: skip
         chosen = [v for v in VARIANTS if options.only is None or v.name in {*options.only, REFERENCE}]
-        found = judge(bench, chosen, options.seeds, logging.getLogger(__name__).info)
-    except (BaseError, DatasetError) as error:
+        found = judge(bench, chosen, logging.getLogger(__name__).info)
+    except (BaseError, DatasetError, OSError) as error:
         print(f"benchmarks.ablation: {error}", file=sys.stderr)
         return 2
     facts = {

@@ -10,31 +10,55 @@ from training.quality_tables import percent, row, table
 COLUMNS = ("joint", "mention", "overall")
 GROUPS = {
     "depth": "Depth (differences to the first 8 layers, mean of the same seeds)",
-    "part": "Parts (differences to the plain training, mean of the seeds)",
+    "part": "Parts (differences to the plain training, mean of the same seeds)",
 }
+TO_BEST = "joint, to the best depth"
 
 
 def ablation_block(found: Mapping[str, Any]) -> str:
-    """Two tables: depths, and parts of the recipe."""
+    """Two tables: depths with the one that the rule names, and parts of the recipe."""
     lines = [
         f"Small trainings from the base: {found['fitted']:,} texts, {found['epochs']:g} epochs, judged on "
         f"{found['judged']:,} others of the training texts; service dimensions, thresholds cross-fitted, in percent, "
-        "differences in points; in brackets 95% intervals (bootstrap over texts, paired). "
-        f"Pretraining read {found['tokens']:,} tokens, distillation {found['unlabelled']:,} comments.",
+        "differences in points; in brackets 95% intervals (bootstrap over texts and, where there are several, over "
+        "runs; differences are paired by text and seed). The interval of one run leaves out how runs differ by "
+        f"chance, and three tell it roughly. Pretraining read {found['tokens']:,} tokens, distillation "
+        f"{found['unlabelled']:,} comments.",
     ]
     for group, title in GROUPS.items():
         entries = [entry for entry in found["variants"] if entry["group"] in (group, "both")]
         if len(entries) < 2:
             continue
-        lines += ["", f"{title}:", ""]
-        lines += table("training", ["runs", *COLUMNS, "joint, difference", "overall, difference", "minutes"])
+        rule = found.get("depth") if group == "depth" else None
+        columns = [
+            "runs",
+            *COLUMNS,
+            "joint, difference",
+            "overall, difference",
+            *([TO_BEST] if rule else []),
+            "minutes",
+        ]
+        lines += ["", f"{title}:", "", *table("training", columns)]
         for entry in entries:
             gained = entry.get("differences", {})
             cells = [str(entry["seeds"]), *(percent(entry["figures"].get(name)) for name in COLUMNS)]
             cells += [change(gained.get("joint")), change(gained.get("overall"))]
+            if rule:
+                best = entry["name"] == rule["best"]
+                cells.append("the best" if best else change(rule["to_best"][entry["name"]]))
             cells.append(f"{entry['minutes']:.1f}" if "minutes" in entry else "")
             lines.append(row(entry["what"], cells))
+        if rule:
+            lines += ["", verdict(rule, {entry["name"]: entry["what"] for entry in entries})]
     return "\n".join(lines)
+
+
+def verdict(rule: Mapping[str, Any], what: Mapping[str, str]) -> str:
+    """The depth that the rule names, in a sentence. `what` describes each depth."""
+    return (
+        f"The shallowest that loses less than {100 * rule['margin']:.1f} points of joint F1 against the best depth "
+        f"({what[rule['best']]}), with its whole interval: **{what[rule['shallowest']]}**."
+    )
 
 
 def change(rate: Mapping[str, float] | None) -> str:

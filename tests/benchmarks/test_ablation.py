@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import lzma
 import random
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from transformers import BertModel, PreTrainedModel, PreTrainedTokenizerFast
 
+from benchmarks import ablation
+from benchmarks.ablation_figures import depth_rule, difference, over_runs, summarised
+from benchmarks.ablation_list import LAYERS, REFERENCE, VARIANTS, Variant
 from sentiment.taxonomy import Taxonomy
 from training.ablation_table import ablation_block
 from training.bases import BaseError, keep_layers
@@ -24,21 +24,7 @@ from training.example import Example, parse_record
 from training.near_duplicates import near_duplicate_groups
 from training.scores import Scores
 
-ROOT = Path(__file__).parent.parent.parent
 MARKS = "一二三四五六七八九十甲乙丙丁天地人东南西北"
-
-
-@pytest.fixture(scope="module")
-def ablation() -> ModuleType:
-    """benchmarks/ablation.py as a module."""
-    sys.path.insert(0, str(ROOT))
-    spec = importlib.util.spec_from_file_location("benchmarks_ablation", ROOT / "benchmarks" / "ablation.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    sys.path.remove(str(ROOT))
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +66,7 @@ def made_up_answers(taxonomy: Taxonomy) -> Callable[..., Scores]:
     return answers
 
 
-def test_halves_keep_groups_whole_and_are_apart(ablation: ModuleType, taxonomy: Taxonomy) -> None:
+def test_halves_keep_groups_whole_and_are_apart(taxonomy: Taxonomy) -> None:
     rows = texts(40, 1)
     rows += [f"{text}。" for text in rows[:10]]  # nearly the same
     examples = [parse_record({"text": text}, taxonomy, "here") for text in rows]
@@ -91,7 +77,7 @@ def test_halves_keep_groups_whole_and_are_apart(ablation: ModuleType, taxonomy: 
     assert [len(part) for part in ablation.halves(examples, 12, 15)] == [12, 15]
 
 
-def test_smoothed_labels_are_probabilities_around_the_gold(ablation: ModuleType, taxonomy: Taxonomy) -> None:
+def test_smoothed_labels_are_probabilities_around_the_gold(taxonomy: Taxonomy) -> None:
     record = {
         "text": "座椅太硬", "overall": "negative", "intent": "review", "escalation": False,
         "labels": [{"dimension": "seating", "sentiment": "negative"}],
@@ -115,7 +101,7 @@ def test_keep_layers_takes_the_named_ones(tiny_encoder: Path) -> None:
 
 
 def test_ablation_runs_every_part_and_goes_on_from_what_is_kept(
-    ablation: ModuleType, taxonomy: Taxonomy, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    taxonomy: Taxonomy, tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     rows = [
@@ -127,7 +113,7 @@ def test_ablation_runs_every_part_and_goes_on_from_what_is_kept(
         for i, text in enumerate(texts(80, 2))
     ]  # fmt: skip
     data = write(tmp_path / "data.jsonl", rows)
-    for name in (*HELD_OUT_FILES, *ablation.UNLABELLED, *(name for name, _ in ablation.WEAK)):
+    for name in {*HELD_OUT_FILES, *ablation.UNLABELLED, *(name for name, _ in ablation.WEAK), *ablation.CORPORA}:
         corpus(tmp_path, name, [
             {"text": text, "label": i % 2, "rating": 1 + 4 * (i % 2), "aspects": []}
             for i, text in enumerate(texts(30, len(name)))
@@ -150,6 +136,8 @@ def test_ablation_runs_every_part_and_goes_on_from_what_is_kept(
     assert entries["plain"]["seeds"] == 2 and entries["4 first"]["seeds"] == 1
     assert all(("differences" in entry) == (name != "plain") for name, entry in entries.items())
     assert np.load(tmp_path / "work" / "plain-1" / "scores.npz")["overall"].shape == (40, 3)
+    assert {found["depth"]["best"], found["depth"]["shallowest"]} <= {"plain", "4 first"}
+    assert set(found["depth"]["to_best"]) == {"plain", "4 first"}
     block = ablation_block(found)
     assert "Depth" in block and "| labels smoothed by 0.1 | 1 |" in block
 
@@ -160,14 +148,145 @@ def test_ablation_runs_every_part_and_goes_on_from_what_is_kept(
     assert ablation.main(command) == 0
     assert json.loads((tmp_path / "ablation.json").read_text("utf-8"))["variants"] == found["variants"]
     capsys.readouterr()
+    assert ablation.main([*command, "--tokens", "3000"]) == 2  # of another pretraining
+    assert f"give in {tmp_path / 'work' / 'pretrained-1' / 'scores.npz'}, found" in capsys.readouterr().err
+    (tmp_path / "work" / "pretrained-1" / "scores.npz").unlink()
+    assert ablation.main([*command, "--tokens", "3000"]) == 2
+    assert f"give in {tmp_path / 'work' / 'start-pretrained'}, found" in capsys.readouterr().err
     write(data, [{**row, "escalation": True} for row in rows])
     assert ablation.main(command) == 2
-    assert "found those of other texts, labels or epochs; give another folder with --work" in capsys.readouterr().err
+    assert "found what others gave; remove it, or give another folder with --work" in capsys.readouterr().err
 
 
-def test_ablation_names_the_variants_that_it_knows(
-    ablation: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def bench(taxonomy: Taxonomy, base: Path, folder: Path, **other: Any) -> ablation.Bench:
+    """Two texts, and a folder with every corpus file that is hashed."""
+    examples = [parse_record({"text": text}, taxonomy, "here") for text in ("座椅太硬", "座椅很软")]
+    facts: dict[str, Any] = {
+        "fit": examples[:1], "judged": examples[1:], "space": taxonomy, "base": str(base), "corpora": folder,
+        "work": folder / "work", "recipe": ablation.Recipe(), "seeds": 3, "unlabelled": 10, "tokens": 1000,
+    }  # fmt: skip
+    return ablation.Bench(**{**facts, **other})
+
+
+def test_identity_tells_what_the_answers_of_a_variant_depend_on(
+    taxonomy: Taxonomy, tiny_encoder: Path, tmp_path: Path, make_encoder: Callable[..., PreTrainedModel],
+    tiny_tokenizer: PreTrainedTokenizerFast,
+) -> None:  # fmt: skip
+    names = {*HELD_OUT_FILES, *ablation.UNLABELLED, *(name for name, _ in ablation.WEAK), *ablation.CORPORA}
+    for name in names:
+        (tmp_path / f"{name}.jsonl.xz").write_bytes(name.encode())
+    plain = bench(taxonomy, tiny_encoder, tmp_path)
+    before = {variant.name: plain.identity(variant) for variant in VARIANTS}
+    assert len(set(before.values())) == len(VARIANTS)
+
+    def changed(other: ablation.Bench) -> set[str]:
+        return {variant.name for variant in VARIANTS if other.identity(variant) != before[variant.name]}
+
+    assert changed(bench(taxonomy, tiny_encoder, tmp_path)) == set()
+    assert changed(bench(taxonomy, tiny_encoder, tmp_path, tokens=2000)) == {"pretrained"}
+    assert changed(bench(taxonomy, tiny_encoder, tmp_path, unlabelled=20)) == {"distilled"}
+    assert changed(bench(taxonomy, tiny_encoder, tmp_path, seeds=2)) == {"distilled"}
+    everything = set(before)
+    assert changed(bench(taxonomy, tiny_encoder, tmp_path, recipe=ablation.Recipe(epochs=9))) == everything
+    assert changed(bench(taxonomy, tiny_encoder, tmp_path, judged=plain.fit)) == everything
+    model = make_encoder(tiny_tokenizer)
+    next(iter(model.parameters())).data += 1
+    model.save_pretrained(tmp_path / "other")
+    tiny_tokenizer.save_pretrained(tmp_path / "other")
+    assert changed(bench(taxonomy, tmp_path / "other", tmp_path)) == everything
+    (tmp_path / "senti_waimai_10k.jsonl.xz").write_bytes(b"other rows")
+    assert changed(bench(taxonomy, tiny_encoder, tmp_path)) == {
+        "pretrained", "weak stage", "weak beside", "distilled"
+    }  # fmt: skip
+
+
+def test_six_parts_have_three_runs() -> None:
+    by_name = {variant.name: variant for variant in VARIANTS}
+    assert by_name["weak stage"].runs(3) == 1  # a second way of one part
+    parts = [variant.name for variant in VARIANTS if variant.group == "part" and variant.runs(3) == 3]
+    assert parts == ["pretrained", "weak beside", "distilled", "augmented", "smoothed"]
+    assert by_name[REFERENCE].runs(3) == 3 and by_name[REFERENCE].layers == LAYERS  # the sixth: its thresholds
+    assert Variant("x", "part", "x", seeds=2).runs(1) == 1
+
+
+def test_over_runs_draws_runs_and_pairs_them_by_seed() -> None:
+    apart = np.repeat([[0.2], [0.4], [0.6]], 2001, axis=1)  # the texts make no difference, the runs do
+    mean = over_runs(apart)
+    assert mean[0] == pytest.approx(0.4)
+    assert np.quantile(mean[1:], [0.025, 0.975]) == pytest.approx([0.2, 0.6], abs=0.08)
+    assert mean[1:].std() == pytest.approx(apart[:, 0].std() / 3**0.5, rel=0.1)
+    assert over_runs(apart + 0.01) - mean == pytest.approx(0.01)  # the same runs
+    single = np.array([[0.5, 0.4, 0.6]])
+    assert (over_runs(single) == single[0]).all()
+
+
+def drawn(joint: list[float], noise: float = 0.0) -> dict[str, np.ndarray]:
+    """Figures of as many runs as are given; resamples of the texts differ by `noise`."""
+    strayed = noise * np.random.default_rng(0).normal(size=1001)
+    strayed[0] = 0
+    return {"joint": np.array(joint)[:, None] + strayed}
+
+
+def test_difference_is_over_the_seeds_that_both_have() -> None:
+    found = difference(drawn([0.5]), drawn([0.4, 0.9, 0.9]))["joint"]
+    assert found == {"value": 0.1, "low": 0.1, "high": 0.1}
+    unsteady = difference(drawn([0.5, 0.5, 0.5]), drawn([0.5, 0.4, 0.6]))["joint"]
+    assert unsteady["value"] == 0 and unsteady["low"] <= -0.06 and unsteady["high"] >= 0.06
+    assert summarised(drawn([0.5, 0.6]))["joint"]["value"] == pytest.approx(0.55)
+
+
+def test_depth_rule_names_the_shallowest_that_surely_loses_less_than_a_point() -> None:
+    layers = {"12": 12, "8": 8, "6": 6, "6 spread": 6, "4": 4}
+    depths = {
+        "12": drawn([0.500, 0.502, 0.501]),
+        "8": drawn([0.490, 0.506, 0.501]),  # on average it loses 0.2 points, in one run more than one
+        "6": drawn([0.493, 0.495, 0.494]),
+        "6 spread": drawn([0.495]),
+        "4": drawn([0.488]),
+    }
+    found = depth_rule(depths, layers)
+    assert found["best"] == "12" and found["margin"] == 0.01
+    assert found["to_best"]["12"] == {"value": 0, "low": 0, "high": 0}
+    assert found["to_best"]["8"]["value"] > -0.003 and found["to_best"]["8"]["low"] == -0.01
+    assert found["to_best"]["4"]["value"] == -0.012
+    assert found["shallowest"] == "6 spread"  # as shallow as "6", and better
+    assert depth_rule({"12": depths["12"], "4": depths["4"]}, layers)["shallowest"] == "12"
+    shallow = {"12": drawn([0.4]), "4": drawn([0.5])}
+    assert depth_rule(shallow, layers) | {"to_best": {}} == {
+        "best": "4", "margin": 0.01, "shallowest": "4", "to_best": {}
+    }  # fmt: skip
+
+
+def test_ablation_block_tells_differences_to_the_best_depth_and_the_rule() -> None:
+    rate = {"value": 0.5, "low": 0.4, "high": 0.6}
+    names = {"plain": "first 8 layers", "12 layers": "all 12 layers", "6 first": "first 6 layers"}
+    entries = [
+        {"name": name, "group": "both" if name == "plain" else "depth", "what": what, "seeds": 3, "minutes": 4.0,
+         "figures": {"joint": rate, "mention": rate, "overall": rate}}
+        for name, what in names.items()
+    ]  # fmt: skip
+    rule = {
+        "best": "12 layers", "margin": 0.01, "shallowest": "plain",
+        "to_best": {
+            "12 layers": {"value": 0.0, "low": 0.0, "high": 0.0},
+            "plain": {"value": -0.002, "low": -0.008, "high": 0.004},
+            "6 first": {"value": -0.013, "low": -0.021, "high": -0.004},
+        },
+    }  # fmt: skip
+    found = {
+        "fitted": 2500, "judged": 8000, "epochs": 4.0, "tokens": 1000, "unlabelled": 10, "variants": entries,
+        "depth": rule,
+    }  # fmt: skip
+    lines = ablation_block(found).splitlines()
+    assert "over texts and, where there are several, over runs; differences are paired by text and seed" in lines[0]
+    assert sum("-0.2 [-0.8, +0.4]" in line for line in lines) == 1
+    assert sum("-1.3 [-2.1, -0.4]" in line for line in lines) == 1
+    assert sum("| the best |" in line for line in lines) == 1
+    assert "less than 1.0 points of joint F1 against the best depth (all 12 layers)" in lines[-1]
+    assert lines[-1].endswith("**first 8 layers**.")
+
+
+def test_ablation_names_the_variants_that_it_knows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         ablation.main(["--data", "x", "--corpora", str(tmp_path), "--only", "magic"])
     assert "expected --only of plain, 12 layers" in capsys.readouterr().err
