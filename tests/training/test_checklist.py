@@ -9,7 +9,7 @@ import pytest
 
 from sentiment import Analysis, Analyzer, Mention, load_taxonomy
 from sentiment.taxonomy import Taxonomy
-from training.checklist import CASES, FOLDER, CapabilityTest, Case, holds, main, read_tests, run_tests
+from training.checklist import CASES, FOLDER, CapabilityTest, Case, holds, main, passes, read_tests, run_tests
 from training.example import DatasetError
 from training.labelled_files import read_jsonl
 from training.near_duplicates import near_duplicate_groups
@@ -41,7 +41,7 @@ def test_there_are_forty_tests_of_twenty_five_different_cases(checks: list[Capab
     assert len({test.name for test in checks}) == len(checks)
     for test in checks:
         assert len({case.text for case in test.cases}) == len(test.cases) >= CASES, test.name
-        assert all((case.like is None) != (case.expected == "") for case in test.cases), test.name
+        assert all(case.expected and case.like != case.text for case in test.cases), test.name
     for capability in (
         "negation", "irony", "contrast", "typos", "homophones", "emoji only", "mixed English", "very long",
         "spaced-out characters", "repetition", "film against cinema", "reported speech", "hypothetical", "comparison",
@@ -81,15 +81,36 @@ def test_what_is_expected_must_be_understood(space: Taxonomy) -> None:
         holds(record(), "seating", space, "a test")
 
 
+def test_invariance_expects_every_clause_of_the_template(space: Taxonomy, checks: list[CapabilityTest]) -> None:
+    changed = [case for test in checks for case in test.cases if case.like is not None]
+    assert len(changed) >= 10 * CASES
+    for case in changed:
+        parts = case.expected.split()
+        assert parts and {part[-1] for part in parts} <= {"+", "-"} and {part[:-1] for part in parts} <= set(space.keys)
+        assert len({part[:-1] for part in parts}) == len(parts)
+
+
+def test_invariance_fails_where_nothing_is_found_in_either_text(space: Taxonomy) -> None:
+    case = Case("座 椅 太 硬", "seating-", like="座椅太硬")
+    found, nothing = record(seating="negative"), record()
+    more, other = record(seating="negative", price="negative"), record(seating="positive")
+    for unchanged, changed, right in (
+        (found, found, True), (more, more, True),
+        (nothing, nothing, False),  # alike, and unread
+        (other, other, False), (found, nothing, False), (found, more, False), (nothing, found, False),
+    ):  # fmt: skip
+        assert passes(case, {"座椅太硬": unchanged, "座 椅 太 硬": changed}, space) is right
+
+
 def test_run_tests_counts_failures_and_changes_of_labels(tiny_checkpoint: Path) -> None:
     analyzer = Analyzer.load(tiny_checkpoint)
     said = analyzer.analyze("座椅太硬")
     cases = (Case("座椅太硬", f"overall{ {'positive': '+', 'neutral': '0', 'negative': '-'}[str(said.overall)] }"),
              Case("座椅太硬", "escalate" if not said.escalation else "!escalate"))  # fmt: skip
-    same = (Case("座椅太硬", like="座椅太硬"),)
+    same = (Case("座椅太硬", cases[0].expected, like="座椅太硬"), Case("座椅太硬", cases[1].expected, like="座椅太硬"))
     first, second = run_tests(analyzer, [CapabilityTest("a", "x", cases), CapabilityTest("b", "y", same)])
     assert (first["cases"], first["failures"], first["rate"], first["failed"]) == (2, 1, 0.5, ["座椅太硬"])
-    assert second["failures"] == 0
+    assert second["failures"] == 1  # alike, but not as expected
 
 
 def test_checklist_command(tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
