@@ -76,10 +76,13 @@ def test_embedded_reads_plain_statements(analyzer: Analyzer, text: str, dimensio
 
 
 def test_embedded_leaves_film_talk_mostly_alone(analyzer: Analyzer) -> None:
-    """Film-only development texts that use service words; the share with a false service label is a known weakness."""
+    """Film-only development texts that use service words; the share with a false service label is a known weakness.
+
+    The target is 3%; measured are 9 of 84 (benchmarks/results/robustness.json). The bound is a standard error more.
+    """
     rows = [json.loads(line) for line in (CINEMA / "dev.jsonl").read_text("utf-8").splitlines()]
     decoys = [row["text"] for row in rows if row.get("kind") == "decoy"]
     service = set(analyzer.taxonomy.service_keys)
     false = sum(any(m.dimension in service for m in a.dimensions) for a in analyzer.analyze_block(decoys))
     assert len(decoys) >= 40
-    assert false / len(decoys) < 0.25
+    assert false / len(decoys) <= 0.15
