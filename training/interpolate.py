@@ -3,7 +3,8 @@
 Texts that say little pull a checkpoint away from the rest of what it can do, most of all in the very heads that they
 label: reviews among which none is neutral unlearn neutral. Every point on the line between the two weights is a model
 of the same speed. Which one: that which does best on the training's held-out texts, of those that do no worse than the
-start on development texts. The start itself is one of them, so that development scores are kept whatever the texts.
+start on development texts. The start itself is one of them: on these very texts nothing is lost, and a start that is
+kept whole has learnt nothing. What the chosen one does has to be judged on texts that it was not chosen by.
 """
 
 from __future__ import annotations

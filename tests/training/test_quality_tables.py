@@ -13,6 +13,7 @@ from quality_facts import METRICS, script
 from sentiment.checkpoint import load_checkpoint
 from sentiment.taxonomy import Taxonomy
 from training.card import write_card
+from training.partial_table import partial_block
 from training.quality_tables import (
     TablesError,
     checklist_block,
@@ -206,7 +207,8 @@ def test_tables_are_written_once_and_checked(project: Path, capsys: pytest.Captu
 
 PARTIAL: dict[str, Any] = {
     "kind": "partial",
-    "sets": {"real": {"split": "development"}, "written": {"split": "development"}},
+    "sets": {"real": {"texts": 400, "judged": 201}, "written": {"texts": 620, "judged": 309}},
+    "seen": 14_500,
     "recipe": {"epochs": 3, "learning_rate": 5e-5, "keep": None},
     "trainings": {
         "overall": {
@@ -238,6 +240,11 @@ def test_partly_labelled_trainings_go_into_the_card_once_measured(
     unknown, same, more = "–", "+0.0 [-2.0, +2.0]", "+0.4 [-1.6, +2.4]"
     cells = ["1,800", "0.4", unknown, unknown, "+3.1 [+1.1, +5.1]", *[same] * 3, *[more] * 3]
     assert f"| hotels: overall sentiment only | {' | '.join(cells)} |" in shown
+    assert "one half is judged: 201 of 400 real comments, 309 of 620 written texts. The start's share" in shown
+    assert "14,500 texts of others that the checkpoint had been trained on" in shown
+    unlearnt = {**PARTIAL["trainings"]["overall"], "kept": {"share": 1.0, "tried": []}}
+    block = partial_block({**PARTIAL, "model": name, "trainings": {"overall": unlearnt}})
+    assert "| hotels: overall sentiment only | 1,800 | 1: nothing learnt |" in block
     capsys.readouterr()
     path.write_text(json.dumps({**PARTIAL, "model": "tiny@00000000"}), "utf-8")
     assert tables.main(["--root", str(project)]) == 1
