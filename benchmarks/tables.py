@@ -106,13 +106,13 @@ def renewed(
     judged = quality_targets(results, taxonomy, robustness, checklist)
     if card:
         text = with_section(text, "targets")
-    text = insert(text, "targets", targets_block(judged) if card else targets_line(judged, lang))
     compared = read_one(folder, "comparison.json")
     if card and compared is not None:
         text = with_section(text, "comparison")
     if "<!-- comparison:begin -->" in text:
         text = insert(text, "comparison", comparison_block(compared, lang))
     text = insert(text, "quality", quality_block(results, lang, detailed=card, texts=texts))
+    text = insert(text, "targets", targets_block(judged) if card else targets_line(judged, lang))
     if not card:
         speed = read_one(folder, "speed.json")
         if speed is not None:
