@@ -1,13 +1,14 @@
 """Writes the tables of figures into the READMEs, the model card and the tutorials; `--check` only compares.
 
-Quality comes from benchmarks/results/quality.json and baselines.json, memory from memory.json, the capability tests
-from checklist.json, pairs of wordings and talk of the film from robustness.json; tutorial.json is what the tutorial's
-own `cinesent evaluate` wrote. The comparison with other programs (comparison.json), what depth and parts of the recipe
-bring (ablation.json) and what partly labelled texts do (partial.json) go into the card once measured, the first also
-into every README that has its markers. Speed (speed.json, and with it engines.json, levers.json, tradeoff.json and
-batching.json) becomes a section of the READMEs once it is measured; of tradeoff.json the pictures docs/tradeoff.svg and
-docs/tradeoff.zh.svg are drawn as well. What scale costs (distributed.json, and with it cost.json) goes into
-docs/scale.md likewise.
+Quality comes from benchmarks/results/quality.json and baselines.json, and how many texts the checkpoint was fitted to
+from its config.json; memory from memory.json, the capability tests from checklist.json, pairs of wordings and talk of
+the film from robustness.json; all but memory are judged by the targets of `training.quality_targets`. tutorial.json is
+what the tutorial's own `cinesent evaluate` wrote. The comparison with other programs (comparison.json), what depth and
+parts of the recipe bring (ablation.json) and what partly labelled texts do (partial.json) go into the card once
+measured, the first also into every README that has its markers. Speed (speed.json, and with it engines.json,
+levers.json, tradeoff.json and batching.json) becomes a section of the READMEs once it is measured; of tradeoff.json the
+pictures docs/tradeoff.svg and docs/tradeoff.zh.svg are drawn as well. What scale costs (distributed.json, and with it
+cost.json) goes into docs/scale.md likewise.
 With `--check`, exit code 1 says that a table is stale, or that the results are of another checkpoint than the packaged
 one.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,21 @@ from benchmarks.speed_targets import complained_of, paid_by_quality
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.ablation_table import ablation_block
+from training.capability_tables import checklist_block, robustness_block
+from training.card import training_texts
 from training.comparison_table import comparison_block
 from training.partial_table import partial_block
 from training.quality_tables import (
     Language,
     Results,
     TablesError,
-    checklist_block,
     dimension_block,
     insert,
     memory_block,
     quality_block,
-    robustness_block,
     tutorial_block,
 )
+from training.quality_targets import quality_targets, targets_block, targets_line
 from training.scale_table import scale_block
 from training.speed_table import speed_block
 from training.tradeoff_plot import tradeoff_plot
@@ -48,6 +50,7 @@ ROOT = Path(__file__).parent.parent
 FILES = ("quality.json", "baselines.json")
 CARD = Path("sentiment") / "model" / "README.md"
 SECTIONS = {
+    "targets": "Targets",
     "ablation": "What the parts bring",
     "partial": "Trained on with partly labelled texts",
     "comparison": "Beside other programs",
@@ -76,8 +79,20 @@ def read_one(folder: Path, name: str) -> Any:
     return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
 
-def renewed(text: str, path: Path, lang: Language, results: Results, folder: Path, taxonomy: Taxonomy) -> str:
-    """The document with its tables renewed: the READMEs have memory, the card dimensions and capabilities."""
+def renewed(
+    text: str,
+    path: Path,
+    lang: Language,
+    results: Results,
+    folder: Path,
+    taxonomy: Taxonomy,
+    texts: Mapping[str, int] | None = None,
+) -> str:
+    """The document with its tables renewed: the READMEs have memory, the card dimensions and capabilities.
+
+    Args:
+        texts: how many texts the packaged checkpoint was fitted to (`training.card.training_texts`).
+    """
     if path in TUTORIALS:
         space = load_taxonomy(ROOT / "data" / "tutorial" / "escape.yaml")
         return insert(text, "tutorial", tutorial_block(read_one(folder, "tutorial.json"), space, lang))
@@ -87,12 +102,17 @@ def renewed(text: str, path: Path, lang: Language, results: Results, folder: Pat
             return text
         return insert(with_scale(text), "scale", scale_block(measured, read_one(folder, "cost.json"), lang))
     card = path == CARD
+    robustness, checklist = read_one(folder, "robustness.json"), read_one(folder, "checklist.json")
+    judged = quality_targets(results, taxonomy, robustness, checklist)
+    if card:
+        text = with_section(text, "targets")
     compared = read_one(folder, "comparison.json")
     if card and compared is not None:
         text = with_section(text, "comparison")
     if "<!-- comparison:begin -->" in text:
         text = insert(text, "comparison", comparison_block(compared, lang))
-    text = insert(text, "quality", quality_block(results, lang, detailed=card))
+    text = insert(text, "quality", quality_block(results, lang, detailed=card, texts=texts))
+    text = insert(text, "targets", targets_block(judged) if card else targets_line(judged, lang))
     if not card:
         speed = read_one(folder, "speed.json")
         if speed is not None:
@@ -108,11 +128,11 @@ def renewed(text: str, path: Path, lang: Language, results: Results, folder: Pat
     ablation = read_one(folder, "ablation.json")
     if ablation is not None:
         text = insert(with_section(text, "ablation"), "ablation", ablation_block(ablation))
-    text = insert(with_section(text, "robustness"), "robustness", robustness_block(read_one(folder, "robustness.json")))
+    text = insert(with_section(text, "robustness"), "robustness", robustness_block(robustness))
     partly = read_one(folder, "partial.json")
     if partly is not None:
         text = insert(with_section(text, "partial"), "partial", partial_block(partly))
-    return insert(with_section(text, "checklist"), "checklist", checklist_block(read_one(folder, "checklist.json")))
+    return insert(with_section(text, "checklist"), "checklist", checklist_block(checklist))
 
 
 def with_section(card: str, name: str) -> str:
@@ -176,11 +196,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not results:
         parser.error("expected results, found none; run python -m benchmarks.quality and python -m training.baselines")
     taxonomy = load_taxonomy()
+    config = options.root / CARD.parent / "config.json"
+    texts = training_texts(json.loads(config.read_text("utf-8"))) if config.is_file() else None
     problems = []
     for path, lang in TARGETS:
         try:
             old = (options.root / path).read_text("utf-8")
-            new = renewed(old, path, lang, results, folder, taxonomy)
+            new = renewed(old, path, lang, results, folder, taxonomy, texts)
         except (TablesError, OSError) as error:
             problems.append(f"{path}: {error}")
             continue

@@ -1,6 +1,9 @@
 """Baselines on the same texts, judged by the same measure: TF-IDF with logistic regression, and SnowNLP.
 
 `python -m training.baselines --data train.jsonl --dev real=dev.jsonl --json benchmarks/results/baselines.json`
+
+With --run they are fitted to exactly the texts of a checkpoint's training, or not at all; CONTRIBUTING.md has the whole
+command for the embedded checkpoint.
 """
 
 from __future__ import annotations
@@ -35,6 +38,8 @@ from training.near_duplicates import near_duplicate_groups
 from training.results import Report, named_sets, set_facts, short, write_results
 from training.run import Sources, gather
 from training.scores import Scores, gold_labels
+from training.seen import read_seen, text_hash
+from training.steps import SEEN
 
 Array = NDArray[Any]
 Sets = Mapping[str, Sequence[Example]]
@@ -340,6 +345,24 @@ def _only_overall(example: Example) -> Example:
     return replace(example, labels={}, annotated=frozenset(), intent=None, escalation=None)
 
 
+def check_same_texts(training: Sequence[Example], run: Path) -> None:
+    """
+    Raises:
+        DatasetError: the run does not say what it was trained on, or that is not what the baselines would be fitted to.
+    """
+    seen = read_seen(run)
+    if seen is None:
+        raise DatasetError(
+            f"expected a run that says what it was trained on, found no {SEEN} in {run}; leave --run out"
+        )
+    given = {text_hash(example.text) for example in training}
+    if given != seen:
+        raise DatasetError(
+            f"expected the texts that {run} was trained on, found {len(given - seen)} others and {len(seen - given)} "
+            "missing; give the same --data, --standoff, --dev and --apart"
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the baselines and writes their results."""
     parser = argparse.ArgumentParser(prog="python -m training.baselines", description=__doc__)
@@ -352,6 +375,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--dev", nargs="+", required=True, metavar="NAME=FILE", help="development sets, never fitted on"
     )
     parser.add_argument("--test", nargs="+", default=[], metavar="NAME=FILE", help="test sets")
+    parser.add_argument(
+        "--apart", nargs="+", type=Path, default=[], metavar="FILE", help="other texts whose near-duplicates go as well"
+    )
+    parser.add_argument("--run", type=Path, metavar="DIR", help="refuse unless fitted to the very texts of this run")
     parser.add_argument("--taxonomy", type=Path, metavar="FILE", help="label space (default: the packaged one)")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="tfidf-characters, tfidf-words, snownlp")
     parser.add_argument("--json", type=Path, required=True, metavar="OUT", help="where the results go")
@@ -363,8 +390,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         development, test = named_sets(options.dev, taxonomy), named_sets(options.test, taxonomy)
         if set(development) & set(test):
             parser.error("expected different names for --dev and --test")
-        apart = tuple(Path(item.partition("=")[2]) for item in (*options.dev, *options.test))
-        training, _ = gather(Sources(tuple(options.data), apart, tuple(options.standoff), options.corpora), taxonomy)
+        measured = tuple(Path(item.partition("=")[2]) for item in (*options.dev, *options.test))
+        sources = Sources(tuple(options.data), (*measured, *options.apart), tuple(options.standoff), options.corpora)
+        training, _ = gather(sources, taxonomy)
+        if options.run is not None:
+            check_same_texts(training, options.run)
     except DatasetError as error:
         parser.error(str(error))
     results = {

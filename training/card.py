@@ -50,11 +50,16 @@ def card_text(config: Mapping[str, Any], metrics: Mapping[str, Any], results: Re
         _label_space(taxonomy),
         _training(config, told),
         _decision_rules(config, taxonomy),
-        _results(results, taxonomy),
+        _results(results, taxonomy, training_texts(config)),
         _limits(results, taxonomy, cinema),
         _citation(config, told),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def training_texts(config: Mapping[str, Any]) -> Mapping[str, int] | None:
+    """How many texts a checkpoint was fitted to, by its config.json: `fitted` (of these `weak`) and `held_out`."""
+    return config.get("training", {}).get("texts")
 
 
 def write_card(folder: Path, config: Mapping[str, Any], metrics: Mapping[str, Any], results: Results = ()) -> Path:
@@ -131,7 +136,12 @@ def _training(config: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     )
     texts, sources, recipe = (told.get(name) or {} for name in ("texts", "sources", "recipe"))
     if texts:
-        names = {"fitted": "fitted", "held_out": "held out for early stopping", "weak": "of the fitted weakly labelled"}
+        names = {
+            "fitted": "fitted",
+            "held_out": f"held out {'for early stopping' if _stops_early(recipe) else 'to choose the best step'}",
+            "weak": "of the fitted weakly labelled",
+            "soft": "of the fitted with soft labels",
+        }
         counts = ", ".join(f"{texts[key]:,} {name}" for key, name in names.items() if texts.get(key))
         lines.append(f"- Texts: {counts}. Near-duplicates of development texts were left out before.")
     if sources:
@@ -139,7 +149,7 @@ def _training(config: Mapping[str, Any], told: Mapping[str, Any]) -> str:
         lines.append(f"- Sources: {', '.join(f'{name} {count:,}' for name, count in ordered)}.")
     if recipe:
         settings = ", ".join(
-            f"{name.replace('_', ' ')} {value:g}" for name, value in recipe.items() if _is_number(value)
+            f"{name.replace('_', ' ')} {value:g}" for name, value in recipe.items() if _active(name, recipe, texts)
         )
         lines.append(f"- Recipe: AdamW, linear decay; {settings}.")
     start = told.get("start") or {}
@@ -161,6 +171,23 @@ def _training(config: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     if len(lines) == 3:
         lines.append("- The run left no record of its data and recipe.")
     return "\n".join(lines)
+
+
+def _active(name: str, recipe: Mapping[str, Any], texts: Mapping[str, int]) -> bool:
+    """Whether a setting of the recipe changed anything: others are defaults that the run had no use for."""
+    if not _is_number(recipe[name]):
+        return False
+    if name in ("augment", "keep", "weight_decay", "warmup"):
+        return bool(recipe[name])
+    if name == "soft":
+        return bool(texts.get("soft"))
+    return name != "patience" or _stops_early(recipe)
+
+
+def _stops_early(recipe: Mapping[str, Any]) -> bool:
+    """Whether the run could have ended before its last epoch."""
+    patience, epochs = recipe.get("patience"), recipe.get("epochs")
+    return patience is None or epochs is None or patience < epochs * recipe.get("evaluations_per_epoch", 1)
 
 
 def _is_number(value: Any) -> bool:
@@ -199,12 +226,12 @@ def _decision_rules(config: Mapping[str, Any], taxonomy: Taxonomy) -> str:
     return "\n".join(lines)
 
 
-def _results(results: Results, taxonomy: Taxonomy) -> str:
+def _results(results: Results, taxonomy: Taxonomy, texts: Mapping[str, int] | None) -> str:
     return f"""
 ## Results
 
 <!-- quality:begin -->
-{quality_block(results, detailed=True)}
+{quality_block(results, detailed=True, texts=texts)}
 <!-- quality:end -->
 
 <!-- dimensions:begin -->

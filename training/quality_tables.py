@@ -30,7 +30,6 @@ RULES = {
     "training": ("thresholds fitted on the training texts", "阈值在训练集上拟合"),
 }
 MISSING = "–"
-WEAK = 0.15  # a capability that fails more often is named
 
 
 class TablesError(ValueError):
@@ -51,11 +50,14 @@ def insert(text: str, name: str, body: str) -> str:
     return f"{head}{begin}\n{body.strip()}\n{end}{tail}"
 
 
-def quality_block(results: Results, lang: Language = "en", *, detailed: bool = False) -> str:
-    """One table a set: a row for each model, a column for each figure with its interval.
+def quality_block(
+    results: Results, lang: Language = "en", *, detailed: bool = False, texts: Mapping[str, int] | None = None
+) -> str:
+    """One table a set: a row for each model, how many texts it was fitted to, each figure with its interval.
 
     Args:
         detailed: add what is measured of the checkpoint alone: calibration, errors among unsure texts, evidence.
+        texts: `training.texts` of the checkpoint's config.json: how many were fitted, held out and weakly labelled.
 
     Raises:
         TablesError: two results were measured on different texts of one name.
@@ -64,18 +66,20 @@ def quality_block(results: Results, lang: Language = "en", *, detailed: bool = F
         return _say(
             lang, "Not measured yet: `python -m benchmarks.quality`.", "尚未评测：`python -m benchmarks.quality`。"
         )
-    rows = [model for result in results for model in result["models"]]
+    rows = [(model, _fitted(model, result, texts or {})) for result in results for model in result["models"]]
     lines: list[str] = []
-    for name, facts in _sets(results).items():
-        rules = next(model["sets"][name]["rules"] for model in rows if name in model["sets"])
+    for name, facts in sets_of(results).items():
+        rules = next(model["sets"][name]["rules"] for model, _ in rows if name in model["sets"])
         lines += [
             f"**{_set_title(name, facts, lang)}** {_say(lang, f'({RULES[rules][0]})', f'（{RULES[rules][1]}）')}",
             "",
         ]
-        lines += table(_say(lang, "model", "模型"), [_say(lang, en, zh) for _, en, zh in COLUMNS])
-        for model in rows:
+        headings = [_say(lang, "texts fitted to", "训练文本数"), *(_say(lang, en, zh) for _, en, zh in COLUMNS)]
+        lines += table(_say(lang, "model", "模型"), headings)
+        for model, fitted in rows:
             report = model["sets"].get(name, {})
-            cells = [percent(find(report, path)) for path, _, _ in COLUMNS]
+            cells = [MISSING if fitted is None else f"{fitted:,}"]
+            cells += [percent(find(report, path)) for path, _, _ in COLUMNS]
             title = model.get("zh", model["title"]) if lang == "zh" else model["title"]
             lines.append(row(f"**{title}**" if model["kind"] == "checkpoint" else title, cells))
         lines.append("")
@@ -87,6 +91,9 @@ def quality_block(results: Results, lang: Language = "en", *, detailed: bool = F
             "单位为百分比；方括号内为 95% 区间（对文本自助抽样）。服务维度：影片内容以外的各维度，按提及合并计算。",
         )
     )
+    unequal = _unequal(results, texts or {}, lang)
+    if unequal:
+        lines += ["", unequal]
     if detailed:
         lines += ["", *_details(results, lang)]
     return "\n".join(lines)
@@ -94,13 +101,13 @@ def quality_block(results: Results, lang: Language = "en", *, detailed: bool = F
 
 def dimension_block(results: Results, taxonomy: Taxonomy, lang: Language = "en") -> str:
     """The checkpoint's figures for each dimension: gold mentions, mention F1, joint F1 on each set."""
-    models = [model for result in results for model in result["models"] if model["kind"] == "checkpoint"]
+    models = checkpoints(results)
     if not models:
         return quality_block([], lang)
-    sets = {name: facts for name, facts in _sets(results).items() if name in models[0]["sets"]}
+    sets = {name: facts for name, facts in sets_of(results).items() if name in models[0]["sets"]}
     headings = _say(lang, "mentions|mention F1|joint F1", "提及数|提及 F1|联合 F1").split("|")
     columns = [
-        f"{_set_label(name, facts, lang)}{_say(lang, ', ', '：')}{heading}"
+        f"{set_label(name, facts, lang)}{_say(lang, ', ', '：')}{heading}"
         for name, facts in sets.items()
         for heading in headings
     ]
@@ -114,54 +121,6 @@ def dimension_block(results: Results, taxonomy: Taxonomy, lang: Language = "en")
             ]  # fmt: skip
         lines.append(row(f"{dimension.zh} `{dimension.key}`", cells))
     return "\n".join(lines)
-
-
-def checklist_block(found: Mapping[str, Any] | None) -> str:
-    """Failure rates of the capability tests (results of `training.checklist`), the weakest first, named above 15%."""
-    if found is None:
-        return "Not run yet: `python -m training.checklist`."
-    before = found.get("before")
-    tests = sorted(found["tests"], key=lambda result: (-result["rate"], result["test"]))
-    cases, failures = (sum(result[name] for result in tests) for name in ("cases", "failures"))
-    weak = [result for result in tests if result["rate"] > WEAK]
-    lines = [
-        f"{len(tests)} tests of {min(result['cases'] for result in tests)} cases or more in the manner of CheckList "
-        f"(Ribeiro et al. 2020); {failures} of {cases:,} cases fail ({failures / cases:.1%}). None was trained on. "
-        f"{len(weak)} tests fail in more than {WEAK:.0%} of their cases: **do not rely on these capabilities**.",
-        "",
-    ]
-    columns = ["capability", "failures", *([f"before ({before})"] if before else [])]
-    lines += table("test", columns)
-    for result in tests:
-        rate = f"{result['rate']:.0%}"
-        cells = [result["capability"], f"**{rate}**" if result in weak else rate]
-        if before:
-            cells.append(MISSING if result.get("before") is None else f"{result['before']:.0%}")
-        lines.append(row(result["test"], cells))
-    return "\n".join(lines)
-
-
-def robustness_block(found: Mapping[str, Any] | None) -> str:
-    """Pairs of wordings and talk of the film (results of `benchmarks.robustness`)."""
-    if found is None:
-        return "Not measured yet: `python -m benchmarks.robustness`."
-    pairs, talk = found["pairs"], found["film_talk"]
-    lines = table(
-        f"{pairs['pairs']} pairs of texts", ["service mentions, F1", "with sentiment, F1", "overall, accuracy"]
-    )
-    shown = ("mention", "joint", "overall")
-    for title, side in (("Taiwan and Hong Kong usage", "first"), ("the same in mainland wording", "second")):
-        lines.append(row(title, [percent(pairs[side].get(name)) for name in shown]))
-    lines.append(row("difference, paired", [percent(pairs["differences"].get(name)) for name in shown]))
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Of {talk['texts']} development texts on the film alone that use words of service, {talk['labelled']} get "
-            f"a false service label: {percent(talk['rate'])}%. The thresholds were fitted on all development texts, "
-            "these among them; on none of the pairs.",
-        ]
-    )
 
 
 def tutorial_block(found: Mapping[str, Any] | None, taxonomy: Taxonomy, lang: Language = "en") -> str:
@@ -237,7 +196,12 @@ def find(report: Mapping[str, Any], path: Sequence[str]) -> Any:
     return value
 
 
-def _sets(results: Results) -> dict[str, Mapping[str, Any]]:
+def checkpoints(results: Results) -> list[Mapping[str, Any]]:
+    """The checkpoints among the models; there is one at most."""
+    return [model for result in results for model in result["models"] if model["kind"] == "checkpoint"]
+
+
+def sets_of(results: Results) -> dict[str, Mapping[str, Any]]:
     """The sets of all results by name, in order; checks that a name means the same texts everywhere."""
     sets: dict[str, Mapping[str, Any]] = {}
     for result in results:
@@ -251,12 +215,42 @@ def _sets(results: Results) -> dict[str, Mapping[str, Any]]:
     return sets
 
 
+def _fitted(model: Mapping[str, Any], result: Mapping[str, Any], texts: Mapping[str, int]) -> int | None:
+    """How many texts a model was fitted to: those of its own settings, if it took a part, else of its results."""
+    if model["kind"] == "checkpoint":
+        return texts.get("fitted")
+    found = find(model, ("settings", "texts")) or find(result, ("training", "texts"))
+    return None if found is None else int(found)
+
+
+def _unequal(results: Results, texts: Mapping[str, int], lang: Language) -> str | None:
+    """A warning where baselines and checkpoint were not given the same number of labelled texts.
+
+    A baseline is fitted to all that it is given; a checkpoint holds some out, and weak labels are its own.
+    """
+    if "fitted" not in texts:
+        return None
+    ours = texts["fitted"] - texts.get("weak", 0) + texts.get("held_out", 0)
+    for result in results:
+        theirs = find(result, ("training", "texts"))
+        if theirs is not None and theirs != ours:
+            return _say(
+                lang,
+                f"**Not on equal terms**: the baselines were given {theirs:,} training texts, the checkpoint {ours:,} "
+                f"({texts.get('held_out', 0):,} of them held out). Their figures are to be measured again.",
+                f"**条件不等**：基线用了 {theirs:,} 条训练文本，本模型用了 {ours:,} 条"
+                f"（其中留出 {texts.get('held_out', 0):,} 条）。基线尚待重新评测。",
+            )
+    return None
+
+
 def _set_name(name: str, lang: Language) -> str:
     known = SETS.get(name.removesuffix("-test"))
     return _say(lang, *known) if known else name
 
 
-def _set_label(name: str, facts: Mapping[str, Any], lang: Language) -> str:
+def set_label(name: str, facts: Mapping[str, Any], lang: Language) -> str:
+    """`real comments`, `written texts (test)`."""
     return _set_name(name, lang) + (_say(lang, " (test)", "（测试集）") if facts["split"] == "test" else "")
 
 
@@ -272,34 +266,48 @@ def _set_title(name: str, facts: Mapping[str, Any], lang: Language) -> str:
 
 def _details(results: Results, lang: Language) -> list[str]:
     """Calibration, coverage and evidence of the checkpoint."""
-    models = [model for result in results for model in result["models"] if model["kind"] == "checkpoint"]
+    models = checkpoints(results)
     if not models:
         return []
     heads = ("dimensions", "overall", "intent", "escalation")
     rows: dict[str, list[str]] = {}
-    sets = {name: facts for name, facts in _sets(results).items() if name in models[0]["sets"]}
+    sets = {name: facts for name, facts in sets_of(results).items() if name in models[0]["sets"]}
     for name in sets:
         report = models[0]["sets"][name]
         for head in heads:
             entry = report["calibration"].get(head)
-            cell = f"{100 * entry['ece']:.1f} ({entry['labels']})" if entry else MISSING
-            rows.setdefault(
-                _say(lang, f"calibration error of {head} (labels)", f"{head} 校准误差（标签数）"), []
-            ).append(cell)
+            cell = f"{100 * entry['ece']:.1f}; {100 * entry['plain']:.1f} ({entry['labels']})" if entry else MISSING
+            title = _say(
+                lang,
+                f"calibration error of {head}: debiased; plain (labels)",
+                f"{head} 校准误差：去偏；未去偏（标签数）",
+            )
+            rows.setdefault(title, []).append(cell)
         caught = percent(find(report, ("risk_coverage", "caught")))
         title = _say(lang, "overall errors among the least certain 15%", "整体情感错误落在最不确定的 15% 中的比例")
         rows.setdefault(title, []).append(caught)
-        title = _say(lang, "macro joint F1, dimensions with 30 mentions or more", "30 次提及以上各维度联合 F1 的平均")
-        rows.setdefault(title, []).append(percent(find(report, ("service", "macro_joint"))))
+        title = _say(
+            lang,
+            "macro joint F1, dimensions with 30 mentions or more (how many)",
+            "30 次提及以上各维度联合 F1 的平均（维度数）",
+        )
+        macro = find(report, ("service", "macro_joint"))
+        over = "" if macro is None else _say(lang, " ({})", "（{}）").format(len(macro["dimensions"]))
+        rows.setdefault(title, []).append(percent(macro) + over)
         title = _say(lang, "evidence, character F1 with the labelled span", "依据与标注片段的字符 F1")
         rows.setdefault(title, []).append(percent(find(report, ("evidence", "f1"))))
     lines = table(
-        _say(lang, "of this checkpoint", "本模型"), [_set_label(name, facts, lang) for name, facts in sets.items()]
+        _say(lang, "of this checkpoint", "本模型"), [set_label(name, facts, lang) for name, facts in sets.items()]
     )
     lines += [row(title, cells) for title, cells in rows.items()]
     note = _say(
         lang,
-        "Calibration error: debiased ECE over ten bins of equal size (Kumar et al. 2019; Roelofs et al. 2022).",
-        "校准误差：十个等量分箱的去偏 ECE（Kumar 等 2019；Roelofs 等 2022）。",
+        "Calibration error (ECE): the mean distance of confidence and share of right labels over ten bins of equal "
+        "size (Roelofs et al. 2022). Debiased: less what chance adds with so few labels, by the normal approximation "
+        "of the library of Kumar et al. 2019; 0.0 says that chance alone explains the plain error, not that there is "
+        "none.",
+        "校准误差（ECE）：十个等量分箱（Roelofs 等 2022）上置信度与正确率之差的平均。"
+        "去偏：减去标签少时偶然造成的部分，用 Kumar 等 2019 的程序库中的正态近似；"
+        "0.0 表示未去偏的误差可由偶然解释，并非没有误差。",
     )
     return [*lines, "", note]

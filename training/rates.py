@@ -13,9 +13,9 @@ Array = NDArray[Any]
 
 BINS = 10
 ECE_SOURCE = (
-    "equal-mass bins (Roelofs et al. 2022, Mitigating Bias in Calibration Error Estimation); ece: l1, bias removed by "
-    "the normal approximation, rms: l2, debiased as in Definition 5.2 (Kumar et al. 2019, Verified Uncertainty "
-    "Calibration)"
+    "equal-mass bins (Roelofs et al. 2022, Mitigating Bias in Calibration Error Estimation); plain: l1; ece: l1 less "
+    "its bias by a normal approximation, as the library of Kumar et al. 2019 does it (uncertainty-calibration), at "
+    "least 0; rms: l2, debiased as in Definition 5.2 of their paper (Verified Uncertainty Calibration), at least 0"
 )
 
 
@@ -60,9 +60,10 @@ def calibration_error(confidence: Array, right: Array, bins: int = BINS) -> dict
     """How far confidence is from the share of right labels, over bins of equal numbers of labels.
 
     With few labels a bin's share of right ones strays by chance, which alone looks like an error: `plain` is the
-    usual l1 error with that bias; `ece` is it less the bias that a normal error of the observed shares adds (in closed
-    form rather than by resampling), of which some remains; `rms` is the root of the unbiased squared error. Sources:
-    see `ECE_SOURCE`.
+    usual l1 error with that bias. `ece` is it less the bias that a normal error of the observed shares adds, of which
+    some remains: 2 plain - E[plain of resampled shares], the `normal_debiased_ce` of Kumar et al.'s library with the
+    expectation in closed form. Their paper defines a debiased estimator for the squared error only (Definition 5.2):
+    `rms` is its root. Both are cut off at 0, which says that chance alone explains `plain`, not that there is no error.
     """
     order = np.argsort(confidence, kind="stable")
     parts = np.array_split(order, max(1, min(bins, len(order) // 2)))

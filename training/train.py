@@ -250,7 +250,12 @@ def fine_tune(
     tokenizer.save_pretrained(folder)
     metrics = {
         "recipe": asdict(recipe),
-        "texts": {"fitted": len(train), "held_out": len(holdout), "weak": len(always or [])},
+        "texts": {
+            "fitted": len(train),
+            "held_out": len(holdout),
+            "weak": len(always or []),
+            "soft": sum(example.soft is not None for example in fit),
+        },
         "history": history,
         "held_out": trainer.evaluate(),
         **({"kept": kept} if kept else {}),

@@ -60,9 +60,11 @@ def results() -> list[dict[str, Any]]:
     baselines = {
         "schema": 1,
         "kind": "baselines",
+        "training": {"texts": 5808, "files": ["train.jsonl"]},
         "sets": {"real": facts(400, "aaaa"), "written": facts(300, "bbbb")},
         "models": [
             {"name": "snownlp", "title": "SnowNLP, two cut points", "zh": "SnowNLP（两个切分点）", "kind": "baseline",
+             "settings": {"texts": 500},
              "sets": {"real": only_overall, "written": only_overall}}
         ],
     }  # fmt: skip

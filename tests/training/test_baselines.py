@@ -28,6 +28,7 @@ from training.example import DatasetError, Example
 from training.metrics import UNKNOWN
 from training.results import named_sets
 from training.scores import gold_labels
+from training.seen import keep_seen, text_hash
 
 ONE = (Setting(4.0, False),)
 GOOD = {"座椅很舒服": "seating", "音响很震撼": "sound", "前台很热情": "staff", "停车很方便": "parking"}
@@ -208,6 +209,34 @@ def test_command_leaves_near_duplicates_out_and_writes_results(monkeypatch: pyte
     (model,) = results["models"]
     assert model["kind"] == "baseline"
     assert model["sets"]["real"]["overall"]["texts"] == 15
+
+
+def test_command_refuses_other_texts_than_the_run_had(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(baselines, "GRID", ONE)
+    signs = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏"
+    development, others = ([Example("".join(random.Random(i + n).sample(signs, 20)), overall="neutral")
+                            for i in range(12)] for n in (0, 100))  # fmt: skip
+    training = made_up(40, 1)
+    data = write(tmp_path / "train.jsonl", [*training, Example(others[0].text + "！", overall="neutral")])
+    dev, apart = write(tmp_path / "dev.jsonl", development), write(tmp_path / "test.jsonl", others)
+    out = tmp_path / "baselines.json"
+    arguments = ["--data", str(data), "--dev", f"real={dev}", "--json", str(out), "--run", str(tmp_path),
+                 "--only", "snownlp"]  # fmt: skip
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "found no seen.txt" in capsys.readouterr().err
+    keep_seen(tmp_path, {text_hash(e.text) for e in training})
+    with pytest.raises(SystemExit):  # the near-duplicate of a text that the run was kept from
+        main(arguments)
+    assert "found 1 others and 0 missing" in capsys.readouterr().err
+    assert main([*arguments, "--apart", str(apart)]) == 0
+    assert json.loads(out.read_text("utf-8"))["training"]["texts"] == 40
+    keep_seen(tmp_path, {text_hash(e.text) for e in (*training, others[5])})
+    with pytest.raises(SystemExit):
+        main([*arguments, "--apart", str(apart)])
+    assert "found 0 others and 1 missing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

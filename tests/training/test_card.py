@@ -64,6 +64,22 @@ def test_card_tells_what_the_run_and_the_checkpoint_hold(
     assert "parking" in rare and "seating" not in rare  # 40 of it in one set
 
 
+def test_card_tells_of_the_recipe_only_what_was_active(config: dict[str, Any]) -> None:
+    recipe = {
+        "epochs": 5, "patience": 99, "evaluations_per_epoch": 1, "augment": 0.0, "soft": 0.5, "keep": None,
+        "weight_decay": 0.0, "warmup": 0.06, "seed": 0,
+    }  # fmt: skip
+    texts = {"fitted": 90, "held_out": 10, "weak": 0, "soft": 0}
+    text = card_text(config, {"recipe": recipe, "texts": texts}, [])
+    assert "- Recipe: AdamW, linear decay; epochs 5, evaluations per epoch 1, warmup 0.06, seed 0.\n" in text
+    assert "- Texts: 90 fitted, 10 held out to choose the best step. " in text
+    active = {"patience": 3, "augment": 0.2, "keep": 0.4, "weight_decay": 0.01}
+    text = card_text(config, {"recipe": recipe | active, "texts": texts | {"soft": 30}}, [])
+    for told in ("patience 3,", "augment 0.2, soft 0.5, keep 0.4, weight decay 0.01,", "10 held out for early stopping",
+                 "30 of the fitted with soft labels"):  # fmt: skip
+        assert told in text, told
+
+
 def test_card_of_a_run_in_stages_tells_no_figure_on_its_held_out_part(config: dict[str, Any]) -> None:
     metrics = {"held_out": {"eval_joint": 0.987}, "texts": {"fitted": 90, "held_out": 10}}
     assert "joint 0.987" in card_text(config, metrics, [])

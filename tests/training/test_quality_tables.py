@@ -12,11 +12,11 @@ from quality_facts import METRICS, script
 
 from sentiment.checkpoint import load_checkpoint
 from sentiment.taxonomy import Taxonomy
+from training.capability_tables import checklist_block
 from training.card import write_card
 from training.partial_table import partial_block
 from training.quality_tables import (
     TablesError,
-    checklist_block,
     dimension_block,
     insert,
     memory_block,
@@ -50,20 +50,43 @@ def test_one_table_a_set_with_a_row_for_each_model(results: list[dict[str, Any]]
     ]
     real = lines[2:6]
     assert real[0] == (
-        "| model | service mentions, F1 | with sentiment, F1 | overall, accuracy | intent, accuracy | escalation, F1 |"
+        "| model | texts fitted to | service mentions, F1 | with sentiment, F1 | overall, accuracy | intent, accuracy "
+        "| escalation, F1 |"
     )
     assert real[2] == (
-        "| **cinesent-zh@12345678** | 77.0 [73.0–80.0] | 67.0 [63.0–70.0] | 82.0 [78.0–85.0] | 90.0 [86.0–93.0] "
+        "| **cinesent-zh@12345678** | – | 77.0 [73.0–80.0] | 67.0 [63.0–70.0] | 82.0 [78.0–85.0] | 90.0 [86.0–93.0] "
         "| 60.0 [56.0–63.0] |"
     )
-    assert real[3] == "| SnowNLP, two cut points | – | – | 50.0 [46.0–53.0] | – | – |"
+    assert real[3] == "| SnowNLP, two cut points | 500 | – | – | 50.0 [46.0–53.0] | – | – |"
     widths = {line.count("|") for line in lines if line.startswith("|")}
-    assert widths == {7}
+    assert widths == {8}
     assert "Kumar" not in quality_block(results)
     detailed = quality_block(results, detailed=True)
     assert detailed.startswith(quality_block(results))
-    assert "| calibration error of overall (labels) | 3.1 (400) | 3.1 (400) | 3.1 (400) |" in detailed
-    assert "| calibration error of intent (labels) | – | – | – |" in detailed
+    cells = " | ".join(["3.1; 4.0 (400)"] * 3)
+    assert f"| calibration error of overall: debiased; plain (labels) | {cells} |" in detailed
+    assert "| calibration error of intent: debiased; plain (labels) | – | – | – |" in detailed
+    assert f"(how many) | {' | '.join(f'{value} (1)' for value in _macros())} |" in detailed
+
+
+def _macros() -> list[str]:
+    return [percent({"value": v, "low": v - 0.04, "high": v + 0.03}) for v in (0.57, 0.63, 0.62)]
+
+
+def test_tables_say_how_many_texts_each_model_was_fitted_to(results: list[dict[str, Any]]) -> None:
+    linear = {**results[1]["models"][0], "name": "tfidf", "title": "TF-IDF", "settings": {"features": 9}}
+    results[1]["models"].insert(0, linear)
+    # 200 of the 5,400 are weakly labelled, which no baseline takes, and 608 are held out: 5,808 as the baselines had.
+    equal = {"fitted": 5400, "held_out": 608, "weak": 200}
+    block = quality_block(results, texts=equal)
+    for shown in ("| **cinesent-zh@12345678** | 5,400 |", "| TF-IDF | 5,808 |", "| SnowNLP, two cut points | 500 |"):
+        assert block.count(shown) == 3, shown
+    assert "equal terms" not in block
+    for other in ({"fitted": 43365, "held_out": 885, "weak": 0}, {**equal, "weak": 0}):
+        unequal = quality_block(results, texts=other)
+        assert "**Not on equal terms**: the baselines were given 5,808 training texts, the checkpoint" in unequal
+    assert "条件不等" in quality_block(results, "zh", texts={"fitted": 9, "held_out": 1})
+    assert "equal terms" not in quality_block(results[:1], texts={"fitted": 9, "held_out": 1})
 
 
 def test_tables_in_chinese(results: list[dict[str, Any]]) -> None:
@@ -140,7 +163,7 @@ ROBUSTNESS: dict[str, Any] = {
     },
     "film_talk": {"texts": 84, "labelled": 21, "rate": _rate(0.25)},
 }
-MARKERS = "<!-- quality:begin -->\n<!-- quality:end -->\n\n<!-- memory:begin -->\n<!-- memory:end -->\n"
+MARKERS = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n\n" for name in ("quality", "targets", "memory"))
 
 
 @pytest.fixture
@@ -199,6 +222,13 @@ def test_tables_are_written_once_and_checked(project: Path, capsys: pytest.Captu
     assert "| 谜题 `puzzles` | 8 | 90.0 [88.0–92.0] | 80.0 [78.0–82.0] |" in tutorial
     assert "Overall accuracy 70.0 [68.0–72.0]" in tutorial
     assert "21 get a false service label: 25.0 [23.0–27.0]%." in card
+    assert card.count("## Targets") == 1 and card.index("## Targets") < card.index("## Robustness")
+    assert (
+        "| film alone, yet a service label | talk of the film | ≤ 3 | 25.0 [23.0–27.0] | 84 texts | **missed** |"
+        in card
+    )
+    assert "Missed: service mentions (real comments, written texts, written texts (test))" in english
+    assert "未达到：服务维度提及（真实评论、自撰文本、自撰文本（测试集））" in chinese
     assert "calibration error of overall" in card and "| 座椅视野 `seating` | 40 |" in card
     (project / "README.md").write_text(english.replace("77.0", "97.0"), "utf-8")
     assert tables.main([*root, "--check"]) == 1
