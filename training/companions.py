@@ -55,16 +55,21 @@ def read_companions(required: Requirements, taxonomy: Taxonomy) -> Companions:
     """
     broken: list[str] = []
     first, second = read_standoff_labels(required.standoff.folder, taxonomy, broken)
-    folder = required.pairs.folder
-    pairs: dict[str, dict[str, Example]] = {side: {} for side in SIDES}
-    for side in SIDES if folder is not None else ():
-        path = folder / f"{side}.jsonl"
-        for number, row in read_jsonl(path) if path.is_file() else ():
-            example = parse_record(row, taxonomy, f"{path.name}, row {number}")
-            if not example.id or example.id in pairs[side]:
-                broken.append(f"{path.name}, row {number}: expected an id of its own, found {example.id!r}")
-            pairs[side].setdefault(example.id, example)
+    pairs = {side: _side(required.pairs.folder, side, taxonomy, broken) for side in SIDES}
     return Companions(first, second, pairs, broken)
+
+
+def _side(folder: Path | None, side: str, taxonomy: Taxonomy, broken: list[str]) -> dict[str, Example]:
+    """The texts of one side of the pairs by id; `broken` collects ids that are missing or there twice."""
+    found: dict[str, Example] = {}
+    if folder is None or not (path := folder / f"{side}.jsonl").is_file():
+        return found
+    for number, row in read_jsonl(path):
+        example = parse_record(row, taxonomy, f"{path.name}, row {number}")
+        if not example.id or example.id in found:
+            broken.append(f"{path.name}, row {number}: expected an id of its own, found {example.id!r}")
+        found.setdefault(example.id, example)
+    return found
 
 
 def read_standoff_labels(
@@ -103,14 +108,16 @@ def _wrong(row: Row, rows: Mapping[str, Row], taxonomy: Taxonomy, where: str) ->
         return f"{where}: expected each text once, found {digest[:8]} again"
     try:
         for entry in row["labels"]:
-            one_of(entry["dimension"], taxonomy.keys, f"{where}, labels.dimension")
-            one_of(entry["sentiment"], taxonomy.sentiments, f"{where}, labels.sentiment")
+            one_of(entry.get("dimension"), taxonomy.keys, f"{where}, labels.dimension")
+            one_of(entry.get("sentiment"), taxonomy.sentiments, f"{where}, labels.sentiment")
         one_of(row["overall"], taxonomy.overall, f"{where}, overall")
         one_of(row["intent"], taxonomy.intents, f"{where}, intent")
         if not isinstance(row["escalation"], bool):
             return f"{where}, escalation: expected true or false, found {row['escalation']!r}"
-    except (DatasetError, LookupError, TypeError) as error:
+    except DatasetError as error:
         return str(error)
+    except (AttributeError, TypeError):
+        return f"{where}, labels: expected a list of objects, found {row['labels']!r}"
     return None
 
 

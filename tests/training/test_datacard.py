@@ -32,7 +32,8 @@ def test_a_card_of_other_files_is_stale_until_written(tmp_path: Path) -> None:
 
 def labels(number: int, escalation: bool, overall: str = "negative") -> dict[str, Any]:
     heads = {"overall": overall, "intent": "review", "escalation": escalation}
-    return {"sha256": f"{number:064x}", "corpus": "film_douban", "labels": [], **heads}
+    said = [{"dimension": "film", "sentiment": "negative"}]
+    return {"sha256": f"{number:064x}", "corpus": "film_douban", "labels": said, **heads}
 
 
 def test_agreement_says_what_kappa_cannot_and_which_rows_do_not_count(tmp_path: Path, taxonomy: Taxonomy) -> None:
