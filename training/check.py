@@ -1,7 +1,8 @@
 """Whether a folder of labelled texts keeps its promises: schema, near-duplicates, authors, annotators, least counts.
 
 `check` is pure: rows in, counts and findings out. What a set is held to beyond the schema stands in its own
-`requirements.yaml`; without one only what is wrong in every set is an error.
+`requirements.yaml` (`training.requirements`); without one only what is wrong in every set is an error. What lies beside
+the set is read by `training.companions`.
 """
 
 from __future__ import annotations
@@ -12,42 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
+from training.companions import Companions, check_companions
 from training.example import DatasetError, Example, parse_record
 from training.labelled_files import read_jsonl
 from training.near_duplicates import near_duplicate_groups
+from training.requirements import Judged, Requirements
 
-REQUIREMENTS = "requirements.yaml"
 TRADITIONAL = ("hant", "mixed")
 SHOWN = 20  # findings of one kind
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What the splits that measure a model are held to."""
-
-    splits: tuple[str, ...] = ("dev", "test")
-    texts: int = 0
-    mentions: int = 0
-    annotators: int = 0
-
-
-@dataclass(frozen=True)
-class Requirements:
-    """Least numbers over all splits; `traditional` is a share of the texts, `characters` (least, most) of a text."""
-
-    texts: int = 0
-    mentions: int = 0
-    sentiments: int = 0
-    intents: Mapping[str, int] = field(default_factory=dict)
-    escalations: int = 0
-    kinds: Mapping[str, int] = field(default_factory=dict)
-    traditional: float = 0.0
-    characters: tuple[int, int] = (1, 1_000_000)
-    judged: Judged = Judged()
 
 
 @dataclass(frozen=True)
@@ -60,28 +35,12 @@ class Split:
 
 @dataclass
 class Checked:
-    """Counts by split (and `all`), and what is wrong, in sentences that name the row."""
+    """Counts by split (and `all`), counts of what lies beside the set, and what is wrong, in sentences that name the
+    row."""
 
     counts: dict[str, dict[str, Any]]
     errors: list[str]
-
-
-def read_requirements(path: Path) -> Requirements:
-    """Reads `requirements.yaml`.
-
-    Raises:
-        DatasetError: a key or a value that is not known.
-    """
-    found = yaml.safe_load(path.read_text("utf-8")) or {}
-    try:
-        judged: dict[str, Any] = found.pop("judged", {})
-        for options, name in ((judged, "splits"), (found, "characters")):
-            if name in options:
-                options[name] = tuple(options[name])
-        return Requirements(**found, judged=Judged(**judged))
-    except (TypeError, AttributeError) as error:
-        known = ", ".join(Requirements.__dataclass_fields__)
-        raise DatasetError(f"{path.name}: expected a mapping with the keys {known}, found: {error}") from None
+    beside: dict[str, int] = field(default_factory=dict)
 
 
 def read_splits(paths: Iterable[Path], taxonomy: Taxonomy) -> dict[str, Split]:
@@ -103,14 +62,17 @@ def read_splits(paths: Iterable[Path], taxonomy: Taxonomy) -> dict[str, Split]:
     return splits
 
 
-def check(splits: Mapping[str, Split], taxonomy: Taxonomy, required: Requirements) -> Checked:
-    """Counts a labelled set and lists what is wrong with it."""
+def check(
+    splits: Mapping[str, Split], taxonomy: Taxonomy, required: Requirements, companions: Companions | None = None
+) -> Checked:
+    """Counts a labelled set and lists what is wrong with it and, where given, with what lies beside it."""
     counts = {name: count(split.examples, taxonomy) for name, split in splits.items()}
     everything = [example for split in splits.values() for example in split.examples]
     counts["all"] = count(everything, taxonomy)
     errors = [*_ids(splits), *_near_duplicates(splits), *_authors(splits, required.judged)]
     errors += _lengths(splits, required.characters)
     errors += _annotators(splits, taxonomy, required.judged)
+    errors += _kinds(splits, taxonomy, required)
     errors += _least(counts["all"], taxonomy, required)
     for name in required.judged.splits:
         if name in counts:
@@ -120,7 +82,16 @@ def check(splits: Mapping[str, Split], taxonomy: Taxonomy, required: Requirement
                 errors += _at_least(f"{name}: mentions of {key}", found, required.judged.mentions)
         elif required.judged.texts:
             errors.append(f"expected a split {name}, found none")
-    return Checked(counts, errors)
+    if companions is None:
+        return Checked(counts, errors)
+    fitted = {name: split.examples for name, split in splits.items() if name not in required.judged.splits}
+    errors += check_companions(companions, fitted, required, SHOWN)
+    beside = {
+        "stand-off rows": len(companions.standoff),
+        "labelled twice": len(companions.seconded()),
+        "pairs": companions.paired(),
+    }
+    return Checked(counts, errors, beside)
 
 
 def count(examples: Sequence[Example], taxonomy: Taxonomy) -> dict[str, Any]:
@@ -200,19 +171,52 @@ def _lengths(splits: Mapping[str, Split], bounds: tuple[int, int]) -> list[str]:
 
 def _annotators(splits: Mapping[str, Split], taxonomy: Taxonomy, judged: Judged) -> list[str]:
     found = []
+    copies = []
     for name in judged.splits:
         split = splits.get(name)
+        repeated: list[bool] = []
         for i, (row, example) in enumerate(zip(split.rows, split.examples, strict=True) if split else ()):
             where = _name(name, i, example)
             given = row.get("annotators") or []
             if len(given) < judged.annotators:
                 found.append(f"{where}: expected labels of {judged.annotators} annotators, found {len(given)}")
+            people = Counter(entry["annotator"] for entry in given if entry.get("annotator"))
+            found += [
+                f"{where}: expected annotators of different names, found {person!r} {times} times"
+                for person, times in people.items()
+                if times > 1
+            ]
+            heard = []
             for labels in given:
                 try:
-                    parse_record({"text": example.text, **labels}, taxonomy, f"{where}, annotators")
+                    heard.append(parse_record({"text": example.text, **labels}, taxonomy, f"{where}, annotators"))
                 except DatasetError as error:
                     found.append(str(error))
-    return _shorten(found, "rows without their annotators")
+            repeated.append(len(heard) > 1 and all(one == heard[0] for one in heard))
+        # Careful annotators agree on most texts; on every one, down to the words of the evidence, only a copy does.
+        if judged.annotators > 1 and repeated and all(repeated):
+            copies.append(f"{name}: expected labellings that differ, found copies of one in all {len(repeated)} rows")
+    return [*_shorten(found, "rows without their annotators"), *copies]
+
+
+def _kinds(splits: Mapping[str, Split], taxonomy: Taxonomy, required: Requirements) -> list[str]:
+    """Texts whose kind says one thing and whose labels say another."""
+    found = []
+    for name, split in splits.items():
+        for i, example in enumerate(split.examples):
+            service = sorted(example.labels.keys() & set(taxonomy.service_keys))
+            if example.kind in required.no_service and service:
+                found.append(
+                    f"{_name(name, i, example)}: expected no service label in a {example.kind}, "
+                    f"found {', '.join(service)}; correct the label or the kind"
+                )
+            if example.kind in required.no_escalation and example.escalation is not False:
+                value = "none" if example.escalation is None else "true"
+                found.append(
+                    f"{_name(name, i, example)}: expected escalation false in a {example.kind}, found {value}; "
+                    "correct the label or the kind"
+                )
+    return _shorten(found, "texts whose labels contradict their kind")
 
 
 def _at_least(what: str, found: int, least: int) -> list[str]:

@@ -61,15 +61,17 @@ def read_rows(corpora: Path, name: str) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-@lru_cache(maxsize=1)
 def in_held_out_rows(text: str) -> bool:
     """Whether the hash rule keeps a text of the public polarity sets (a fifth of them) for a later test."""
     return int(hashlib.sha1(text.encode()).hexdigest()[:8], 16) % 5 == 0
 
 
-def held_out_texts(corpora: Path) -> set[str]:
-    """Texts kept for the later test, wherever else they may appear."""
-    return {row["text"] for name in HELD_OUT_FILES for row in read_rows(corpora, name) if in_held_out_rows(row["text"])}
+@lru_cache(maxsize=1)  # every stand-off file and every corpus asks, and three files have to be unpacked for it
+def held_out_texts(corpora: Path) -> frozenset[str]:
+    """Texts kept for the later test, wherever else they may appear. A folder is read once a process."""
+    return frozenset(
+        row["text"] for name in HELD_OUT_FILES for row in read_rows(corpora, name) if in_held_out_rows(row["text"])
+    )
 
 
 def _aspects(row: dict[str, Any], table: dict[str, str], field: str = "category") -> dict[str, str]:

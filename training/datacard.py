@@ -17,13 +17,14 @@ from sklearn.metrics import cohen_kappa_score
 
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.check import count, read_splits
+from training.companions import Companions, read_standoff_labels
 from training.example import Example
-from training.labelled_files import read_jsonl
 from training.metrics import summary
 from training.quality_tables import insert
 from training.scores import gold_labels
 
 SPLITS = ("train", "dev", "test")
+FEW = 20  # escalations of one annotator; of fewer, kappa hangs on single texts
 
 
 def card(folder: Path, taxonomy: Taxonomy) -> str:
@@ -39,15 +40,37 @@ def card(folder: Path, taxonomy: Taxonomy) -> str:
         found = [counts[split]["mentions"][dimension.key] for split in SPLITS]
         cells = [" / ".join(str(part[name]) for name in ("negative", "neutral", "positive")) for part in found]
         lines.append(f"| {dimension.key} {dimension.zh} | " + " | ".join(cells) + " |")
-    lines += ["", "Agreement of the two annotators before adjudication (all dimensions; Cohen's κ for the heads):", ""]
-    lines += [
-        "| split | texts | mention F1 | joint F1 | overall κ | intent κ | escalation κ |",
-        "| --- |" + " ---: |" * 6,
-    ]
-    for split in ("dev", "test"):
-        lines.append(f"| {split} | " + " | ".join(_agreement(_pairs(splits[split].rows), taxonomy)) + " |")
-    lines.append("| standoff | " + " | ".join(_agreement(_seconded(folder.parent / "standoff"), taxonomy)) + " |")
+    lines += ["", *agreement_table(splits["dev"].rows, splits["test"].rows, folder.parent / "standoff", taxonomy)]
     return "\n".join(lines)
+
+
+def agreement_table(
+    dev: Sequence[Mapping[str, Any]], test: Sequence[Mapping[str, Any]], standoff: Path, taxonomy: Taxonomy
+) -> list[str]:
+    """The lines of the table of agreement, and below it what its figures cannot tell."""
+    labels = Companions(*read_standoff_labels(standoff, taxonomy))
+    lines = [
+        "Agreement of the two annotators before adjudication (all dimensions; Cohen's κ for the heads; escalations:",
+        "how many texts the first, the second and both of them called one):",
+        "",
+        "| split | texts | mention F1 | joint F1 | overall κ | intent κ | escalation κ | escalations |",
+        "| --- |" + " ---: |" * 7,
+    ]
+    notes = []
+    for name, pairs in (("dev", _pairs(dev)), ("test", _pairs(test)), ("standoff", labels.seconded())):
+        one, other, both = escalations(pairs)
+        cells = [*_agreement(pairs, taxonomy), f"{one} / {other} / {both}"]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        if min(one, other) < FEW:
+            notes += [
+                "",
+                f"Of {len(pairs)} texts of {name} the first annotator called {one} an escalation, the second {other},",
+                f"and {both} of them both did. So few say nothing about how far they agree on escalation, whatever κ",
+                "comes out: one text more or less would make it another number.",
+            ]
+    if alone := len(labels.alone()):
+        notes += ["", f"Second labels of standoff without a first one beside them, which are not counted: {alone}."]
+    return [*lines, *notes]
 
 
 def _facts(counts: Mapping[str, Any], examples: Sequence[Example]) -> dict[str, object]:
@@ -73,11 +96,10 @@ def _pairs(rows: Sequence[Mapping[str, Any]]) -> list[Pair]:
     return [(row["annotators"][0], row["annotators"][1]) for row in rows if len(row.get("annotators", ())) == 2]
 
 
-def _seconded(folder: Path) -> list[Pair]:
-    """The stand-off labels that somebody else gave blind to the same texts, beside the first ones."""
-    others = (path for path in sorted(folder.glob("*.jsonl")) if path.stem != "second")
-    first = {row["sha256"]: row for path in others for _, row in read_jsonl(path)}
-    return [(first[row["sha256"]], row) for _, row in read_jsonl(folder / "second.jsonl") if row["sha256"] in first]
+def escalations(pairs: Sequence[Pair]) -> tuple[int, int, int]:
+    """How many texts the first annotator calls an escalation, how many the second, and how many both."""
+    called = [(bool(one["escalation"]), bool(other["escalation"])) for one, other in pairs]
+    return sum(one for one, _ in called), sum(other for _, other in called), called.count((True, True))
 
 
 def _agreement(pairs: list[Pair], taxonomy: Taxonomy) -> list[str]:

@@ -1,8 +1,11 @@
 """Labels that models trained without them contradict with confidence: a list for a person to look at.
 
-Confident learning: Northcutt et al. 2021 (cleanlab). `cinesent train --data … --folds 5 -o runs/folds` leaves what
-each fold's model says about texts that it has not seen; `python -m training.label_issues runs/folds -o issues.jsonl`
-compares that with their labels. Nothing is changed: a model is wrong more often than a careful annotator.
+Confident learning: Northcutt et al. 2021 (cleanlab). `cinesent train --data … --base offline --folds 5 -o runs/folds`
+leaves what each fold's model says about texts that it has not seen; `python -m training.label_issues runs/folds -o
+issues.jsonl` compares that with their labels. Nothing is changed: a model is wrong more often than a careful annotator.
+
+The base must not have learnt the texts either: a checkpoint repeats the labels that it was fitted to, and the embedded
+one, where `cinesent train` begins by default, was fitted to those of this project.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from sentiment.taxonomy import Taxonomy
 from training.bases import BaseError
 from training.folders import label_space
 from training.metrics import UNKNOWN
+from training.seen import read_seen, text_hash
 
 Array = NDArray[Any]
 OUT_OF_FOLD = "out_of_fold.npz"
@@ -97,9 +101,38 @@ def read_folds(folder: Path) -> tuple[dict[str, Array], Taxonomy]:
     """
     path = folder / OUT_OF_FOLD
     if not path.is_file():
-        raise BaseError(f"expected {OUT_OF_FOLD} in {folder}, found none; run `cinesent train --folds 5 -o {folder}`")
+        raise BaseError(
+            f"expected {OUT_OF_FOLD} in {folder}, found none; run `cinesent train --base offline --folds 5 -o {folder}`"
+        )
     with np.load(path, allow_pickle=False) as stored:
         return dict(stored), label_space(folder / "fold-1")
+
+
+def started_from(folder: Path) -> str | None:
+    """The trained checkpoint that the folds began with; None if their heads were new, "" if nothing says.
+
+    A folder or hub name as the base means new heads: `training.run.Start`.
+    """
+    try:
+        start = json.loads((folder / "fold-1" / "metrics.json").read_text("utf-8"))["start"]
+        warm, base = start["warm_start"], start["base"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+    return str(warm) if warm is not None else "embedded" if base == "embedded" else None
+
+
+def seen_by_all(folder: Path, texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Whether every fold's model has seen a text [N]: then one that had seen it answered.
+
+    A fold's seen.txt lists the texts of its own and of the run that it began with. Where a fold has none, nothing is
+    known and all are False.
+    """
+    kept = [read_seen(part) for part in sorted(folder.glob("fold-*"))]
+    lists = [found for found in kept if found is not None]
+    if not lists or len(lists) < len(kept):
+        return np.zeros(len(texts), bool)
+    common = frozenset.intersection(*lists)
+    return np.array([text_hash(text) in common for text in texts], bool)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,12 +146,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseError as error:
         print(f"training.label_issues: {error}", file=sys.stderr)
         return 2
-    issues = label_issues(kept, space)
+    start = started_from(options.folder)
+    if start is not None:
+        began = f"with the trained checkpoint {start}" if start else "nobody knows with what"
+        print(
+            f"the folds began {began}: about labels that it was fitted to its answers are no second opinion; "
+            "give `cinesent train` --base offline",
+            file=sys.stderr,
+        )
+    count = len(kept["texts"])
+    seen = seen_by_all(options.folder, [str(text) for text in kept["texts"]])
+    if seen.all():
+        print(
+            f"training.label_issues: expected texts that no model had learnt, found all {count} among what the folds "
+            "began with; run `cinesent train` with --base offline",
+            file=sys.stderr,
+        )
+        return 2
+    if seen.any():
+        print(f"{seen.sum()} of {count} texts had been learnt before the folds: left out", file=sys.stderr)
+    rows = np.flatnonzero(~seen)
+    issues = label_issues({name: values[rows] for name, values in kept.items()}, space)
+    for issue in issues:
+        issue["row"] = int(rows[issue["row"]])
     options.output.write_text("".join(json.dumps(i, ensure_ascii=False) + "\n" for i in issues), "utf-8")
     counts = Counter(issue["label"] for issue in issues)
     for name, count in counts.most_common():
         print(f"{name}\t{count}")
-    print(f"{len(issues)} labels of {len(kept['texts'])} texts in doubt; {options.output} written", file=sys.stderr)
+    print(f"{len(issues)} labels of {len(rows)} texts in doubt; {options.output} written", file=sys.stderr)
     return 0
 
 

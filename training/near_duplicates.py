@@ -45,6 +45,28 @@ def near_duplicate_groups(texts: Sequence[str], threshold: float = 0.5) -> list[
     return [root(i) for i in range(len(texts))]
 
 
+def near_duplicates_of(texts: Sequence[str], of: Sequence[str], threshold: float = 0.5) -> list[tuple[int, int]]:
+    """(index in `texts`, index in `of`) of each text's nearest counterpart with a 5-gram Jaccard similarity over
+    `threshold`. No chains: where `of` is small this is far quicker than groups over all."""
+    sets = [shingles(text) for text in of]
+    index: dict[str, list[int]] = defaultdict(list)
+    for j, grams in enumerate(sets):
+        for gram in grams:
+            index[gram].append(j)
+    found = []
+    for i, text in enumerate(texts if sets else ()):
+        grams = shingles(text)
+        shared: dict[int, int] = defaultdict(int)
+        for gram in grams:
+            for j in index.get(gram, ()):
+                shared[j] += 1
+        near = [(count / (len(grams) + len(sets[j]) - count), -j) for j, count in shared.items()]
+        likeness, number = max(near, default=(0.0, 0))
+        if likeness > threshold:
+            found.append((i, -number))
+    return found
+
+
 def split_groups(groups: Sequence[int], fraction: float, seed: int) -> tuple[list[int], list[int]]:
     """Indices of (rest, held out): whole groups are drawn until `fraction` of the texts is held out. One that would
     make it more than twice as many is drawn only if there are no others."""

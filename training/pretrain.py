@@ -105,7 +105,7 @@ def corpus_texts(
     corpora: Path, exclude: Iterable[str], seed: int, names: Sequence[str] = CORPORA
 ) -> Iterator[list[str]]:
     """The texts of each corpus in random order, without those of the later test and those in `exclude`."""
-    seen = held_out_texts(corpora) | set(exclude)
+    seen = set(exclude) | held_out_texts(corpora)
     for name in names:
         texts = []
         for row in read_rows(corpora, name):

@@ -61,7 +61,10 @@ def check_command(paths: tuple[Path, ...], require: Path | None, taxonomy: Path 
     Errors where requirements.yaml asks for it:
       too few texts, mentions of a dimension (in all, of each sentiment, in dev and
       test), intents, escalations, kinds, Traditional texts, annotators a row; texts
-      too short or too long
+      too short or too long; a kind that the labels contradict; annotators of one
+      name, or whose labels are copies; beside the set: too few stand-off rows, too
+      few of them labelled twice, too few pairs of wordings, a pair that a text to
+      learn from nearly repeats
 
     \b
     Examples:
@@ -75,16 +78,21 @@ def check_command(paths: tuple[Path, ...], require: Path | None, taxonomy: Path 
       3  something is wrong; every finding is a line on standard error
     """
     from sentiment.taxonomy import load_taxonomy
-    from training.check import REQUIREMENTS, Requirements, check, read_requirements, read_splits
+    from training.check import check, read_splits
+    from training.companions import read_companions
+    from training.requirements import REQUIREMENTS, Requirements, read_requirements
 
     space = load_taxonomy(taxonomy)
     beside = (paths[0] if paths[0].is_dir() else paths[0].parent) / REQUIREMENTS
     source = require or (beside if beside.is_file() else None)
     required = Requirements() if source is None else read_requirements(source)
-    checked = check(read_splits(paths, space), space, required)
+    beside_set = None if source is None else read_companions(required, space)
+    checked = check(read_splits(paths, space), space, required, beside_set)
     _print_counts(checked.counts, space)
+    if any(checked.beside.values()):
+        click.echo("\n" + ", ".join(f"{name}: {number}" for name, number in checked.beside.items()))
     if as_json is not None:
-        found = {"counts": checked.counts, "errors": checked.errors}
+        found = {"counts": checked.counts, "beside": checked.beside, "errors": checked.errors}
         as_json.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", "utf-8")
         say(f"{as_json} written")
     for error in checked.errors:
@@ -220,10 +228,11 @@ def import_command(
     from sentiment.tables import ReadOptions, open_tables
     from sentiment.taxonomy import load_taxonomy
     from training.agreement import agreement
-    from training.check import Requirements, Split, check
+    from training.check import Split, check
     from training.example import parse_record
     from training.importing import Importer, ImportOptions, texts_of
     from training.merging import merge
+    from training.requirements import Requirements
 
     if not paths and feedback is None:
         raise Failure("expected files to import, or --feedback, found neither; name what people labelled")

@@ -10,8 +10,9 @@ import pytest
 
 from sentiment.cli import main
 from sentiment.taxonomy import Taxonomy, load_taxonomy
-from training.check import Checked, Judged, Requirements, check, read_requirements, read_splits
+from training.check import Checked, check, read_splits
 from training.example import DatasetError
+from training.requirements import Judged, Requirements, read_requirements
 
 SEATING = {"labels": [{"dimension": "seating", "sentiment": "negative", "evidence": "腰疼"}], "overall": "negative"}
 
@@ -78,6 +79,59 @@ def test_check_wants_two_annotators_whose_labels_fit(tmp_path: Path, taxonomy: T
     assert "annotators" in error and "popcorn" in error
 
 
+def test_check_wants_annotators_of_different_names(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    required = Requirements(judged=Judged(annotators=2))
+    other = {"labels": [], "overall": "negative"}
+    named = [SEATING | {"annotator": "甲"}, other | {"annotator": "乙"}]
+    same = [SEATING | {"annotator": "甲"}, other | {"annotator": "甲"}]
+    for annotators, expected in (
+        (named, []),
+        ([SEATING, other], []),
+        (same, ["dev, row 1 (a-1): expected annotators of different names, found '甲' 2 times"]),
+    ):
+        rows = [row(1, "座位坐得腰疼", **SEATING, annotators=annotators)]
+        assert checked(tmp_path, taxonomy, required, dev=rows, test=[]).errors == expected
+
+
+def test_check_tells_a_copied_labelling_from_a_second_one(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    required = Requirements(judged=Judged(annotators=2))
+    reordered = {"overall": "negative", "labels": SEATING["labels"], "annotator": "乙"}
+    copied = [
+        row(1, "座位坐得腰疼", **SEATING, annotators=[SEATING | {"annotator": "甲"}, reordered]),
+        row(2, "前排坐得腰疼，后排也是", **SEATING, annotators=[SEATING, SEATING]),
+    ]
+    assert checked(tmp_path, taxonomy, required, dev=copied, test=[]).errors == [
+        "dev: expected labellings that differ, found copies of one in all 2 rows"
+    ]
+    longer = {"labels": [SEATING["labels"][0] | {"evidence": "坐得腰疼"}], "overall": "negative"}
+    one_differs = [copied[0], copied[1] | {"annotators": [SEATING, longer]}]
+    assert checked(tmp_path, taxonomy, required, dev=one_differs, test=[]).errors == []
+    assert checked(tmp_path, taxonomy, Requirements(), dev=copied).errors == []
+
+
+def test_check_names_a_kind_that_the_labels_contradict(tmp_path: Path, taxonomy: Taxonomy) -> None:
+    film = {"labels": [{"dimension": "film", "sentiment": "positive", "evidence": "好看"}], "escalation": False}
+    right = [
+        row(1, "爆米花电影，好看", **film, kind="decoy"),
+        row(2, "差点就打12315了", escalation=False, kind="near_miss"),
+        row(3, "座位坐得腰疼", **SEATING, escalation=True),
+    ]
+    required = Requirements(no_service=("decoy",), no_escalation=("near_miss",))
+    assert checked(tmp_path, taxonomy, required, train=right).errors == []
+    wrong = [
+        row(1, "座位坐得腰疼", **SEATING, kind="decoy"),
+        row(2, "已经打了12315", escalation=True, kind="near_miss"),
+        row(3, "差点就打12315了", kind="near_miss"),
+    ]
+    end = "; correct the label or the kind"
+    assert checked(tmp_path, taxonomy, required, train=wrong).errors == [
+        f"train, row 1 (a-1): expected no service label in a decoy, found seating{end}",
+        f"train, row 2 (a-2): expected escalation false in a near_miss, found true{end}",
+        f"train, row 3 (a-3): expected escalation false in a near_miss, found none{end}",
+    ]
+    assert checked(tmp_path, taxonomy, train=wrong).errors == []
+
+
 @pytest.mark.parametrize(
     ("required", "expected"),
     [
@@ -116,8 +170,14 @@ def test_read_requirements_of_this_project_and_of_nonsense(tmp_path: Path) -> No
     path = Path(__file__).parents[2] / "data" / "cinema" / "requirements.yaml"
     required = read_requirements(path)
     assert required.judged.splits == ("dev", "test") and required.intents["complaint"] >= 900
+    assert required.no_service == ("decoy",) and required.no_escalation == ("near_miss",)
+    assert required.standoff.rows >= 6000 and required.standoff.second >= 0.1 and required.pairs.pairs >= 300
+    assert required.standoff.folder is not None and (required.standoff.folder / "second.jsonl").is_file()
+    assert required.pairs.folder is not None and (required.pairs.folder / "mainland.jsonl").is_file()
     path = tmp_path / "requirements.yaml"
-    for text in ("popcorn: 3", "[1, 2]", "judged: {popcorn: 3}"):
+    for text in (
+        "popcorn: 3", "[1, 2]", "judged: {popcorn: 3}", "standoff: {popcorn: 3}", "pairs: 3", "no_service: decoy",
+    ):  # fmt: skip
         path.write_text(text, "utf-8")
         with pytest.raises(DatasetError, match="expected a mapping with the keys texts"):
             read_requirements(path)
@@ -139,6 +199,17 @@ def test_data_check_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         main(["data", "check", str(folder)])
     assert ended.value.code == 3
     assert "texts: expected at least 2, found 1" in capsys.readouterr().err
+
+    (folder / "requirements.yaml").write_text("pairs: {folder: ../pairs, pairs: 1}\n", "utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "check", str(folder)])
+    assert ended.value.code == 3
+    assert "pairs of wordings: expected at least 1, found 0 in " in capsys.readouterr().err
+    (tmp_path / "pairs").mkdir()
+    write(tmp_path / "pairs", traditional=[row(1, "爆谷幾好食")], mainland=[row(1, "爆米花挺好吃")])
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "check", str(folder)])
+    assert ended.value.code == 0 and "pairs: 1" in capsys.readouterr().out
 
     (folder / "train.jsonl").write_text('{"text": "座位", "labels": [{"dimension": "popcorn"}]}\n', "utf-8")
     with pytest.raises(SystemExit) as ended:

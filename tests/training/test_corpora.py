@@ -5,7 +5,7 @@ import json
 import lzma
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,21 @@ def test_corpora_held_out_rows_are_never_returned(corpora: Path, read: Read) -> 
 def test_corpora_held_out_texts_are_banned_wherever_they_appear(read: Read) -> None:
     rows = [{"text": text, "rating": 5} for text in (*HELD[:5], *FREE[:5])]
     assert {example.text for example in read("film_douban", rows)} == set(FREE[:5])
+
+
+def test_corpora_held_out_texts_are_read_once_a_folder(corpora: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import training.corpora as module
+
+    opened: list[str] = []
+
+    def counting(folder: Path, name: str) -> Iterator[dict[str, Any]]:
+        opened.append(name)
+        return read_rows(folder, name)
+
+    monkeypatch.setattr(module, "read_rows", counting)
+    first = held_out_texts(corpora)
+    assert sorted(opened) == sorted(HELD_OUT_FILES)
+    assert held_out_texts(corpora) is first and len(opened) == len(HELD_OUT_FILES)
 
 
 def test_corpora_excluded_and_unfit_texts_are_left_out(read: Read) -> None:

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.example import Example
-from training.near_duplicates import near_duplicate_groups, shingles, split_groups, without_near_duplicates
+from training.near_duplicates import (
+    near_duplicate_groups,
+    near_duplicates_of,
+    shingles,
+    split_groups,
+    without_near_duplicates,
+)
 
 BASE = "座椅太硬，坐得腰疼，前面的人还一直打电话没人管"
 
@@ -49,6 +55,18 @@ def test_near_duplicates_threshold_is_exceeded_not_reached() -> None:
     assert jaccard(first, second) == pytest.approx(2 / 3)
     assert len(set(near_duplicate_groups([first, second], 8 / 12))) == 2
     assert len(set(near_duplicate_groups([first, second], 0.66))) == 1
+
+
+@given(
+    st.lists(st.text(st.sampled_from("甲乙丙丁戊"), max_size=12), max_size=12),
+    st.lists(st.text(st.sampled_from("甲乙丙丁戊"), max_size=12), max_size=12),
+)
+def test_near_duplicates_of_others_are_the_nearest_over_the_threshold(texts: list[str], of: list[str]) -> None:
+    found = dict(near_duplicates_of(texts, of))
+    for i, text in enumerate(texts):
+        likeness = [jaccard(text, other) for other in of]
+        best = max(likeness, default=0.0)
+        assert found.get(i) == (likeness.index(best) if best > 0.5 else None)
 
 
 @given(st.lists(st.text(st.sampled_from("甲乙丙丁戊"), max_size=12), max_size=25), st.integers(0, 5), st.floats(0, 1))
