@@ -43,6 +43,7 @@ from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.decode import join
 from sentiment.engine import Engine
+from sentiment.runtimes import RuntimeChoiceError
 from training.compare import compare
 from training.example import DatasetError, Example
 from training.labelled_files import read_labelled
@@ -124,6 +125,8 @@ def made(name: str, make: Callable[[], Made]) -> Made | str:
     except ImportError as error:
         package = error.name or str(error)
         return f"expected {package}, found none; pip install {package}"
+    except (CheckpointError, RuntimeChoiceError) as error:
+        return str(error)
     except Exception as error:  # the libraries have no class of error in common
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
         return f"expected an engine, found {type(error).__name__}: {reason[:300]}"

@@ -92,7 +92,7 @@ def test_engines_neighbours_are_found_out(checkpoint: Checkpoint, engine: Engine
     assert found["texts"] == 31  # what is not scored does not count
     slight = neighbours(checkpoint, engine_on(checkpoint, Leaky(engine._session, 3e-2), 1), texts)
     assert not slight["independent"] and slight["largest_difference"] > 2e-3  # what a record allows
-    within = neighbours(checkpoint, engine_on(checkpoint, Leaky(engine._session, 1e-3), 1), texts)
+    within = neighbours(checkpoint, engine_on(checkpoint, Leaky(engine._session, 3e-4), 1), texts)
     assert 1e-5 < within["largest_difference"] < 2e-3
     assert within["independent"] == (within["changed_labels"] == 0)
     loud = neighbours(checkpoint, engine_on(checkpoint, Leaky(engine._session, 0.5), 1), texts)
@@ -169,12 +169,12 @@ def test_engines_command_measures_and_says_what_is_missing(
         assert ("differences" in entries[name]["sets"]["written"]) == (name != "onnxruntime")
         assert entries[name]["short"]["least"] <= entries[name]["short"]["greatest"]
     assert entries["onnxruntime"]["within_a_point"] and entries["onnxruntime"]["neighbours"]["independent"]
-    assert found["circumstances"][0]["environment"]["TOKENIZERS_PARALLELISM"] is None
+    assert "other_load" in found["circumstances"][0]
     for name in ("fast", "openvino-f32", "openvino-int8"):
         assert "expected" in entries[name]["skipped"] and "short" not in entries[name]
     said = capsys.readouterr().err
     assert "openvino-f32: skipped, expected openvino, found none; pip install openvino" in said
-    assert "fast: skipped, expected an engine, found RuntimeChoiceError: expected OpenVINO for the runtime" in said
+    assert "fast: skipped, expected OpenVINO for the runtime" in said
     assert "openvino-int8: skipped, expected nncf, found none; pip install nncf" in said
 
 

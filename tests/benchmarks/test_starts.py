@@ -85,7 +85,7 @@ def test_starts_large_job_reads_the_command_s_own_progress(tiny_checkpoint: Path
     assert found["last_over_first"] > 0 and found["rows_per_second"] > 0
     assert found["sittings"] == 1 and found["seconds"] > 105 / found["rows_per_second"]
     assert found["runtime"].startswith("ONNX Runtime") and found["judged_rows"] == 100
-    assert found["texts"]["mean_tokens"] == pytest.approx(25, abs=2)
+    assert found["texts"]["mean_tokens"] == pytest.approx(25, abs=3)
     assert found["disk_mb"]["input"] > 0
     assert found["disk_mb"]["output"] > found["disk_mb"]["input"] and found["disk_mb"]["meanwhile"] > 0
     assert not list((tmp_path / "work").iterdir())
@@ -96,11 +96,11 @@ def test_starts_large_job_goes_on_where_it_was_killed(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        dies = "    if tick.phase == 'score' and tick.rows > 50: os._exit(9)\n    if tick.phase"
+        dies = "    if tick.phase == 'score' and tick.rows > 8: os._exit(9)\n    if tick.phase"
         patch.setattr(starts_module, "JOB", JOB.replace("    if tick.phase", dies, 1))
         with pytest.raises(RuntimeError, match="expected exit code 0, found 9"):
-            large_job(250, tiny_checkpoint, tmp_path)
+            large_job(62, tiny_checkpoint, tmp_path)
     assert any(tmp_path.glob("*.partial/part-*"))
-    found = large_job(250, tiny_checkpoint, tmp_path)
-    assert found["sittings"] == 2 and found["judged_rows"] < 240 and found["last_over_first"] > 0
+    found = large_job(62, tiny_checkpoint, tmp_path)  # of two rows a block
+    assert found["sittings"] == 2 and 40 <= found["judged_rows"] < 56 and found["last_over_first"] > 0
     assert found["disk_mb"]["output"] > 0 and not list(tmp_path.iterdir())
