@@ -12,8 +12,9 @@ from typing import Any
 
 QUIET = 0.2  # of a core that other processes may take
 WATCHED_SECONDS = 2.0
-# Limits on threads of libraries: recorded. With the first two set low, our tokeniser would not use its cores.
-TOKENIZERS, RAYON = "TOKENIZERS_PARALLELISM", "RAYON_NUM_THREADS"
+# Limits on threads of libraries. These would keep somebody from cores that the results say were used: refused.
+TOKENIZERS, LIMITS = "TOKENIZERS_PARALLELISM", ("RAYON_NUM_THREADS", "OMP_THREAD_LIMIT")
+# These would not, since threads are set where they are counted, and a fresh process does not inherit them: recorded.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 OFF = ("", "off", "false", "f", "no", "n", "0")  # as the tokenizers library reads it
 
@@ -59,19 +60,20 @@ def conditions(*, busy: bool = False) -> dict[str, Any]:
     """What a benchmark records of the circumstances it starts in; it starts in no others.
 
     `other_load`: cores that other processes keep busy; `busy`: whether that is more than a fifth of a core.
-    `environment`: limits on threads. Those on OpenMP falsify nothing here: threads are set where they are counted, and
-    fresh processes do not inherit them (`fresh_environment`).
+    `environment`: limits on threads that were set, and `falsifies`, whether one of them changes a figure; those that
+    would are refused.
 
     Args:
         busy: go on although others are at work.
 
     Raises:
-        MachineError: others are at work, or the tokeniser is kept to one core.
+        MachineError: others are at work, or the environment keeps somebody to fewer cores.
     """
     if os.environ.get(TOKENIZERS, "true").lower() in OFF:
         raise MachineError(f"expected a tokeniser on all cores, found {TOKENIZERS}={os.environ[TOKENIZERS]}; unset it")
-    if RAYON in os.environ:
-        raise MachineError(f"expected a tokeniser on all cores, found {RAYON}={os.environ[RAYON]}; unset it")
+    for name in LIMITS:
+        if name in os.environ:
+            raise MachineError(f"expected no limit on threads, found {name}={os.environ[name]}; unset it")
     load = others_load()
     loud = load is not None and load > QUIET
     if loud and not busy:
@@ -80,12 +82,12 @@ def conditions(*, busy: bool = False) -> dict[str, Any]:
             "end them, or give --busy to go on and have it recorded"
         )
     limits = {name: os.environ.get(name) for name in (TOKENIZERS, *THREADS)}
-    return {"other_load": load, "busy": loud, "environment": limits}
+    return {"other_load": load, "busy": loud, "environment": limits, "falsifies": False}
 
 
 def fresh_environment() -> dict[str, str]:
     """The environment of a process to be timed: none of our limits on threads, no runtime chosen beforehand."""
-    dropped = (TOKENIZERS, RAYON, *THREADS, "CINESENT_RUNTIME")
+    dropped = (TOKENIZERS, *LIMITS, *THREADS, "CINESENT_RUNTIME")
     return {name: value for name, value in os.environ.items() if name not in dropped}
 
 

@@ -18,7 +18,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /
 
 @pytest.fixture(autouse=True)
 def no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (machine.TOKENIZERS, machine.RAYON, *machine.THREADS):
+    for name in (machine.TOKENIZERS, *machine.LIMITS, *machine.THREADS):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -70,16 +70,22 @@ def test_machine_refuses_to_measure_beside_others(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("TOKENIZERS_PARALLELISM", "false"), ("TOKENIZERS_PARALLELISM", "0"), ("RAYON_NUM_THREADS", "1")],
+    [
+        ("TOKENIZERS_PARALLELISM", "false"),
+        ("TOKENIZERS_PARALLELISM", "0"),
+        ("RAYON_NUM_THREADS", "1"),
+        ("OMP_THREAD_LIMIT", "1"),
+    ],
 )
-def test_machine_refuses_a_tokeniser_on_one_core(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_refuses_limits_on_threads(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "others_load", lambda: 0.0)
     monkeypatch.setenv(name, value)
     with pytest.raises(MachineError, match=f"found {name}={value}; unset it"):
         conditions(busy=True)
     assert name not in fresh_environment()
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
-    monkeypatch.delenv("RAYON_NUM_THREADS", raising=False)
+    for limit in machine.LIMITS:
+        monkeypatch.delenv(limit, raising=False)
     assert conditions()["environment"]["TOKENIZERS_PARALLELISM"] == "true"
 
 

@@ -85,7 +85,7 @@ def test_starts_large_job_reads_the_command_s_own_progress(tiny_checkpoint: Path
     assert found["last_over_first"] > 0 and found["rows_per_second"] > 0
     assert found["sittings"] == 1 and found["seconds"] > 105 / found["rows_per_second"]
     assert found["runtime"].startswith("ONNX Runtime") and found["judged_rows"] == 100
-    assert found["texts"]["mean_tokens"] == pytest.approx(25, abs=3)
+    assert found["texts"]["mean_tokens"] == pytest.approx(25, abs=5)  # of a hundred texts
     assert found["disk_mb"]["input"] > 0
     assert found["disk_mb"]["output"] > found["disk_mb"]["input"] and found["disk_mb"]["meanwhile"] > 0
     assert not list((tmp_path / "work").iterdir())
