@@ -130,8 +130,7 @@ def test_engines_that_cannot_be_made_are_left_out_with_the_reason(engine: Engine
         "expected an engine, found RuntimeError: no such units"
     )
     assert made("x", fails(ValueError())) == "expected an engine, found ValueError: no reason given"
-    found, settings = made("x", lambda: (engine, {"precision": "float32"}))
-    assert found is engine and settings == {"precision": "float32"}
+    assert made("x", lambda: (engine, {"precision": "float32"})) == (engine, {"precision": "float32"})
     assert "expected bfloat16, found float32" in str(made("fast", lambda: (engine, {"precision": "float32"})))
     broken = copy.copy(engine)
     broken._session = Leaky(None, 0.0)  # it is made, and does not run

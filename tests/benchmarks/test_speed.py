@@ -121,8 +121,8 @@ def test_speed_measures_everything_once(
     )
     shares = found["stages"]["ours"]["long"]["shares"]
     assert sum(share["median"] for share in shares.values()) == pytest.approx(1, abs=0.2)
-    own = {"ours"} if fast is not None else {"ours", "ours-fast"}
-    assert set(found["stages"]) == own and set(found["cold_start"]) == {*own, "pipeline"}
+    mine = {"ours"} if fast is not None else {"ours", "ours-fast"}
+    assert set(found["stages"]) == mine and set(found["cold_start"]) == {*mine, "pipeline"}
     assert len(found["cold_start"]["ours"]["runs"]) == 1
     targets = {entry["name"]: entry for entry in found["targets"]}
     assert targets["snownlp"]["met"] is not None and "memory" not in targets
