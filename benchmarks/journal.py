@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+def code_hash(modules: Sequence[str]) -> str:
+    """Identity of the code that a measurement depends on: the package's own modules and its tables, and those of the
+    benchmark, named without their package."""
+    files = sorted([*(ROOT / "sentiment").glob("*.py"), *(ROOT / "sentiment" / "tables").glob("*.py")])
+    files += [ROOT / "benchmarks" / f"{name}.py" for name in sorted({*modules, "journal", "rounds"})]
+    found = hashlib.sha256()
+    for path in files:
+        found.update(f"{path.relative_to(ROOT).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return found.hexdigest()[:16]
 
 
 class Journal:
     """Values by name, a line of JSON each, after a line with the facts that they depend on.
 
-    A journal of other facts is begun anew. `sittings` counts the processes that took part. Without a path nothing is
-    kept.
+    A journal of other facts is not gone on with: it is put aside under `.old`, and a new one begun. `sittings` counts
+    the processes that took part. Without a path nothing is kept.
     """
 
     def __init__(self, path: Path | None, facts: Mapping[str, Any]) -> None:
@@ -34,6 +49,15 @@ class Journal:
                 self.sittings += "sitting" in entry
                 if "name" in entry:
                     self._values[entry["name"]] = entry["value"]
+            print(f"{path}: {len(self._values)} values of an earlier sitting; remove it to begin anew", file=sys.stderr)
+        elif lines:
+            aside = path.with_name(f"{path.name}.old")
+            path.replace(aside)
+            print(
+                f"{path}: expected the same {_others(lines[0], json.loads(head)['facts'])}, found others; begun anew, "
+                f"what was measured is in {aside}",
+                file=sys.stderr,
+            )
         kept = [json.dumps({"name": name, "value": value}) for name, value in self._values.items()]
         sittings = [json.dumps({"sitting": number + 1}) for number in range(self.sittings)]
         path.write_text("\n".join([head, *sittings, *kept]) + "\n", "utf-8")
@@ -53,7 +77,23 @@ class Journal:
         """The value of that name, or None."""
         return self._values.get(name)
 
+    def circumstances(self, of_this: Mapping[str, Any]) -> list[Any]:
+        """What each sitting recorded of the machine (`benchmarks.machine.conditions`), this one's last."""
+        self.once(f"circumstances of sitting {self.sittings}", lambda: dict(of_this))
+        found = [self.get(f"circumstances of sitting {number + 1}") for number in range(self.sittings)]
+        return [entry for entry in found if entry is not None]
+
     def close(self) -> None:
         """Removes the file, once the results that it served are written."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+
+
+def _others(line: str, facts: Mapping[str, Any]) -> str:
+    """The names of the facts that differ."""
+    try:
+        before = json.loads(line)["facts"]
+    except (ValueError, KeyError, TypeError):
+        return "facts"
+    names = [name for name in sorted({*before, *facts}) if before.get(name) != facts.get(name)]
+    return ", ".join(names)

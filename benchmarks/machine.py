@@ -1,10 +1,26 @@
-"""On which machine a measurement was made."""
+"""On which machine a measurement was made, and whether it had the machine to itself."""
 
 from __future__ import annotations
 
 import os
 import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+QUIET = 0.2  # of a core that other processes may take
+WATCHED_SECONDS = 2.0
+# Limits on threads of libraries. These would keep somebody from cores that the results say were used: refused.
+TOKENIZERS, LIMITS = "TOKENIZERS_PARALLELISM", ("RAYON_NUM_THREADS", "OMP_THREAD_LIMIT")
+# These would not, since threads are set where they are counted, and a fresh process does not inherit them: recorded.
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+OFF = ("", "off", "false", "f", "no", "n", "0")  # as the tokenizers library reads it
+
+
+class MachineError(RuntimeError):
+    """A machine or an environment that would falsify a measurement: what was expected, found, and what to do."""
 
 
 def machine() -> dict[str, object]:
@@ -19,3 +35,71 @@ def machine() -> dict[str, object]:
         "system": platform.system(),
         "load_average": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
     }
+
+
+def others_load(seconds: float = WATCHED_SECONDS) -> float | None:
+    """Cores that other processes keep busy, over so many seconds in which this one sleeps. Linux only, else None."""
+    stat = Path("/proc/stat")
+    if not stat.is_file():
+        return None
+
+    def busy() -> float:
+        user, nice, system = (int(value) for value in stat.read_text("utf-8").split(maxsplit=4)[1:4])
+        return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+
+    def own() -> float:
+        times = os.times()
+        return times.user + times.system
+
+    started, before = time.monotonic(), busy() - own()
+    time.sleep(seconds)
+    return round(max((busy() - own() - before) / (time.monotonic() - started), 0.0), 2)
+
+
+def conditions(*, busy: bool = False) -> dict[str, Any]:
+    """What a benchmark records of the circumstances it starts in; it starts in no others.
+
+    `other_load`: cores that other processes keep busy; `busy`: whether that is more than a fifth of a core.
+    `environment`: limits on threads that were set, and `falsifies`, whether one of them changes a figure; those that
+    would are refused.
+
+    Args:
+        busy: go on although others are at work.
+
+    Raises:
+        MachineError: others are at work, or the environment keeps somebody to fewer cores.
+    """
+    if os.environ.get(TOKENIZERS, "true").lower() in OFF:
+        raise MachineError(f"expected a tokeniser on all cores, found {TOKENIZERS}={os.environ[TOKENIZERS]}; unset it")
+    for name in LIMITS:
+        if name in os.environ:
+            raise MachineError(f"expected no limit on threads, found {name}={os.environ[name]}; unset it")
+    load = others_load()
+    loud = load is not None and load > QUIET
+    if loud and not busy:
+        raise MachineError(
+            f"expected the machine to itself, found others busy on {load:.2f} cores (at most {QUIET:g}); "
+            "end them, or give --busy to go on and have it recorded"
+        )
+    limits = {name: os.environ.get(name) for name in (TOKENIZERS, *THREADS)}
+    return {"other_load": load, "busy": loud, "environment": limits, "falsifies": False}
+
+
+def fresh_environment() -> dict[str, str]:
+    """The environment of a process to be timed: none of our limits on threads, no runtime chosen beforehand."""
+    dropped = (TOKENIZERS, *LIMITS, *THREADS, "CINESENT_RUNTIME")
+    return {name: value for name, value in os.environ.items() if name not in dropped}
+
+
+@contextmanager
+def tokenising_on_one_core() -> Iterator[None]:
+    """The tokenizers library works in the calling thread alone meanwhile; it reads its variable at each call."""
+    before = os.environ.get(TOKENIZERS)
+    os.environ[TOKENIZERS] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[TOKENIZERS]
+        else:
+            os.environ[TOKENIZERS] = before

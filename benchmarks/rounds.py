@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from benchmarks.journal import Journal
+from benchmarks.machine import tokenising_on_one_core
 from benchmarks.texts import Drawn
+from sentiment.analyzer import Analyzer
 
-# Slower contestants get a fixed subsample of the same mix of lengths: below this many texts a second, that many texts.
-SUBSAMPLES = ((1.0, 30), (50.0, 300))
+# A contestant below this many texts a second gets a fixed subsample of so many, of the same mix of lengths.
+SLOW, SUBSAMPLE = 50.0, 300
 PROBES = (4, 32, 300)  # texts of a first look at the rate, more of them while it is quick
 PROBE_SECONDS = 2.0
 
@@ -21,11 +24,15 @@ Seconds = Callable[[Sequence[str]], float]
 
 
 def interleaved(
-    tasks: Mapping[str, Callable[[], Answer]], rounds: int, journal: Journal | None = None
-) -> dict[str, list[Answer]]:
+    tasks: Mapping[str, Callable[[], Answer]], rounds: int, journal: Journal | None = None, *,
+    once: Collection[str] = (),
+) -> dict[str, list[Answer]]:  # fmt: skip
     """What every task answered, round by round; progress goes to standard error.
 
     What the journal has of an earlier sitting is not measured again.
+
+    Args:
+        once: tasks that take part in the first round only.
     """
     journal = journal or Journal(None, {})
     names = list(tasks)
@@ -33,10 +40,21 @@ def interleaved(
     for number in range(rounds):
         shift = number * len(names) // rounds
         for name in [*names[shift:], *names[:shift]]:
+            if number and name in once:
+                continue
             started = time.perf_counter()
             found[name].append(journal.once(f"round {number + 1}, {name}", tasks[name]))
             print(f"round {number + 1}, {name}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
     return found
+
+
+def scoring_seconds(analyzer: Analyzer, texts: Sequence[str], *, one_core: bool = False) -> float:
+    """Seconds of all records; with `one_core` the tokeniser works in this thread alone."""
+    with tokenising_on_one_core() if one_core else contextlib.nullcontext():
+        started = time.perf_counter()
+        for _ in analyzer.analyze_many(texts):
+            pass
+        return time.perf_counter() - started
 
 
 def probed(
@@ -55,17 +73,23 @@ def probed(
         rate = len(part.texts) / taken
         if taken > PROBE_SECONDS:
             break
-    for least, size in () if everything else SUBSAMPLES:
-        if rate < least:
-            return rate, drawn.subsample(size)
-    return rate, drawn
+    return rate, drawn if everything or rate >= SLOW else drawn.subsample(SUBSAMPLE)
 
 
 def rate_of(values: Sequence[float], drawn: Drawn, probe: float) -> dict[str, Any]:
-    """A contestant's entry for one set of texts: its rate from the seconds of its rounds."""
+    """A contestant's entry for one set of texts: its rate from the seconds of its rounds, the median and its spread."""
+    count = len(drawn.texts)
     return {
-        "texts": len(drawn.texts),
+        "texts": count,
         "probe_texts_per_second": round(probe, 2),
         "seconds": [round(value, 4) for value in values],
-        "texts_per_second": round(len(drawn.texts) / statistics.median(values), 2),
+        "texts_per_second": round(count / statistics.median(values), 2),
+        "least": round(count / max(values), 2),
+        "greatest": round(count / min(values), 2),
     }
+
+
+def spread(values: Sequence[float], digits: int) -> dict[str, float]:
+    """Median, least and greatest, rounded."""
+    found = {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
+    return {name: round(value, digits) for name, value in found.items()}

@@ -7,22 +7,29 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.memory import measure, write
+from tokenizers import Tokenizer
+
+from benchmarks.journal import code_hash
+from benchmarks.machine import fresh_environment
+from benchmarks.memory import measure
+from benchmarks.texts import lengths_by, row_facts, unique_rows, write_rows
 from sentiment.blocks import BLOCK_ROWS
 from sentiment.checkpoint import load_checkpoint
 from sentiment.parts import partial_folder
+from sentiment.runtimes import choose_runtime
 
 ROOT = Path(__file__).parent.parent
+MODULES = ("starts", "texts")
 TEXT = "座椅太硬，坐得腰疼，音响倒是很震撼。"
 OURS = """
 import sys
 from sentiment import Analyzer
-print(Analyzer.load(sys.argv[2] or None).analyze(sys.argv[1]).overall, flush=True)
+print(Analyzer.load(sys.argv[2] or None, runtime=sys.argv[3]).analyze(sys.argv[1]).overall, flush=True)
 """
 PLAIN = """
 import sys
@@ -41,7 +48,7 @@ from pathlib import Path
 from benchmarks.process import resident_mb
 from sentiment.cli import main
 from sentiment.parts import partial_folder
-source, output, ticks, model = sys.argv[1:]
+source, output, ticks, model, runtime, threads = sys.argv[1:]
 notes = open(ticks, "a")
 
 def note(rows, **more):
@@ -61,7 +68,8 @@ def written_down(table):
 
 verb.show_progress = written_down
 again = "--resume" if partial_folder(Path(output)).is_dir() else "--overwrite"
-main(["score", source, "-o", output, again, *(["--model", model] if model else [])])
+asked = ["--runtime", runtime, "--threads", threads, *(["--model", model] if model else [])]
+main(["score", source, "-o", output, again, *asked])
 """
 
 
@@ -71,7 +79,7 @@ def cold_start(code: str, *arguments: str) -> float:
     Raises:
         RuntimeError: it ended without one.
     """
-    environment = os.environ | {
+    environment = fresh_environment() | {
         "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error",
     }  # fmt: skip
     started = time.perf_counter()
@@ -86,43 +94,56 @@ def cold_start(code: str, *arguments: str) -> float:
     return taken
 
 
-def starts(model: Path | None, plain: Path) -> dict[str, Callable[[], float]]:
-    """Ours and the plain pipeline's, both with loading their model from disk."""
-    return {
-        "ours": lambda: cold_start(OURS, TEXT, str(model or "")),
-        "pipeline": lambda: cold_start(PLAIN, TEXT, str(plain)),
-    }
+def starts(model: Path | None, plain: Path, runtimes: Mapping[str, str]) -> dict[str, Callable[[], float]]:
+    """Ours on each of the runtimes, by name, and the plain pipeline's, all with loading their model from disk."""
+    own = {name: partial(cold_start, OURS, TEXT, str(model or ""), runtime) for name, runtime in runtimes.items()}
+    return {**own, "pipeline": partial(cold_start, PLAIN, TEXT, str(plain))}
 
 
-def large_job(rows: int, model: Path | None, work: Path) -> dict[str, Any]:
-    """`cinesent score` over a CSV of so many rows: rates of the first and the last tenth, peak memory, time, disk.
+def large_job(
+    rows: int, model: Path | None, work: Path, runtime: str = "onnxruntime", threads: int | None = None
+) -> dict[str, Any]:
+    """`cinesent score` over a CSV of so many rows of some 25 tokens, none twice: rates and memory of the first and the
+    last tenth, peak memory, time, disk.
 
     The clock of the first tenth begins with the first finished block, so that loading the model is not in it. Fewer
-    rows than 20 blocks are cut into smaller blocks. What is in `work` of an interrupted job is gone on with; its files
-    are removed at the end. Linux only.
+    rows than 20 blocks are cut into smaller blocks. What is in `work` of a job that was interrupted is gone on with,
+    if the code is the same; its files are removed at the end. Linux only.
     """
-    block_rows = min(BLOCK_ROWS, rows // 21)
-    name = f"job-{rows}-{load_checkpoint(model).hash[:8]}"
+    checkpoint, block_rows = load_checkpoint(model), min(BLOCK_ROWS, rows // 21)
+    name = f"job-{rows}-{runtime}-{checkpoint.hash[:8]}-{code_hash(MODULES)[:8]}"
     source, output, notes = (work / f"{name}{suffix}" for suffix in (".csv", "-out.csv", "-notes.jsonl"))
     work.mkdir(parents=True, exist_ok=True)
+    tokens = lengths_by(Tokenizer.from_file(str(checkpoint.folder / "tokenizer.json")))
     if not partial_folder(output).is_dir():
-        write(source, rows)
+        write_rows(source, unique_rows(rows, tokens))
         notes.unlink(missing_ok=True)
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{JOB}"
-    peak = measure(code, str(source), str(output), str(notes), str(model or ""), str(block_rows))["peak_mb"]
+    arguments = [*map(str, (source, output, notes)), str(model or ""), runtime, str(threads or os.cpu_count() or 1)]
+    peak = measure(code, *arguments, str(block_rows))["peak_mb"]
     seen = [json.loads(line) for line in notes.read_text("utf-8").splitlines()]
     disk = {"input": source.stat().st_size, "output": output.stat().st_size, "meanwhile": seen[-1]["disk"]}
-    scored = [note for note in seen if note["rows"] and "disk" not in note]
     found = {
         "rows": rows,
+        "texts": row_facts(rows, tokens),
+        "runtime": str(choose_runtime(runtime)),
         "block_rows": block_rows,
         **sittings(seen, peak),
         "disk_mb": {name: round(size / 1e6, 2) for name, size in disk.items()},
-        **tenths([(note["sitting"], note["at"], note["rows"], note["mb"]) for note in scored]),
+        **tenths([(note["sitting"], note["at"], note["rows"], note["mb"]) for note in longest(seen)]),
     }
     for path in (source, output, notes):
         path.unlink()
     return found
+
+
+def longest(seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The finished blocks of the sitting that scored most rows: only within a process do rates and memory compare."""
+    by_sitting: dict[float, list[dict[str, Any]]] = {}
+    for note in seen:
+        if note["rows"] and "disk" not in note:
+            by_sitting.setdefault(note["sitting"], []).append(note)
+    return max(by_sitting.values(), key=lambda notes: notes[-1]["rows"] - notes[0]["rows"])
 
 
 def sittings(seen: list[dict[str, Any]], peak: float) -> dict[str, Any]:
@@ -141,8 +162,8 @@ def sittings(seen: list[dict[str, Any]], peak: float) -> dict[str, Any]:
 
 
 def tenths(seen: list[tuple[float, float, int, float]]) -> dict[str, Any]:
-    """Rates and resident memory of the first and the last tenth of (sitting, seconds, rows done, resident MB), block by
-    block; what passes between two sittings counts neither as rows nor as time.
+    """Rates and resident memory of the first and the last tenth of one sitting's (sitting, seconds, rows done, resident
+    MB), block by block. `judged_rows`: how many rows are in that sitting, and no others' (`longest`).
 
     Raises:
         ValueError: fewer than twenty blocks: a tenth would be one block, or none.
@@ -150,16 +171,13 @@ def tenths(seen: list[tuple[float, float, int, float]]) -> dict[str, Any]:
     if len(seen) < 21:
         raise ValueError(f"expected at least 21 blocks to compare tenths, found {len(seen)}; take more --rows")
     size, end = (len(seen) - 1) // 10, len(seen) - 1
-    steps = [
-        (later[2] - sooner[2], later[1] - sooner[1]) if sooner[0] == later[0] else (0, 0.0)
-        for sooner, later in pairwise(seen)
-    ]
 
     def rate(first: int, last: int) -> float:
-        return sum(rows for rows, _ in steps[first:last]) / sum(seconds for _, seconds in steps[first:last])
+        return (seen[last][2] - seen[first][2]) / (seen[last][1] - seen[first][1])
 
     first, last = rate(0, size), rate(end - size, end)
     return {
+        "judged_rows": seen[end][2] - seen[0][2],
         "rows_per_second": round(rate(0, end), 1),
         "first_tenth_rows_per_second": round(first, 1),
         "last_tenth_rows_per_second": round(last, 1),

@@ -5,10 +5,11 @@ With a folder of corpora these are real comments, otherwise our own training tex
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -23,7 +24,16 @@ LONG_CHARACTERS = 280  # mean of the long texts
 LONGEST_SHORT = 150  # characters
 LONG_BETWEEN = (200, 400)  # characters
 
+ROW_TEXTS = 20_000  # different ones that the rows of a large file are made of
+
 Lengths = Callable[[Sequence[str]], list[int]]
+
+
+def lengths_by(tokenizer: Any) -> Lengths:
+    """Numbers of tokens, special ones left out."""
+    return lambda texts: [
+        len(encoding.ids) for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    ]
 
 
 @dataclass(frozen=True)
@@ -115,3 +125,33 @@ def _joined(texts: Sequence[str], rng: random.Random) -> list[str]:
             found.append("\n".join(lines))
             lines, size, wanted = [], 0, rng.randint(*LONG_BETWEEN)
     return found
+
+
+def unique_rows(count: int, tokens: Lengths, seed: int = 5) -> Iterator[str]:
+    """So many texts of 25 tokens on average: our own short ones, over and over, each time with another number.
+
+    No row is like another, so that none is saved by deduplication; every block has the same mix of lengths.
+    """
+    rows = [json.loads(line)["text"] for line in OWN.read_text("utf-8").splitlines()]
+    short = [text for text in dict.fromkeys(rows) if 0 < len(text) <= LONGEST_SHORT]
+    numbered = tokens([f"{text} {10**6 + i}" for i, text in enumerate(short)])  # numbers of as many digits
+    texts, _ = draw(short, numbered, min(count, ROW_TEXTS), SHORT_TOKENS, seed)
+    return (f"{texts[i % len(texts)]} {10**6 + i}" for i in range(count))
+
+
+def write_rows(path: Path, texts: Iterable[str]) -> None:
+    """A CSV with number, cinema and text."""
+    with path.open("w", encoding="utf-8", newline="", errors="replace") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(("编号", "影院", "评论"))
+        writer.writerows((str(i), f"星河影城{i % 37}号店", text) for i, text in enumerate(texts))
+
+
+def row_facts(count: int, tokens: Lengths) -> dict[str, Any]:
+    """Mean lengths of the first of such rows, of which the others are repetitions but for their numbers."""
+    texts = list(islice(unique_rows(count, tokens), ROW_TEXTS))
+    return {
+        "source": [OWN.name],
+        "mean_tokens": round(statistics.mean(tokens(texts)), 1),
+        "mean_characters": round(statistics.mean(map(len, texts)), 1),
+    }

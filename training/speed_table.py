@@ -19,6 +19,8 @@ STAGES: Mapping[str, tuple[str, str]] = {
     "writing": ("writing", "写出"),
     "other": ("other", "其他"),
 }
+OWN = "train.jsonl"
+RUNTIMES = {"ours": "ONNX Runtime", "ours-fast": "OpenVINO"}  # ours, by contestant
 LENGTHS: Mapping[str, tuple[str, str]] = {"short": ("short comments", "短评"), "long": ("long texts", "长文")}
 
 
@@ -40,7 +42,7 @@ def speed_block(
     """
     parts = []
     if found.get("contestants"):
-        parts += [_intro(found, lang), _contestants(found, lang), _stages(found, lang)]
+        parts += [_intro(found, lang), _contestants(found, lang), _stages(found, lang), _cold_starts(found, lang)]
     if found.get("job"):
         parts.append(job_block(found["job"], lang))
     parts.append(_targets([*found["targets"], *beside], lang))
@@ -72,11 +74,7 @@ def engines_block(found: Mapping[str, Any], lang: Language = "en") -> str:
         if entry.get("skipped"):
             lines.append(row(title, [MISSING] * len(columns)))
             continue
-        asked = {"openvino-bf16": "bf16"}.get(entry["name"])
-        if asked and entry["settings"]["precision"] != asked:
-            computed = entry["settings"]["precision"]
-            title += _say(lang, f" (no such units: ran in {computed})", f"（无此单元，实际以 {computed} 运行）")
-        cells = [f"{entry[part]['texts_per_second']:,.0f}" for part in LENGTHS]
+        cells = [_rate(entry[part]) for part in LENGTHS]
         for name in sets:
             for figure in ("joint", "overall"):
                 gained = find(entry, ("sets", name, "differences", figure))
@@ -91,61 +89,109 @@ def engines_block(found: Mapping[str, Any], lang: Language = "en") -> str:
         lines.append(row(title, cells))
     note = _say(
         lang,
-        "First engine: F1 and accuracy in percent, 95% intervals; others: differences to it in points, paired. "
-        "Last column: probabilities of the same text alone and among others.",
-        "第一行为 F1 与准确率（百分比，95% 区间）；其余为与之相差的百分点（配对）。"
-        "末列：同一文本单独与成批时概率之差。",
+        "Texts/s: median of the rounds, and the slowest and the fastest. First engine: F1 and accuracy in percent, 95% "
+        "intervals; others: differences to it in points, paired. Last column: probabilities of the same text alone and "
+        "among others; the record allows 0.002 and no other label.",
+        "速度为各轮中位数，括号内为最慢与最快一轮。第一行为 F1 与准确率（百分比，95% 区间）；"
+        "其余为与之相差的百分点（配对）。"
+        "末列：同一文本单独与成批时概率之差；记录允许 0.002，且标签须不变。",
     )
-    return "\n".join([*lines, "", note])
+    left_out = [entry for entry in found["engines"] if entry.get("skipped")]
+    if left_out:
+        reasons = "; ".join(f"{entry['title']} ({entry['skipped']})" for entry in left_out)
+        zh = "、".join(entry["zh"] for entry in left_out)
+        note += _say(lang, f" Not measured: {reasons}.", f"未评测：{zh}。")
+    counts = [f"{found['texts'][part]['texts']:,}" for part in LENGTHS]
+    said = [_say(lang, "{} short comments, {} long texts.", "短评 {} 条，长文 {} 条。").format(*counts)]
+    said += [*_texts_note(found, found.get("circumstances", []), lang), note]
+    return "\n".join([*lines, "", _say(lang, " ", "").join(said)])
 
 
 def _intro(found: Mapping[str, Any], lang: Language) -> str:
-    texts, machine = found["texts"], found["measured"]["machine"]
-    short, long = texts["short"], texts["long"]
+    machine = found["measured"]["machine"]
+    short, long = found["texts"]["short"], found["texts"]["long"]
     said = _say(
         lang,
         f"{short['texts']:,} short comments ({short['mean_tokens']:g} tokens on average) and {long['texts']:,} long "
         f"texts ({long['mean_characters']:.0f} characters) on {found['threads']} threads of {machine['processor']} "
-        f"({', '.join(found['measured']['units']) or 'no vector units named'}); interleaved rounds, medians.",
+        f"({', '.join(found['measured']['units']) or 'no vector units named'}); {found['rounds']} interleaved rounds, "
+        "medians, in brackets the slowest and the fastest round.",
         f"{short['texts']:,} 条短评（平均 {short['mean_tokens']:g} 个词元）与 {long['texts']:,} 条长文"
         f"（平均 {long['mean_characters']:.0f} 字），{found['threads']} 线程，{machine['processor']}"
-        f"（{'、'.join(found['measured']['units']) or '无向量单元信息'}）；交错运行，取中位数。",
+        f"（{'、'.join(found['measured']['units']) or '无向量单元信息'}）；{found['rounds']} 轮交错运行，取中位数，"
+        "方括号内为最慢与最快一轮。",
     )
-    if short["cycled"] or "note" in texts:
-        said += _say(lang, " The texts are our own, not real comments.", "文本为自撰，并非真实评论。")
+    return _say(lang, " ", "").join([said, *_texts_note(found, found["measured"].get("sittings", []), lang)])
+
+
+def _texts_note(found: Mapping[str, Any], circumstances: Sequence[Mapping[str, Any]], lang: Language) -> list[str]:
+    """Where the texts are from, which come several times, and whether the machine was busy."""
+    texts = found.get("texts", {})
+    said = []
+    if "source" in texts:
+        files = ", ".join(texts["source"])
+        own = _say(
+            lang, f"The texts are our own, not real comments: {files}.", f"文本为自撰（{files}），并非真实评论。"
+        )
+        real = _say(lang, f"The texts are real comments, from {files}.", f"文本为真实评论，取自 {files}。")
+        said.append(own if texts["source"] == [OWN] else real)
+    for part, (en, zh) in LENGTHS.items():
+        facts = texts.get(part, {})
+        if facts.get("cycled"):
+            count = f"{facts['distinct']:,}"
+            said.append(
+                _say(lang, f"There are {count} different {en}; they are cycled.", f"{zh}仅 {count} 条，循环使用。")
+            )
+    busy = [entry["other_load"] for entry in circumstances if entry.get("busy")]
+    if busy:
+        en = f"**The machine was not idle: other processes were busy on {max(busy):.2f} cores.**"
+        said.append(_say(lang, en, f"**测量时机器并不空闲：其他进程占用 {max(busy):.2f} 核。**"))
     return said
 
 
 def _contestants(found: Mapping[str, Any], lang: Language) -> str:
-    ours = next(entry for entry in found["contestants"] if entry["name"] == "ours")
-    columns = []
+    entries = {entry["name"]: entry for entry in found["contestants"]}
+    ours = {name: entries[name] for name in RUNTIMES if name in entries and not entries[name].get("skipped")}
+    columns = [_say(lang, "texts, short + long", "文本数，短 + 长")]
     for en, zh in LENGTHS.values():
-        columns += [_say(lang, f"{en}, texts/s", f"{zh}，条/秒"), _say(lang, "ours is × as fast", "我们的倍数")]
+        columns.append(_say(lang, f"{en}, texts/s", f"{zh}，条/秒"))
+        columns += [
+            _say(lang, f"ours on {RUNTIMES[name]} is × as fast", f"我们（{RUNTIMES[name]}）的倍数") for name in ours
+        ]
+
+    def beside(part: str, rate: float) -> list[str]:
+        return [_number(own[part]["texts_per_second"] / rate) for own in ours.values()]
+
     lines = table(_say(lang, "program", "程序"), columns)
-    left_out = []
+    notes = []
     for entry in found["contestants"]:
         title = entry["zh"] if lang == "zh" else entry["title"]
         if entry.get("skipped"):
-            left_out.append(title)
-        cells = []
-        for part in LENGTHS:
+            notes.append(_say(lang, f"Not measured: {title} ({entry['skipped']}).", f"未评测：{title}。"))
+        counts, cells = [], []
+        for part, (en, zh) in LENGTHS.items():
             if entry[part] is None:
-                cells += [MISSING] * 2
+                counts.append(MISSING)
+                cells += [MISSING] * (1 + len(ours))
                 continue
-            rate = entry[part]["texts_per_second"]
-            cells += [_number(rate), _number(ours[part]["texts_per_second"] / rate)]
-        lines.append(row(f"**{title}**" if entry["kind"] == "checkpoint" else title, cells))
+            counts.append(f"{entry[part]['texts']:,}")
+            if entry[part].get("once"):
+                counts[-1] += _say(lang, " (1 round)", "（1 轮）")
+                notes.append(
+                    _say(lang, f"{title}, {en}: {entry[part]['once']}.", f"{title}，{zh}：耗时过长，仅测一轮。")
+                )
+            cells += [_rate(entry[part]), *beside(part, entry[part]["texts_per_second"])]
+        bold = f"**{title}**" if entry["kind"] == "checkpoint" else title
+        lines.append(row(bold, [MISSING if set(counts) == {MISSING} else " + ".join(counts), *cells]))
     for kind, entry in found["ceiling"]["kinds"].items():
-        cells = []
+        cells = [MISSING]
         for part in LENGTHS:
             most = entry["texts_per_second"][part]
-            cells += [_number(most), _number(ours[part]["texts_per_second"] / most)]
-        gflops = f"{entry['gflops']['all']:,.0f} GFLOP/s"
+            cells += [_spread(most), *beside(part, most["median"])]
+        gflops = f"{_spread(entry['gflops']['all'])} GFLOP/s"
         title = _say(lang, f"*ceiling: bare {kind} products, {gflops}*", f"*上限：仅 {kind} 矩阵乘法，{gflops}*")
         lines.append(row(title, cells))
-    if left_out:
-        lines += ["", _say(lang, f"Not measured: {', '.join(left_out)}.", f"未评测：{'、'.join(left_out)}。")]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(["", _say(lang, " ", "").join(dict.fromkeys(notes))] if notes else [])])
 
 
 def _stages(found: Mapping[str, Any], lang: Language) -> str:
@@ -153,9 +199,22 @@ def _stages(found: Mapping[str, Any], lang: Language) -> str:
         _say(lang, "where the time of `cinesent score` goes", "`cinesent score` 的时间分布"),
         [_say(lang, *names) for names in STAGES.values()],
     )
-    for part, names in LENGTHS.items():
-        shares = found["stages"][part]["shares"]
-        lines.append(row(_say(lang, *names), [f"{shares[name]:.1%}" for name in STAGES]))
+    for name, parts in found["stages"].items():
+        for part, names in LENGTHS.items():
+            shares = parts[part]["shares"]
+            title = f"{_say(lang, *names)}{_say(lang, ', ', '，')}{RUNTIMES[name]}"
+            lines.append(row(title, [_share(shares[stage]) for stage in STAGES]))
+    return "\n".join(lines)
+
+
+def _cold_starts(found: Mapping[str, Any], lang: Language) -> str:
+    lines = table(
+        _say(lang, "from the start of a process to its first record", "从进程启动到首条结果"), [_say(lang, "s", "秒")]
+    )
+    for name, seconds in found["cold_start"].items():
+        plain = _say(lang, "BERT-base, transformers pipeline", "BERT-base，transformers pipeline")
+        title = f"**cinesent{_say(lang, ', ', '，')}{RUNTIMES[name]}**" if name in RUNTIMES else plain
+        lines.append(row(title, [_spread(seconds)]))
     return "\n".join(lines)
 
 
@@ -167,13 +226,22 @@ def job_block(job: Mapping[str, Any], lang: Language = "en") -> str:
         "行/秒|小时|内存峰值，MB|输入，MB|输出，MB|运行期间另占磁盘，MB",
     ).split("|")
     disk = job["disk_mb"]
-    title = _say(lang, f"`cinesent score`, a CSV of {job['rows']:,} rows", f"`cinesent score`，{job['rows']:,} 行 CSV")
+    n, mean = f"{job['rows']:,}", f"{job['texts']['mean_tokens']:g}"
+    title = _say(
+        lang,
+        f"`cinesent score` on {job['runtime']}, a CSV of {n} rows, none twice, {mean} tokens on average",
+        f"`cinesent score`（{job['runtime']}），{n} 行 CSV，各不相同，平均 {mean} 个词元",
+    )
     cells = [_number(job["rows_per_second"]), _number(job["seconds"] / 3600), f"{job['peak_mb'] * 2**20 / 1e6:,.0f}"]
     cells += [f"{disk[name]:,.0f}" for name in ("input", "output", "meanwhile")]
     lines = [*table(_say(lang, "a large file", "大文件"), columns), row(title, cells)]
     if job["sittings"] > 1:
-        said = f"Measured in {job['sittings']} sittings, each going on with `--resume`."
-        lines += ["", _say(lang, said, f"分 {job['sittings']} 次运行测得，后一次以 `--resume` 接续。")]
+        n = f"{job['judged_rows']:,}"
+        said = f"Measured in {job['sittings']} sittings, each going on with `--resume`; rows/s: the longest, {n} rows."
+        zh = f"分 {job['sittings']} 次运行测得，后一次以 `--resume` 接续；速度取最长一次的 {n} 行。"
+        lines += ["", _say(lang, said, zh)]
+    if job.get("circumstances", {}).get("busy"):
+        lines += ["", *_texts_note({}, [job["circumstances"]], lang)]
     return "\n".join(lines)
 
 
@@ -191,21 +259,74 @@ def _bound(entry: Mapping[str, Any]) -> str:
 
 
 def _met(entry: Mapping[str, Any], lang: Language) -> str:
-    return {
-        True: _say(lang, "met", "达到"),
-        False: _say(lang, "**not met**", "**未达到**"),
-        None: _say(lang, "not measured", "未测"),
-    }[entry["met"]]
+    """The verdict; bold where something was missed."""
+    said = verdict(entry, lang)
+    missed = any(side["met"] is False and side["value"] is not None for side in (entry, entry.get("fast") or entry))
+    return f"**{said}**" if missed else said
+
+
+def verdict(entry: Mapping[str, Any], lang: Language = "en") -> str:
+    """Met or not, and by which runtime, in plain words."""
+    words = {"met": "达到", "not met": "未达到", "not measured": "未测", "not decided": "未定（区间跨过界限）"}
+    plain, fast = _said(entry), _said(entry["fast"]) if entry.get("fast") else "not measured"
+    say = {said: said if lang == "en" else words[said] for said in (plain, fast)}
+    if "fast" not in entry or plain == fast == "not measured":
+        return say[plain]
+    if plain == fast:
+        both = {"met": "met by both", "not met": "met by neither"}.get(plain, plain)
+        return both if lang == "en" else f"两者均{say[plain]}"
+    if lang == "en":
+        return f"ONNX Runtime: {say[plain]}; OpenVINO: {say[fast]}"
+    return f"ONNX Runtime：{say[plain]}；OpenVINO：{say[fast]}"
+
+
+def _said(entry: Mapping[str, Any]) -> str:
+    if entry["value"] is None:
+        return "not measured"
+    return {True: "met", False: "not met", None: "not decided"}[entry["met"]]
 
 
 def _targets(entries: Sequence[Mapping[str, Any]], lang: Language) -> str:
-    columns = _say(lang, "measured|on long texts|target|", "实测|长文|目标|").split("|")
-    lines = table(_say(lang, "target", "指标"), columns)
+    """The figures of both runtimes, where they are two; what does not depend on one stands in the first columns."""
+    heads = ("ONNX Runtime|on long texts|OpenVINO|on long texts|target|", "ONNX Runtime|长文|OpenVINO|长文|目标|")
+    lines = table(_say(lang, "target", "指标"), _say(lang, *heads).split("|"))
     for entry in entries:
-        figures = [MISSING if entry[name] is None else _number(entry[name]) for name in ("value", "long")]
+        figures = []
+        for side in (entry, entry.get("fast") or {}):
+            value, long = side.get("value"), side.get("long")
+            cell = MISSING if value is None else _number(value)
+            if side.get("interval"):
+                cell += " [{}, {}]".format(*map(_number, side["interval"]))
+            figures += [cell, MISSING if long is None else _number(long)]
         cells = [*figures, _bound(entry), _met(entry, lang)]
         lines.append(row(entry["zh" if lang == "zh" else "title"], cells))
-    return "\n".join(lines)
+    judged = any(side.get("interval") for entry in entries for side in (entry, entry.get("fast") or {}))
+    note = _say(
+        lang,
+        "Short comments decide; long ones are told. Figures that depend on no runtime, or name it, stand in the first "
+        "column.",
+        "以短评为准，长文供参考。与运行时无关或已注明运行时的数字列于首列。",
+    )
+    if judged:
+        note += _say(
+            lang,
+            " Points lost: the worst set; judged by its paired 95% interval: met where it ends at the target or below, "
+            "not met where it begins above it, else not decided.",
+            "损失的百分点取最差的数据集，按配对 95% 区间判断：区间全在界限内为达到，全在界限外为未达到，否则未定。",
+        )
+    return "\n".join([*lines, "", note])
+
+
+def _rate(entry: Mapping[str, Any]) -> str:
+    return f"{_number(entry['texts_per_second'])} [{_number(entry['least'])}–{_number(entry['greatest'])}]"
+
+
+def _spread(entry: Mapping[str, float]) -> str:
+    return f"{_number(entry['median'])} [{_number(entry['least'])}–{_number(entry['greatest'])}]"
+
+
+def _share(entry: Mapping[str, float]) -> str:
+    return f"{entry['median']:.1%} [{100 * entry['least']:.1f}–{100 * entry['greatest']:.1f}]"
 
 
 def _number(value: float) -> str:

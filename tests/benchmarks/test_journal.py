@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.journal import Journal
+import pytest
+
+import benchmarks.journal as journal_module
+from benchmarks.journal import Journal, code_hash
 
 FACTS = {"hash": "00", "texts": 20}
 
@@ -26,11 +29,38 @@ def test_journal_measures_each_name_once_over_sittings(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_journal_of_other_facts_begins_anew(tmp_path: Path) -> None:
+def test_journal_of_other_facts_is_put_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "rounds.jsonl"
     Journal(path, FACTS).once("a", lambda: 1)
-    other = Journal(path, FACTS | {"texts": 40})
+    before = path.read_text("utf-8")
+    other = Journal(path, FACTS | {"texts": 40, "code": "ab"})
     assert other.once("a", lambda: 2) == 2 and other.sittings == 1
+    assert "expected the same code, texts, found others; begun anew" in capsys.readouterr().err
+    assert (tmp_path / "rounds.jsonl.old").read_text("utf-8") == before
+    Journal(path, FACTS | {"texts": 40, "code": "ab"})
+    assert "1 values of an earlier sitting" in capsys.readouterr().err
+
+
+def test_journal_code_is_that_of_the_package_and_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "ROOT", tmp_path)
+    for name in ("sentiment/engine.py", "sentiment/tables/base.py", "benchmarks/speed.py", "benchmarks/levers.py",
+                 "benchmarks/journal.py", "benchmarks/rounds.py"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a = 1\n", "utf-8")
+    found = [code_hash(["speed"])]
+    (tmp_path / "benchmarks" / "levers.py").write_text("a = 2\n", "utf-8")
+    assert code_hash(["speed"]) == found[0]  # another benchmark's
+    for name in ("sentiment/engine.py", "sentiment/tables/base.py", "benchmarks/speed.py", "benchmarks/rounds.py"):
+        (tmp_path / name).write_text("a = 2\n", "utf-8")
+        found.append(code_hash(["speed"]))
+    assert len(set(found)) == len(found)
+
+
+def test_journal_keeps_the_circumstances_of_every_sitting(tmp_path: Path) -> None:
+    path = tmp_path / "rounds.jsonl"
+    assert Journal(path, FACTS).circumstances({"busy": True}) == [{"busy": True}]
+    Journal(path, FACTS)  # ended before it had looked
+    assert Journal(path, FACTS).circumstances({"busy": False}) == [{"busy": True}, {"busy": False}]
 
 
 def test_journal_drops_a_line_cut_in_two_and_goes_on(tmp_path: Path) -> None:

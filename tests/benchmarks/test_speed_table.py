@@ -11,7 +11,7 @@ import pytest
 from benchmarks import tables
 from sentiment.checkpoint import load_checkpoint
 from sentiment.taxonomy import Taxonomy
-from training.speed_table import engines_block, speed_block
+from training.speed_table import engines_block, speed_block, verdict
 
 MARKED = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("quality", "memory"))
 FACTS = {"texts": 100, "distinct": 100, "mean_tokens": 25.0, "mean_characters": 280.4, "cycled": False}
@@ -23,79 +23,166 @@ def rate(value: float) -> dict[str, float]:
 
 def contestant(name: str, short: float | None, long: float | None, **more: Any) -> dict[str, Any]:
     sides = {
-        part: None if value is None else {"texts_per_second": value}
-        for part, value in (("short", short), ("long", long))
-    }
+        part: None if value is None else {
+            "texts_per_second": value, "least": 0.9 * value, "greatest": 1.1 * value, "texts": count,
+        }
+        for part, value, count in (("short", short, 10_000), ("long", long, 1_000))
+    }  # fmt: skip
     return {"name": name, "title": f"the {name}", "zh": f"{name}（中）", "kind": "peer", **sides, **more}
+
+
+def spread(value: float) -> dict[str, float]:
+    return {"median": value, "least": 0.9 * value, "greatest": 1.1 * value}
 
 
 @pytest.fixture
 def found() -> dict[str, Any]:
-    """Results of ours, one rival, and one that was not there."""
+    """Results of ours on both runtimes, two rivals, and one that was not there."""
     shares = {"reading": 0.01, "normalising": 0.02, "tokenising": 0.03, "inference": 0.85, "decoding": 0.04}
+    stages = {name: spread(share) for name, share in {**shares, "writing": 0.04, "other": 0.01}.items()}
+    aspects = contestant("bert-aspects", 5.0, 0.2)
+    aspects["long"] |= {"texts": 300, "once": "one round, as it takes more than 20 minutes"}
     return {
         "model": "tiny@00000000",
         "threads": 2,
+        "rounds": 3,
         "texts": {"source": ["a.jsonl.xz"], "short": FACTS, "long": FACTS},
         "measured": {"machine": {"processor": "Some CPU"}, "units": ["avx2"]},
         "contestants": [
             contestant("ours", 1234.0, 56.0, kind="checkpoint"),
+            contestant("ours-fast", 2468.0, 112.0, kind="checkpoint"),
             contestant("bert-1", 12.34, 0.5),
+            aspects,
             contestant("snownlp", None, None, skipped="found no snownlp"),
         ],
         "ceiling": {"kinds": {"float32": {
-            "gflops": {"all": 99.6}, "texts_per_second": {"short": 2468.0, "long": 100.0},
+            "gflops": {"all": spread(99.6)}, "texts_per_second": {"short": spread(2468.0), "long": spread(100.0)},
         }}},
-        "stages": {part: {"shares": {**shares, "writing": 0.04, "other": 0.01}} for part in ("short", "long")},
+        "stages": {name: {part: {"shares": stages} for part in ("short", "long")} for name in ("ours", "ours-fast")},
+        "cold_start": {"ours": spread(0.5), "ours-fast": spread(0.8), "pipeline": spread(5.0)},
         "targets": [
             {"name": "plain", "title": "times", "zh": "倍数", "at_least": True, "bound": 15, "value": 100.0,
-             "long": 112.0, "met": True},
+             "long": 112.0, "met": True, "fast": {"value": 200.0, "long": 224.0, "met": True}},
             {"name": "cold-start", "title": "cold", "zh": "冷启动", "at_least": False, "bound": 0.2, "value": 0.31,
-             "long": None, "met": False},
+             "long": None, "met": False, "fast": {"value": 0.1, "long": None, "met": True}},
             {"name": "snownlp", "title": "SnowNLP", "zh": "SnowNLP", "at_least": True, "bound": 1, "value": None,
-             "long": None, "met": None},
+             "long": None, "met": None, "fast": None},
         ],
     }  # fmt: skip
 
 
 @pytest.fixture
 def engines() -> dict[str, Any]:
-    """Three engines: the packaged one, one that wins, one that ran in another precision; and one that is missing."""
-    rates = {"short": {"texts_per_second": 1000.0}, "long": {"texts_per_second": 99.6}}
+    """Three engines: the packaged one, one whose neighbours show, one that is as good; and one that is missing."""
+    rates = {
+        "short": {"texts_per_second": 1000.0, "least": 990.0, "greatest": 1010.0},
+        "long": {"texts_per_second": 99.6, "least": 90.0, "greatest": 99.9},
+    }
     own = {"real": {"figures": {"joint": rate(0.8), "overall": rate(0.7)}}}
     other = {"real": {**own["real"], "differences": {"joint": rate(-0.03), "overall": rate(0.01)}}}
     fine = {"changed_labels": 0, "largest_difference": 2e-8}
-    names = ("onnxruntime", "onnxruntime-int8", "openvino-bf16", "openvino-int8")
+    names = ("onnxruntime", "onnxruntime-int8", "fast", "openvino-int8")
     entries = [{"name": name, "title": name, "zh": f"{name}（中）", "settings": {"precision": "f32"}} for name in names]
     for entry, sets in zip(entries[:3], (own, other, other), strict=True):
         entry.update(rates, sets=sets, neighbours=fine)
     entries[1]["neighbours"] = {"changed_labels": 3, "largest_difference": 0.02}
     entries[3]["skipped"] = "expected nncf"
-    return {"model": "tiny@00000000", "sets": {"real": {"texts": 400}}, "engines": entries}
+    texts = {"source": ["a.jsonl.xz"], "short": FACTS, "long": FACTS}
+    return {"model": "tiny@00000000", "sets": {"real": {"texts": 400}}, "engines": entries, "texts": texts}
 
 
 def test_speed_table_has_every_figure(found: dict[str, Any]) -> None:
     block = speed_block(found)
     assert "100 short comments (25 tokens on average) and 100 long texts (280 characters)" in block
-    assert "2 threads of Some CPU (avx2)" in block and "our own" not in block
-    assert "| the ours | 1,234 | 1.00 | 56.0 | 1.00 |" in block.replace("**", "")
-    assert "| the bert-1 | 12.3 | 100 | 0.50 | 112 |" in block
-    assert "| the snownlp | – | – | – | – |" in block and "Not measured: the snownlp." in block
-    assert "| *ceiling: bare float32 products, 100 GFLOP/s* | 2,468 | 0.50 | 100 | 0.56 |" in block
-    assert "| short comments | 1.0% | 2.0% | 3.0% | 85.0% | 4.0% | 4.0% | 1.0% |" in block
-    assert "| times | 100 | 112 | ≥ 15 | met |" in block
-    assert "| cold | 0.31 | – | ≤ 0.2 | **not met** |" in block
-    assert "| SnowNLP | – | – | ≥ 1 | not measured |" in block
+    assert "2 threads of Some CPU (avx2); 3 interleaved rounds" in block and "our own" not in block
+    assert "The texts are real comments, from a.jsonl.xz." in block and "cycled" not in block and "idle" not in block
+    plain = block.replace("**", "")
+    assert "| the ours | 10,000 + 1,000 | 1,234 [1,111–1,357] | 1.00 | 2.00 | 56.0 [50.4–61.6] | 1.00 | 2.00 |" in plain
+    assert "| the bert-1 | 10,000 + 1,000 | 12.3 [11.1–13.6] | 100 | 200 | 0.50 [0.45–0.55] | 112 | 224 |" in block
+    assert "| the bert-aspects | 10,000 + 300 (1 round) |" in block
+    assert "the bert-aspects, long texts: one round, as it takes more than 20 minutes." in block
+    assert "ours on ONNX Runtime is × as fast | ours on OpenVINO is × as fast" in block
+    assert "| the snownlp | – | – | – | – | – | – | – |" in block
+    assert "Not measured: the snownlp (found no snownlp)." in block
+    assert (
+        "| *ceiling: bare float32 products, 99.6 [89.6–110] GFLOP/s* | – | 2,468 [2,221–2,715] | 0.50 | 1.00 |" in block
+    )
+    for name in ("ONNX Runtime", "OpenVINO"):
+        assert f"| short comments, {name} | 1.0% [0.9–1.1] | 2.0% [1.8–2.2] | 3.0% [2.7–3.3] | 85.0% [" in block
+    assert (
+        "| cinesent, ONNX Runtime | 0.50 [0.45–0.55] |" in plain
+        and "| cinesent, OpenVINO | 0.80 [0.72–0.88] |" in plain
+    )
+    assert "| BERT-base, transformers pipeline | 5.00 [4.50–5.50] |" in block
+    assert "| times | 100 | 112 | 200 | 224 | ≥ 15 | met by both |" in block
+    assert "| cold | 0.31 | – | 0.10 | – | ≤ 0.2 | **ONNX Runtime: not met; OpenVINO: met** |" in block
+    assert "| SnowNLP | – | – | – | – | ≥ 1 | not measured |" in block
+
+
+def test_speed_table_without_the_fast_runtime(found: dict[str, Any]) -> None:
+    fast = found["contestants"][1]
+    fast |= {"short": None, "long": None, "skipped": "expected OpenVINO, found none"}
+    for part in ("stages", "cold_start"):
+        del found[part]["ours-fast"]
+    found["targets"][0]["fast"] = None
+    block = speed_block(found)
+    assert (
+        "OpenVINO is × as fast" not in block
+        and "| the bert-1 | 10,000 + 1,000 | 12.3 [11.1–13.6] | 100 | 0.50" in block
+    )
+    assert "Not measured: the ours-fast (expected OpenVINO, found none)." in block
+    assert "| times | 100 | 112 | – | – | ≥ 15 | ONNX Runtime: met; OpenVINO: not measured |" in block
+
+
+@pytest.mark.parametrize(
+    ("plain", "fast", "said", "zh"),
+    [
+        ((1, True), (1, True), "met by both", "两者均达到"),
+        ((1, False), (1, False), "met by neither", "两者均未达到"),
+        (
+            (1, False),
+            (1, None),
+            "ONNX Runtime: not met; OpenVINO: not decided",
+            "ONNX Runtime：未达到；OpenVINO：未定（区间跨过界限）",
+        ),
+        ((1, True), None, "ONNX Runtime: met; OpenVINO: not measured", "ONNX Runtime：达到；OpenVINO：未测"),
+        ((None, None), None, "not measured", "未测"),
+    ],
+)
+def test_speed_table_says_which_runtime_meets_a_target(
+    plain: tuple[Any, Any], fast: tuple[Any, Any] | None, said: str, zh: str
+) -> None:  # fmt: skip
+    entry: dict[str, Any] = {"value": plain[0], "met": plain[1], "fast": None}
+    if fast is not None:
+        entry["fast"] = {"value": fast[0], "met": fast[1]}
+    assert (verdict(entry), verdict(entry, "zh")) == (said, zh)
+    alone = {"value": plain[0], "met": plain[1]}
+    assert verdict(alone) == {True: "met", False: "not met", None: "not measured"}[plain[1]]
+
+
+def test_speed_table_says_that_texts_come_again_and_that_the_machine_was_busy(found: dict[str, Any]) -> None:
+    found["texts"]["short"] = FACTS | {"cycled": True, "distinct": 60}
+    found["measured"]["sittings"] = [{"busy": False, "other_load": 0.1}, {"busy": True, "other_load": 1.5}]
+    block = speed_block(found)
+    assert "There are 60 different short comments; they are cycled." in block and "different long texts" not in block
+    assert "**The machine was not idle: other processes were busy on 1.50 cores.**" in block
+    chinese = speed_block(found, lang="zh")
+    assert "短评仅 60 条，循环使用。" in chinese and "其他进程占用 1.50 核" in chinese
 
 
 def test_speed_table_of_the_large_file(found: dict[str, Any]) -> None:
     found["job"] = {
-        "rows": 1_000_000, "sittings": 1, "rows_per_second": 123.4, "seconds": 8100.0, "peak_mb": 640.6,
+        "rows": 1_000_000, "sittings": 1, "judged_rows": 990_000, "rows_per_second": 123.4,
+        "runtime": "ONNX Runtime 1, float32", "texts": {"mean_tokens": 25.1}, "circumstances": {"busy": False},
+        "seconds": 8100.0, "peak_mb": 640.6,
         "disk_mb": {"input": 95.4, "output": 730.2, "meanwhile": 901.0},
     }  # fmt: skip
     block = speed_block(found)
-    assert "| `cinesent score`, a CSV of 1,000,000 rows | 123 | 2.25 | 672 | 95 | 730 | 901 |" in block
-    assert "sittings" not in block
+    said = "`cinesent score` on ONNX Runtime 1, float32, a CSV of 1,000,000 rows, none twice, 25.1 tokens on average"
+    assert f"| {said} | 123 | 2.25 | 672 | 95 | 730 | 901 |" in block
+    assert "sittings" not in block and "idle" not in block
+    found["job"]["circumstances"] = {"busy": True, "other_load": 0.5}
+    assert "busy on 0.50 cores" in speed_block(found)
     found["job"]["sittings"] = 2
     assert "Measured in 2 sittings" in speed_block(found) and "分 2 次运行" in speed_block(found, lang="zh")
 
@@ -105,20 +192,36 @@ def test_speed_table_has_other_targets_and_complaints(found: dict[str, Any]) -> 
     beside = [row | {"name": "independent", "title": "neighbours", "zh": "相邻"}]
     complaints = [row | {"name": "growth", "title": "grows", "zh": "增长", "bound": 3, "value": 3.4, "met": False}]
     block = speed_block(found, beside=beside, complaints=complaints)
-    assert "| neighbours | 2e-08 | – | ≤ 1e-05 | met |" in block
+    assert "| neighbours | 2e-08 | – | – | – | ≤ 1e-05 | met |" in block and "Points lost" not in block
+    judged = row | {
+        "name": "x",
+        "title": "lost",
+        "zh": "损失",
+        "bound": 1,
+        "value": 1.2,
+        "interval": [-0.3, 2.7],
+        "met": None,
+    }
+    block = speed_block(found, beside=[judged], complaints=complaints)
+    assert "| lost | 1.20 [-0.30, 2.70] | – | – | – | ≤ 1 | not decided |" in block
+    assert "judged by its paired 95% interval" in block
     assert "| grows | 3.40 | ≤ 3 | **not met** |" in block
     assert "| 增长 | 3.40 | ≤ 3 | **未达到** |" in speed_block(found, lang="zh", beside=beside, complaints=complaints)
 
 
 def test_speed_table_says_that_texts_are_our_own(found: dict[str, Any]) -> None:
-    found["texts"]["note"] = "ours"
-    assert "The texts are our own, not real comments." in speed_block(found)
+    found["texts"]["source"] = ["train.jsonl"]
+    assert "The texts are our own, not real comments: train.jsonl." in speed_block(found)
     assert "并非真实评论" in speed_block(found, lang="zh")
 
 
 def test_speed_table_in_chinese(found: dict[str, Any], engines: dict[str, Any]) -> None:
     block = speed_block(found, engines, "zh")
-    assert "| bert-1（中） | 12.3 | 100 | 0.50 | 112 |" in block and "**未达到**" in block and "短评" in block
+    assert (
+        "| bert-1（中） | 10,000 + 1,000 | 12.3 [11.1–13.6] | 100 | 200 |" in block
+        and "ONNX Runtime：未达到" in block
+        and "短评" in block
+    )
     assert "真实评论：整体情感" in block
 
 
@@ -129,10 +232,12 @@ def test_speed_table_of_a_large_file_alone(found: dict[str, Any]) -> None:
 
 def test_speed_table_of_engines(found: dict[str, Any], engines: dict[str, Any]) -> None:
     block = engines_block(engines)
-    assert "| onnxruntime | 1,000 | 100 | 80.0 [78.0–82.0] | 70.0 [68.0–72.0] | 2e-08 |" in block
-    assert "| onnxruntime-int8 | 1,000 | 100 | -3.0 [-5.0, -1.0] | +1.0 [-1.0, +3.0] | 2e-02, 3 records |" in block
-    assert "| openvino-bf16 (no such units: ran in f32) |" in block
-    assert "| openvino-int8 | – | – | – | – | – |" in block
+    rates = "1,000 [990–1,010] | 99.6 [90.0–99.9]"
+    assert f"| onnxruntime | {rates} | 80.0 [78.0–82.0] | 70.0 [68.0–72.0] | 2e-08 |" in block
+    assert f"| onnxruntime-int8 | {rates} | -3.0 [-5.0, -1.0] | +1.0 [-1.0, +3.0] | 2e-02, 3 records |" in block
+    assert f"| fast | {rates} |" in block
+    assert "| openvino-int8 | – | – | – | – | – |" in block and "Not measured: openvino-int8 (expected nncf)." in block
+    assert "100 short comments, 100 long texts. The texts are real comments, from a.jsonl.xz. Texts/s: median" in block
     assert speed_block(found, engines).endswith(block)
 
 
@@ -150,7 +255,7 @@ def test_tables_makes_a_section_for_speed_once_it_is_measured(
     for name, heading in (("README.md", "\n## Speed\n"), ("README.zh.md", "\n## 速度\n")):
         first = renewed(readmes[name][1], Path(name), languages[name])
         assert first.count(heading) == 1 and first.index(heading) < first.index("\n## ", first.index(heading) + 4)
-        assert "| 12.3 | 100 |" in first
+        assert "| 12.3 [11.1–13.6] | 100 |" in first
         assert renewed(first, Path(name), languages[name]) == first
     card = f"{MARKED.replace('memory', 'dimensions')}\n## Limits\n"
     assert "speed" not in renewed(card, tables.CARD, "en")

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 import benchmarks.starts as starts_module
-from benchmarks.memory import write
-from benchmarks.starts import JOB, OURS, TEXT, cold_start, large_job, sittings, tenths
+from benchmarks.starts import JOB, OURS, TEXT, cold_start, large_job, longest, sittings, starts, tenths
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -21,6 +20,7 @@ def test_starts_tenths_compare_first_and_last_and_leave_loading_out() -> None:
     found = tenths(seen)
     assert found["first_tenth_rows_per_second"] == 100 and found["last_tenth_rows_per_second"] == 50
     assert found["last_over_first"] == 0.5 and found["rows_per_second"] == round(10_000 / 110, 1)
+    assert found["judged_rows"] == 10_000
     assert found["resident_mb"] == [500.0 + 10 * i for i in range(1, 11)]
 
 
@@ -29,12 +29,17 @@ def test_starts_tenths_need_blocks() -> None:
         tenths([(7.0, float(i), i, 1.0) for i in range(20)])
 
 
-def test_starts_tenths_leave_out_what_passes_between_two_sittings() -> None:
-    seen = [(7.0, float(i), 100 * i, 500.0) for i in range(15)]
-    seen += [(9000.0, 9000.0 + 2 * i, 100 * i, 400.0) for i in range(15, 31)]
-    found = tenths(seen)
-    assert found["first_tenth_rows_per_second"] == 100 and found["last_tenth_rows_per_second"] == 50
-    assert found["rows_per_second"] == round(100 * 29 / (14 + 2 * 15), 1)
+def test_starts_judge_the_longest_sitting_alone() -> None:
+    def note(sitting: float, number: int, rows: int, **more: int) -> dict[str, float]:
+        return {"sitting": sitting, "at": sitting + number, "rows": rows, "mb": 500.0, **more}
+
+    seen = [note(7.0, 0, 0), *(note(7.0, i, 100 * i) for i in range(1, 15))]
+    seen += [note(9000.0, 0, 0), *(note(9000.0, 2 * (i - 14), 100 * i) for i in range(15, 61))]
+    seen += [note(9000.0, 200, 6000, disk=5)]  # the output is written, no block is scored
+    found = longest(seen)
+    assert {entry["sitting"] for entry in found} == {9000.0} and len(found) == 46
+    judged = tenths([(entry["sitting"], entry["at"], entry["rows"], entry["mb"]) for entry in found])
+    assert judged["judged_rows"] == 4500 and judged["rows_per_second"] == 50 == judged["first_tenth_rows_per_second"]
 
 
 def test_starts_sittings_add_up() -> None:
@@ -50,10 +55,26 @@ def test_starts_cold_start_is_timed_to_the_first_line(tiny_checkpoint: Path) -> 
     quick = cold_start("print('x', flush=True); import time; time.sleep(0.7)")
     slow = cold_start("import time; time.sleep(0.7); print('x', flush=True)")
     assert slow >= 0.7 and slow > quick  # what comes after the first line does not count
-    assert cold_start(OURS, TEXT, str(tiny_checkpoint)) > 0
+    assert cold_start(OURS, TEXT, str(tiny_checkpoint), "onnxruntime") > 0
     for code in ("pass", "print(1); raise SystemExit(3)"):
         with pytest.raises(RuntimeError, match="expected a record of a fresh process"):
             cold_start(code)
+
+
+def test_starts_cold_start_inherits_no_limits_and_names_its_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM", "CINESENT_RUNTIME"):
+        monkeypatch.setenv(name, "1")
+    code = """
+import os
+assert not {"OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM", "CINESENT_RUNTIME"} & set(os.environ)
+print("x")
+"""
+    assert cold_start(code) > 0
+    asked = []
+    monkeypatch.setattr(starts_module, "cold_start", lambda *arguments: asked.append(arguments) or 1.0)
+    tasks = starts(None, Path("bert"), {"ours": "onnxruntime", "ours-fast": "openvino"})
+    assert list(tasks) == ["ours", "ours-fast", "pipeline"] and all(task() == 1.0 for task in tasks.values())
+    assert [arguments[-1] for arguments in asked] == ["onnxruntime", "openvino", "bert"]
 
 
 @linux
@@ -63,8 +84,9 @@ def test_starts_large_job_reads_the_command_s_own_progress(tiny_checkpoint: Path
     assert len(found["resident_mb"]) == 10 and max(found["resident_mb"]) <= found["peak_mb"] + 0.1
     assert found["last_over_first"] > 0 and found["rows_per_second"] > 0
     assert found["sittings"] == 1 and found["seconds"] > 105 / found["rows_per_second"]
-    write(tmp_path / "again.csv", 105)
-    assert found["disk_mb"]["input"] == round((tmp_path / "again.csv").stat().st_size / 1e6, 2)
+    assert found["runtime"].startswith("ONNX Runtime") and found["judged_rows"] == 100
+    assert found["texts"]["mean_tokens"] == pytest.approx(25, abs=5)  # of a hundred texts
+    assert found["disk_mb"]["input"] > 0
     assert found["disk_mb"]["output"] > found["disk_mb"]["input"] and found["disk_mb"]["meanwhile"] > 0
     assert not list((tmp_path / "work").iterdir())
 
@@ -74,11 +96,11 @@ def test_starts_large_job_goes_on_where_it_was_killed(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        dies = "    if tick.phase == 'score' and tick.rows > 50: os._exit(9)\n    if tick.phase"
+        dies = "    if tick.phase == 'score' and tick.rows > 8: os._exit(9)\n    if tick.phase"
         patch.setattr(starts_module, "JOB", JOB.replace("    if tick.phase", dies, 1))
         with pytest.raises(RuntimeError, match="expected exit code 0, found 9"):
-            large_job(125, tiny_checkpoint, tmp_path)
+            large_job(62, tiny_checkpoint, tmp_path)
     assert any(tmp_path.glob("*.partial/part-*"))
-    found = large_job(125, tiny_checkpoint, tmp_path)
-    assert found["sittings"] == 2 and found["last_over_first"] > 0
+    found = large_job(62, tiny_checkpoint, tmp_path)  # of two rows a block
+    assert found["sittings"] == 2 and 40 <= found["judged_rows"] < 56 and found["last_over_first"] > 0
     assert found["disk_mb"]["output"] > 0 and not list(tmp_path.iterdir())

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import benchmarks.texts
-from benchmarks.texts import CORPORA, LONG_BETWEEN, Drawn, draw, drawn_texts
+from benchmarks.texts import CORPORA, LONG_BETWEEN, Drawn, draw, drawn_texts, row_facts, unique_rows, write_rows
+from sentiment.tables import ReadOptions, open_tables
 from training.example import DatasetError
 
 WORDS = ("座椅太硬", "音响震撼", "画面清晰", "排队很久", "爆米花很香", "空调太冷", "停车方便", "票价太贵")
@@ -75,3 +76,21 @@ def test_texts_of_corpora_and_our_own(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / f"{CORPORA[0]}.jsonl.xz").unlink()
     with pytest.raises(DatasetError, match=f"expected the corpus file {CORPORA[0]}"):
         drawn_texts(tmp_path, characters, 40, 10)
+
+
+def test_texts_of_a_large_file_are_unlike_one_another_and_evenly_mixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "own.jsonl"
+    own.write_text("".join(json.dumps({"text": text}) + "\n" for text in made_up(300, 12, 3)), "utf-8")
+    monkeypatch.setattr(benchmarks.texts, "OWN", own)
+    monkeypatch.setattr(benchmarks.texts, "ROW_TEXTS", 200)
+    rows = list(unique_rows(1000, characters))
+    assert len(set(rows)) == 1000
+    lengths = [statistics.mean(characters(rows[start : start + 200])) for start in range(0, 1000, 200)]
+    assert lengths == pytest.approx([25] * 5, abs=1.5) and len(set(lengths)) == 1
+    mean = round(lengths[0], 1)
+    assert row_facts(1000, characters) == {"source": ["own.jsonl"], "mean_tokens": mean, "mean_characters": mean}
+    write_rows(tmp_path / "rows.csv", rows)
+    table = open_tables([str(tmp_path / "rows.csv")], ReadOptions())
+    assert table.text_column == "评论" and sum(1 for _ in table) == 1000

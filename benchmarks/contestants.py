@@ -1,0 +1,183 @@
+"""Who takes part in `benchmarks.speed`: ours on each runtime, BERT-base in four ways, a linear baseline, others."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks.rivals import Int8Bert, Linear, Pipeline
+from benchmarks.rounds import Seconds, scoring_seconds
+from benchmarks.texts import OWN
+from sentiment.analyzer import Analyzer
+from sentiment.checkpoint import Checkpoint
+from sentiment.runtimes import RuntimeChoiceError, choose_runtime
+from training.labelled_files import read_labelled
+from training.peers import PeerError, Peers
+
+PEERS = {"snownlp": "SnowNLP", "cnsenti": "cnsenti"}
+
+
+@dataclass(frozen=True)
+class Own:
+    """Ours on one runtime: the contestant's name, the runtime's, how the product comes to it, its number format."""
+
+    name: str
+    runtime: str
+    en: str
+    zh: str
+    precision: str
+
+
+# Named outright: what `auto` finds depends on the machine, and a plain installation has only the first.
+OURS = (
+    Own(
+        "ours", "onnxruntime", "ONNX Runtime, as `pip install` gives it",
+        "ONNX Runtime，即 `pip install` 所得", "float32",
+    ),
+    Own(
+        "ours-fast", "openvino", "OpenVINO in bfloat16, extra `fast`",
+        "OpenVINO bfloat16，即附加项 `fast`", "bfloat16",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A program, what it runs with, and `seconds`, which times it; without that, `skipped` says why.
+
+    `identity`: what its figures depend on beyond what all depend on; the names in the journal have it.
+    """
+
+    name: str
+    title: str
+    zh: str
+    kind: str
+    threads: int
+    how: str
+    seconds: Seconds | None
+    skipped: str | None = None
+    runtime: str | None = None
+    identity: str = ""
+
+    def key(self, part: str) -> str:
+        """The name of its task on one set of texts."""
+        return f"{self.name}{f' ({self.identity})' if self.identity else ''} on {part}"
+
+
+def why_not(own: Own) -> str | None:
+    """Why a runtime cannot take part here, or None."""
+    try:
+        choice = choose_runtime(own.runtime)
+    except RuntimeChoiceError as error:
+        return str(error)
+    if choice.precision != own.precision:
+        return (
+            f"expected {own.precision}, found {choice.precision}: {choice.title} sees no units for it in the processor"
+        )
+    return None
+
+
+def analyzers_of(model: Path | None, threads: int) -> dict[str, Analyzer]:
+    """Ours by contestant's name, with all threads and (`-1`) with one; without the runtimes that are not there."""
+    return {
+        f"{own.name}{suffix}": Analyzer.load(model, threads=count, runtime=own.runtime)
+        for own in OURS if why_not(own) is None
+        for suffix, count in (("-1", 1), ("", threads))
+    }  # fmt: skip
+
+
+def check_peers(peers: Peers) -> None:
+    """That every peer answers a text.
+
+    Raises:
+        PeerError: one does not.
+    """
+    for peer in PEERS:
+        peers.versions(peer)
+        peers.seconds(peer, ["影院不错"])
+
+
+def own_contestants(analyzers: Mapping[str, Analyzer], threads: int) -> list[Contestant]:
+    """Ours on each runtime, with one thread and with all."""
+    found = []
+    for own in OURS:
+        skipped = None if own.name in analyzers else why_not(own)
+        if skipped:
+            print(f"{own.name}: skipped, {skipped}", file=sys.stderr)
+        for suffix, count in (("-1", 1), ("", threads)):
+            name = own.name + suffix
+            analyzer = analyzers.get(name)
+            title, zh = f"cinesent, {own.en}, {_threads(count)}", f"cinesent，{own.zh}，{count} 线程"
+            how = f"Analyzer.load(threads={count}, runtime={own.runtime!r}).analyze_many: dimensions, evidence, records"
+            if suffix:
+                how += "; the tokeniser on one core as well"
+            seconds = None if analyzer is None else partial(scoring_seconds, analyzer, one_core=count == 1)
+            runtime = None if analyzer is None else str(analyzer.runtime)
+            found.append(
+                Contestant(name, title, zh, "checkpoint", count, how, seconds, skipped, runtime, runtime or "")
+            )
+    return found
+
+
+def contestants(
+    analyzers: Mapping[str, Analyzer], checkpoint: Checkpoint, bert: Path, peers: Peers, threads: int
+) -> list[Contestant]:
+    """All of them, loaded; ours first."""
+    plain, int8 = Pipeline(bert, threads), Int8Bert(bert, threads)
+    linear = Linear(read_labelled([OWN], checkpoint.taxonomy), checkpoint.taxonomy)
+    prompts = [dimension.zh for dimension in checkpoint.taxonomy.dimensions]
+    found = own_contestants(analyzers, threads)
+    for size in (1, 32):
+        found.append(
+            Contestant(
+                f"bert-{size}", f"BERT-base, transformers pipeline, batches of {size}",
+                f"BERT-base，transformers pipeline，批大小 {size}", "peer", threads,
+                "random weights; one label a text", partial(plain.seconds, batch_size=size),
+            )
+        )  # fmt: skip
+    for size in (1, 32):
+        found.append(
+            Contestant(
+                f"bert-int8-{size}", f"BERT-base, ONNX Runtime int8, batches of {size}",
+                f"BERT-base，ONNX Runtime int8，批大小 {size}", "peer", threads,
+                "random weights; dynamic quantisation; one label a text", partial(int8.seconds, batch_size=size),
+            )
+        )  # fmt: skip
+    found.append(
+        Contestant(
+            "bert-aspects", f"BERT-base, one pass per aspect ({len(prompts)})",
+            f"BERT-base，逐维度推理（{len(prompts)} 次）", "peer", threads,
+            "random weights; the pipeline on pairs of a dimension's name and the text, batches of 32",
+            partial(plain.seconds_by_aspect, prompts=prompts, batch_size=32),
+        )
+    )  # fmt: skip
+    found.append(
+        Contestant(
+            "tfidf", "TF-IDF of characters + logistic regression", "字符 TF-IDF + 逻辑回归", "baseline", 1,
+            f"all heads in one product over {linear.features:,} features, fitted on {OWN.name}; one thread",
+            linear.seconds,
+        )
+    )  # fmt: skip
+    return [*found, *(_peer(peers, name, title) for name, title in PEERS.items())]
+
+
+def _peer(peers: Peers, name: str, title: str) -> Contestant:
+    notes = {
+        "snownlp": "one score a text",
+        "cnsenti": "one score a text; its dictionaries as sets, faster than packaged",
+    }
+    how = f"{notes[name]}; one process, one thread; its start does not count"
+    try:
+        versions = ", ".join(f"{package} {version}" for package, version in peers.versions(name).items())
+    except PeerError as error:
+        print(f"{name}: skipped, {error}", file=sys.stderr)
+        return Contestant(name, title, title, "peer", 1, how, None, str(error))
+    timed = partial(peers.seconds, name)
+    return Contestant(name, title, title, "peer", 1, f"{how}; {versions}", timed, identity=versions)
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
