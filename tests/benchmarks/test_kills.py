@@ -100,6 +100,16 @@ def test_jobs_are_summed_up_by_medians() -> None:
     assert not summarised([*runs, run | {"rows_per_second": 1.0, "sha256": "b"}], "a")["bytes_equal"]
 
 
+def test_distributed_tells_what_went_wrong() -> None:
+    equal = {"bytes_equal": True}
+    results = {"local": equal, "workers_1": equal, "workers_2": equal, "worker_kills": [WORKER], "driver_kill": DRIVER}
+    assert distributed.faults(results) == []
+    results |= {"workers_2": {"bytes_equal": False}, "worker_kills": [WORKER, WORKER | {"killed": 0}]}
+    results["driver_kill"] = DRIVER | {"exit_code": 0}
+    said = [fault.partition(":")[0] for fault in distributed.faults(results)]
+    assert said == ["workers_2", "kill 2", "driver"]
+
+
 def test_distributed_command_keeps_trials_apart(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--kills", "1"], ["--rounds", "0", "--json", "x"], ["--rows", "3", "--json", "x"]):
         with pytest.raises(SystemExit):
@@ -113,14 +123,14 @@ def test_distributed_command_measures_kills_and_goes_on(tiny_checkpoint: Path, t
     """In a process of its own: what Ray sets in its environment stays there."""
     output = tmp_path / "distributed.json"
     command = [sys.executable, "-m", "benchmarks.distributed", "--model", str(tiny_checkpoint), "--rows", "160"]
-    command += ["--rounds", "2", "--kill-rows", "2400", "--kills", "1", "--work", str(tmp_path / "work")]
+    command += ["--rounds", "2", "--kill-rows", "4800", "--kills", "1", "--work", str(tmp_path / "work")]
     done = subprocess.run([*command, "--json", str(output)], capture_output=True, text=True, cwd=distributed.ROOT)
     assert done.returncode == 0, done.stderr
     found = json.loads(output.read_text("utf-8"))
     assert found["faults"] == [] and found["trial"] and found["runtime"].startswith("ONNX Runtime ")
-    assert (found["block_rows"], found["kill_block_rows"]) == (20, 200)
+    assert (found["block_rows"], found["kill_block_rows"]) == (20, 400)
     for name in ("local", "workers_1", "workers_2"):
         assert len(found[name]["runs"]) == 2 and found[name]["bytes_equal"]
         assert found[name]["low"] <= found[name]["rows_per_second"] <= found[name]["high"]
-    assert found["driver_kill"]["exit_code"] == -9 and found["driver_kill"]["rows_kept"] >= 200
+    assert found["driver_kill"]["exit_code"] == -9 and found["driver_kill"]["rows_kept"] >= 400
     assert not list((tmp_path / "work").iterdir())
