@@ -102,7 +102,13 @@ def test_jobs_are_summed_up_by_medians() -> None:
 
 def test_distributed_tells_what_went_wrong() -> None:
     equal = {"bytes_equal": True}
-    results = {"local": equal, "workers_1": equal, "workers_2": equal, "worker_kills": [WORKER], "driver_kill": DRIVER}
+    results: dict[str, Any] = {
+        "local": equal,
+        "workers_1": equal,
+        "workers_2": equal,
+        "worker_kills": [WORKER],
+        "driver_kill": DRIVER,
+    }
     assert distributed.faults(results) == []
     results |= {"workers_2": {"bytes_equal": False}, "worker_kills": [WORKER, WORKER | {"killed": 0}]}
     results["driver_kill"] = DRIVER | {"exit_code": 0}
