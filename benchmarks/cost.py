@@ -42,8 +42,8 @@ class Assumptions:
 def cost(measured: dict[str, Any], assumed: Assumptions) -> dict[str, Any]:
     """The model.
 
-    A worker is one CPU. One driver reads and keeps parts for all: beyond the rate at which it reads, a job has to be
-    divided by `--shard`.
+    A worker is one CPU. Its rate is a median of several jobs without the start of the workers, which `used` stands for.
+    One driver reads and keeps parts for all: beyond the rate at which it reads, a job has to be divided by `--shard`.
     """
     one, two = (float(measured[f"workers_{n}"]["rows_per_second"]) for n in (1, 2))
     efficiency = assumed.efficiency if assumed.efficiency is not None else min(1.0, two / (2 * one))
@@ -54,8 +54,10 @@ def cost(measured: dict[str, Any], assumed: Assumptions) -> dict[str, Any]:
     return {
         "kind": "cost",
         "model": measured["model"],
+        "trial": measured["trial"],
         "measured": {
             "machine": measured["machine"],
+            "runtime": measured["runtime"],
             "rows_per_second_one_worker": one,
             "rows_per_second_two_workers": two,
             "driver_reads_rows_per_second": measured["reading_rows_per_second"],

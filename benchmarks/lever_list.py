@@ -1,9 +1,14 @@
-"""The levers that `benchmarks.levers` measures: what each is, its two sides, whether the product pulls it and why."""
+"""The levers that `benchmarks.levers` measures: what each is, its two sides, whether the product pulls it and why.
+
+Reasons say what a lever is and takes, which holds whatever is measured; what it brings is in the results alone.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+from sentiment.runtimes import OnnxRuntime
 
 PACKAGED = "packaged"  # the side that is the product as it is
 Scope = Literal["scoring", "tokenising", "job"]
@@ -30,28 +35,27 @@ class Lever:
 LEVERS = (
     Lever(
         "order",
-        "length-sorted batches under a token budget, against batches of 32 in the given order",
-        "按长度排序、限定词元数的批次，对比按原顺序每批 32 条",
+        "length-sorted batches under a token budget and a padding limit, against batches of 32 in the given order",
+        "按长度排序、限定词元数与填充的批次，对比按原顺序每批 32 条",
         "scoring", True, PACKAGED, "in-order",
-        "less padding, and records stay the same",
-        "填充更少，结果不变",
+        f"texts of one length go together: a batch has at most {OnnxRuntime.padding} tokens of padding",
+        f"长度相近的文本同批：每批至多 {OnnxRuntime.padding} 个填充词元",
     ),
     Lever(
         "budget",
-        "the token budget, against length-sorted batches of 32",
-        "限定词元数，对比按长度排序每批 32 条",
+        "the token budget and the padding limit, against length-sorted batches of 32",
+        "限定词元数与填充，对比按长度排序每批 32 条",
         "scoring", True, PACKAGED, "sorted",
-        "memory stays bounded, and batches of short and of long texts alike have a good size",
-        "内存有上限，短文与长文的批次大小都合适",
+        "bounds the memory of a batch, however long its texts are",
+        "无论文本多长，每批内存有上限",
     ),
     Lever(
         "packing",
         "several short windows packed into one row",
         "多个短窗口拼成一行",
         "scoring", False, "packed", PACKAGED,
-        "sorted batches leave little padding to remove; attention then reads longer rows, and the graph needs a mask "
-        "of pairs",
-        "排序后的批次已少有填充可省；注意力要读更长的行，且计算图需要逐对掩码",
+        "attention reads rows of several texts, and the graph needs a mask of pairs of tokens",
+        "注意力要读多条文本拼成的行，且计算图需要逐对掩码",
     ),
     Lever(
         "vocabulary",
@@ -74,16 +78,16 @@ LEVERS = (
         "texts tokenised in batches, against one by one",
         "成批分词，对比逐条分词",
         "tokenising", True, "batch", "one-by-one",
-        "the tokeniser spreads a batch over the threads",
-        "分词器把一批文本分给多个线程",
+        "the tokeniser can spread a batch over the threads",
+        "分词器可把一批文本分给多个线程",
     ),
     Lever(
         "overlap",
         "reading, inference and writing overlapped by threads",
         "读取、推理与写出由线程重叠进行",
         "job", False, "overlapped", "serial",
-        "inference keeps all threads busy already, and blocks that wait take memory",
-        "推理已占满全部线程，等待中的数据块占用内存",
+        "two more threads, and blocks that wait take memory",
+        "多两个线程，等待中的数据块占用内存",
     ),
     Lever(
         "pinning",

@@ -1,9 +1,10 @@
 """What each lever on our speed brings: it pulled, it released, interleaved in one run; those used and those not.
 
-`python -m benchmarks.levers --corpora DIR` writes benchmarks/results/levers.json. The texts are those of
-`benchmarks.speed`; a ratio is the rate with the lever pulled over that with it released, the median of the rounds, with
-the least and the greatest of them. What engines and depth bring is measured by `benchmarks.engines` and
-`benchmarks.ablation`.
+`python -m benchmarks.levers --corpora DIR` writes benchmarks/results/levers.json. The texts are drawn as those of
+`benchmarks.speed`, fewer of them; a ratio is the rate with the lever pulled over that with it released, of medians of
+the rounds, with the least and the greatest of them. All run on ONNX Runtime: some levers change its graph or its
+threads. Depths are measured with random weights of the checkpoint's width, inference alone; what they are worth comes
+from `benchmarks.ablation`, and what engines bring from `benchmarks.engines`.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from benchmarks.ceiling import units
+from benchmarks.depths import depths_beside, inference_seconds, own_depth, random_engine
 from benchmarks.engines import engine_on, labels, probabilities
 from benchmarks.graphs import GraphError, optimiser_finds, table_bytes
 from benchmarks.journal import Journal
 from benchmarks.lever_list import LEVERS, PACKAGED
 from benchmarks.machine import machine
 from benchmarks.rounds import interleaved
+from benchmarks.runtimes import PORTABLE
 from benchmarks.sessions import float_graph, windows_of
 from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts
 from benchmarks.variants import InOrder, OneByOne, Overlapped, Packed, Pinned, Sorted, cut_table, fused_session
@@ -42,13 +44,14 @@ from sentiment.analyzer import BLOCK, Analyzer
 from sentiment.batch import LocalRunner, ScoreOptions, score_with
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
+from sentiment.runtimes import choose_runtime
 from sentiment.tables import ReadOptions, open_tables
 from sentiment.text import normalise
 from training.example import DatasetError
 from training.results import write_results
 
 RESULTS = Path(__file__).parent / "results" / "levers.json"
-TEXTS, ROUNDS, COMPARED = 10_000, 5, 200
+TEXTS, ROUNDS, COMPARED = 3_000, 5, 200
 BLOCKS = 10  # of a job; with fewer there is little to overlap
 TOLERANCE = 1e-4  # of a probability, between sides that add in another order
 NOISE = 0.02  # a ratio nearer to 1 is neither a gain nor a loss
@@ -186,10 +189,11 @@ def verdict(parts: Sequence[Mapping[str, Any]]) -> str:
 
 def measure(
     checkpoint: Checkpoint, texts: Texts, options: argparse.Namespace, threads: int, journal: Journal
-) -> list[dict[str, Any]]:
-    """An entry for each lever; rounds that the journal has are not run again."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """An entry for each lever, and for each depth; rounds that the journal has are not run again."""
     engines, told = engines_of(checkpoint, texts, threads)
     plain = engines[PACKAGED]
+    together = {part: window_blocks(plain, drawn.texts) for part, drawn in texts.items()}
     tasks: dict[str, Callable[[], float]] = {}
     equal: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -215,6 +219,12 @@ def measure(
                 outputs[name, part] = Path(scratch) / f"{name}-{part}.csv"
                 arguments = (runner(Analyzer(checkpoint, plain)), source, outputs[name, part], len(drawn.texts))
                 tasks[f"{name} on {part}"] = partial(job_seconds, *arguments)
+        depths = depths_beside(checkpoint)
+        for layers in depths:
+            engine = random_engine(checkpoint, layers, threads, Path(scratch) / f"{layers}-layers")
+            for part, windows in together.items():
+                inference_seconds(engine, windows[:1])  # warm
+                tasks[f"{layers} layers on {part}"] = partial(inference_seconds, engine, windows)
         values = interleaved(tasks, options.rounds, journal)
         for (name, part), output in outputs.items():
             if not output.is_file():  # all rounds of it were run in an earlier sitting
@@ -224,7 +234,6 @@ def measure(
     pieces = [[e.ids for e in t.encode_batch(some, add_special_tokens=False)] for t in tokenizers.values()]
     equal["one-by-one"] = {"equal": pieces[0] == pieces[1]}
 
-    together = {part: window_blocks(plain, drawn.texts) for part, drawn in texts.items()}
     entries = []
     for lever in LEVERS:
         entry: dict[str, Any] = asdict(lever)
@@ -242,7 +251,15 @@ def measure(
             # A token costs nearly the same wherever it stands, so nothing that only removes padding gains more.
             entry["bound"] = {part: round(1 / (1 - entry[part]["padding"]["released"]), 3) for part in texts}
         entry["verdict"] = verdict([entry[part] for part in texts])
-    return entries
+    return entries, [_depth(layers, own_depth(checkpoint), values, list(texts)) for layers in depths]
+
+
+def _depth(layers: int, own: int, values: Mapping[str, Sequence[float]], parts: Sequence[str]) -> dict[str, Any]:
+    """The entry of a depth: its rate over that of the checkpoint's own, both with random weights."""
+    entry: dict[str, Any] = {"layers": layers, "used": layers == own}
+    for part in parts:
+        entry[part] = compared(*(values[f"{count} layers on {part}"] for count in (layers, own)))
+    return entry | {"verdict": verdict([entry[part] for part in parts])}
 
 
 def surprises(entries: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -295,21 +312,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         texts = drawn_texts(options.corpora, lengths, options.texts, max(options.texts // 10, 4))
     except (CheckpointError, DatasetError) as error:
         parser.error(str(error))
+    runtime = str(choose_runtime(PORTABLE))
     facts = {
         "hash": checkpoint.hash, "threads": threads, "texts": {part: drawn.facts() for part, drawn in texts.items()},
-        "onnxruntime": onnxruntime.__version__, "processor": machine()["processor"],
+        "runtime": runtime, "processor": machine()["processor"],
     }  # fmt: skip
     journal = Journal(options.work / "rounds.jsonl", facts)
-    entries = measure(checkpoint, texts, options, threads, journal)
+    entries, depths = measure(checkpoint, texts, options, threads, journal)
     results = {
         "kind": "levers", "model": checkpoint.name, "hash": checkpoint.hash, "trial": trial, "threads": threads,
-        "machine": machine(), "units": units(), "rounds": options.rounds, "sittings": journal.sittings,
-        "noise": NOISE,
+        "runtime": runtime, "machine": machine(), "units": units(), "rounds": options.rounds,
+        "sittings": journal.sittings, "noise": NOISE,
         "texts": {
             "source": [f"{name}.jsonl.xz" for name in CORPORA] if options.corpora else [OWN.name],
             **{part: drawn.facts() for part, drawn in texts.items()},
         },
-        "levers": entries,
+        "levers": entries, "depths": depths,
     }  # fmt: skip
     write_results(options.json, results)
     journal.close()

@@ -22,13 +22,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed_targets import complained_of, paid_by_quality
+from benchmarks.speed_targets import paid_by_quality
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.ablation_table import ablation_block
 from training.capability_tables import checklist_block, robustness_block
 from training.card import training_texts
 from training.comparison_table import comparison_block
+from training.lever_table import with_depth_quality
 from training.partial_table import partial_block
 from training.quality_tables import (
     Language,
@@ -118,9 +119,11 @@ def renewed(
         if speed is not None:
             text = with_speed(text, lang)
             engines, levers, tradeoff = (read_one(folder, f"{name}.json") for name in BESIDE)
+            if levers is not None:
+                levers = with_depth_quality(levers, read_one(folder, "ablation.json"))
             block = speed_block(
                 speed, engines, lang, levers=levers, tradeoff=tradeoff, beside=paid_by_quality(engines, tradeoff),
-                complaints=complained_of(read_one(folder, "batching.json"), read_one(folder, "memory.json")),
+                complaints=complaints(folder),
             )  # fmt: skip
             text = insert(text, "speed", block)
         return insert(text, "memory", memory_block(read_one(folder, "memory.json"), lang))
@@ -133,6 +136,12 @@ def renewed(
     if partly is not None:
         text = insert(with_section(text, "partial"), "partial", partial_block(partly))
     return insert(with_section(text, "checklist"), "checklist", checklist_block(checklist))
+
+
+def complaints(folder: Path) -> list[Any]:
+    """What users of such tools complain of, as `benchmarks.batching` and `benchmarks.memory --mixed` measured it."""
+    found = (read_one(folder, f"{name}.json") or {} for name in ("batching", "memory"))
+    return [entry for results in found for entry in results.get("complaints", ())]
 
 
 def with_section(card: str, name: str) -> str:
@@ -171,11 +180,11 @@ def other_checkpoint(results: Results, folder: Path, model: Path) -> str | None:
         packaged = load_checkpoint(model)
     except CheckpointError as error:
         return str(error)
-    names = ("checklist", "robustness", "comparison", "partial", "speed", *BESIDE, "batching", "distributed", "cost")
-    for name in names:
+    names = ("checklist", "robustness", "comparison", "partial", "speed", *BESIDE)
+    for name in (*names, "batching", "memory", "distributed", "cost"):
         found = read_one(folder, f"{name}.json")
-        if found is not None and found["model"] != packaged.name:
-            return f"{name}.json: expected results of {packaged.name}, found those of {found['model']}"
+        if found is not None and found.get("model") != packaged.name:
+            return f"{name}.json: expected results of {packaged.name}, found those of {found.get('model')}"
         if found is not None and found.get("trial"):
             return f"{name}.json: expected results of a full run, found those of a trial"
     measured = [entry["hash"] for result in results for entry in result["models"] if entry["kind"] == "checkpoint"]

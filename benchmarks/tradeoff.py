@@ -3,8 +3,8 @@
 `python -m benchmarks.tradeoff large=runs/large/export --corpora DIR --dev real=FILE` writes
 benchmarks/results/tradeoff.json, of the packaged checkpoint and of those named. Rates are medians of interleaved rounds
 over the texts of `benchmarks.speed`; quality is that of data/cinema/dev.jsonl and of what --dev names, thresholds
-cross-fitted for each, with paired differences to the packaged one. `python -m benchmarks.tables` draws
-docs/tradeoff.svg of it.
+cross-fitted for each, with paired differences to the packaged one; both on the runtime that --runtime names. `python -m
+benchmarks.tables` draws docs/tradeoff.svg of it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnxruntime
 
 from benchmarks.ceiling import units
 from benchmarks.journal import Journal
 from benchmarks.levers import scoring_seconds
 from benchmarks.machine import machine
 from benchmarks.rounds import interleaved, rate_of
+from benchmarks.runtimes import add_runtime
 from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import FILES, Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
+from sentiment.runtimes import Choice
 from training.compare import compare
 from training.example import DatasetError, Example
 from training.quantise import SCALE
@@ -75,10 +76,12 @@ def size(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def measure(
     checkpoints: Mapping[str, Checkpoint], texts: Mapping[str, Drawn], sets: Mapping[str, Sequence[Example]],
-    rounds: int, threads: int, journal: Journal,
+    rounds: int, threads: int, runtime: Choice, journal: Journal,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """An entry for each checkpoint, the packaged one first; rounds that the journal has are not run again."""
-    engines = {name: Engine(checkpoint, threads=threads) for name, checkpoint in checkpoints.items()}
+    engines = {
+        name: Engine(checkpoint, threads=threads, runtime=runtime.name) for name, checkpoint in checkpoints.items()
+    }
     tasks: dict[str, Callable[[], float]] = {}
     for name, engine in engines.items():
         analyzer = Analyzer(checkpoints[name], engine)
@@ -116,6 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"default: {ROUNDS}")
     parser.add_argument("--limit", type=int, metavar="N", help="a trial on the first N texts of each development set")
+    add_runtime(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     parser.add_argument(
         "--work",
@@ -150,18 +154,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     drawn = {part: part_of.facts() for part, part_of in texts.items()}
     facts_of_rounds = {
         "hashes": {name: checkpoint.hash for name, checkpoint in checkpoints.items()}, "threads": threads,
-        "texts": drawn, "onnxruntime": onnxruntime.__version__, "processor": machine()["processor"],
+        "texts": drawn, "runtime": str(options.runtime), "processor": machine()["processor"],
     }  # fmt: skip
     journal = Journal(options.work / "rounds.jsonl", facts_of_rounds)
     results = {
         "kind": "tradeoff", "model": packaged.name, "hash": packaged.hash, "trial": trial, "threads": threads,
-        "machine": machine(), "units": units(), "rounds": options.rounds, "sets": facts,
+        "runtime": str(options.runtime), "machine": machine(), "units": units(), "rounds": options.rounds,
+        "sets": facts,
         "texts": {
             "source": [f"{name}.jsonl.xz" for name in CORPORA] if options.corpora else [OWN.name],
             **drawn,
         },
         "sittings": journal.sittings,
-        "checkpoints": measure(checkpoints, texts, sets, options.rounds, threads, journal),
+        "checkpoints": measure(checkpoints, texts, sets, options.rounds, threads, options.runtime, journal),
     }  # fmt: skip
     write_results(options.json, results)
     journal.close()

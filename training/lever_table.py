@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from training.ablation_table import change
 from training.quality_tables import MISSING, Language, row, table
 
 VERDICTS: Mapping[str, tuple[str, str]] = {
@@ -21,7 +22,8 @@ SCOPES: Mapping[str, tuple[str, str]] = {
 
 
 def levers_block(found: Mapping[str, Any], lang: Language = "en") -> str:
-    """A row for each lever: ratios on short and on long texts, whether it is used, why; then what else was found."""
+    """A row for each lever and each depth: ratios on short and on long texts, whether it is used, why; then what else
+    was found. What depths are worth is there after `with_depth_quality`."""
     columns = _say(
         lang, "short comments, ×|long texts, ×|found|used|why or why not", "短评，倍|长文，倍|结果|采用|理由"
     ).split("|")
@@ -39,7 +41,54 @@ def levers_block(found: Mapping[str, Any], lang: Language = "en") -> str:
         if entry["records"] and not entry["records"]["equal"]:
             told += _say(lang, ", other records", "，结果不同")
         lines.append(row(title, [_ratio(entry["short"]), _ratio(entry["long"]), told, used, reason]))
+    lines += [_depth(entry, found["depths"], lang) for entry in found["depths"]]
     return "\n".join([*lines, "", _note(found, lang)])
+
+
+def with_depth_quality(found: Mapping[str, Any], ablation: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The results with what `benchmarks.ablation` found of each depth, where that was run.
+
+    Of several trainings of a depth the one of most runs stands for it, the first of equals; one by distillation stands
+    beside it.
+    """
+    entries = []
+    for entry in found["depths"]:
+        same = [one for one in (ablation or {}).get("variants", ()) if one.get("layers") == entry["layers"]]
+        distilled = [one for one in same if "distil" in one["name"]]
+        plain = [one for one in same if one["group"] in ("depth", "both") and one not in distilled]
+        chosen = {"plain": plain, "distilled": distilled}
+        quality = {name: max(ones, key=lambda one: int(one["seeds"])) for name, ones in chosen.items() if ones}
+        entries.append({**entry, "quality": quality})
+    return {**found, "depths": entries}
+
+
+def _depth(entry: Mapping[str, Any], depths: Sequence[Mapping[str, Any]], lang: Language) -> str:
+    own = next(one["layers"] for one in depths if one["used"])
+    layers = entry["layers"]
+    title = _say(lang, f"{layers} layers in place of {own}", f"{layers} 层，代替 {own} 层")
+    if entry["used"]:
+        title = _say(lang, f"{own} layers, as packaged", f"{own} 层（随包）")
+    title += _say(lang, " (inference alone, random weights)", "（仅推理，随机权重）")
+    told = "" if entry["used"] else _say(lang, *VERDICTS[entry["verdict"]])
+    used = _say(lang, "yes", "是") if entry["used"] else _say(lang, "no", "否")
+    return row(title, [_ratio(entry["short"]), _ratio(entry["long"]), told, used, _worth(entry, lang)])
+
+
+def _worth(entry: Mapping[str, Any], lang: Language) -> str:
+    """What a depth gains or loses in quality, in points."""
+    parts = []
+    for name, one in entry.get("quality", {}).items():
+        gained = one.get("differences", {})
+        if not gained:
+            parts.append(_say(lang, "what the others are held against in quality", "其他层数的质量以此为准"))
+            continue
+        said = _say(
+            lang,
+            f"with sentiment {change(gained['joint'])}, overall {change(gained['overall'])} points",
+            f"提及且情感正确 {change(gained['joint'])}，整体情感 {change(gained['overall'])} 个百分点",
+        )
+        parts.append(said if name == "plain" else _say(lang, f"distilled: {said}", f"蒸馏：{said}"))
+    return _say(lang, "; ", "；").join(parts) or _say(lang, "quality: not measured", "质量：未测")
 
 
 def _title(entry: Mapping[str, Any]) -> str:
@@ -55,10 +104,11 @@ def _note(found: Mapping[str, Any], lang: Language) -> str:
     said = [
         _say(
             lang,
-            f"The rate with the lever over that without it, medians of {found['rounds']} interleaved rounds, in "
-            f"brackets the least and the greatest round; a ratio within {found['noise']:.0%} of 1 is no difference.",
-            f"采用该手段与不采用的速率之比，{found['rounds']} 轮交错运行取中位数，方括号内为最小与最大的一轮；"
-            f"与 1 相差不足 {found['noise']:.0%} 视为无差别。",
+            f"On {found['runtime']}. The rate with the lever over that without it, medians of {found['rounds']} "
+            "interleaved rounds, in brackets the least and the greatest round; faster or slower is what is so by more "
+            f"than {found['noise']:.0%} in every round.",
+            f"运行于 {found['runtime']}。采用该手段与不采用的速率之比，{found['rounds']} 轮交错运行取中位数，"
+            f"方括号内为最小与最大的一轮；每一轮都相差 {found['noise']:.0%} 以上才算更快或更慢。",
         )
     ]
     packing, vocabulary, attention = (entries.get(name, {}) for name in ("packing", "vocabulary", "attention"))
@@ -68,9 +118,10 @@ def _note(found: Mapping[str, Any], lang: Language) -> str:
             _say(
                 lang,
                 f"Packing leaves {share['pulled']:.1%} of padding on short comments, the packaged batches "
-                f"{share['released']:.1%}: without any they were at most {packing['bound']['short']:.2f} × as fast.",
+                f"{share['released']:.1%}: where every token costs the same, removing all of it gives "
+                f"{packing['bound']['short']:.2f} × the rate.",
                 f"短评上，拼行后填充占 {share['pulled']:.1%}，随包批次占 {share['released']:.1%}："
-                f"全部省去也至多快到 {packing['bound']['short']:.2f} 倍。",
+                f"若每个词元耗时相同，全部省去后速率为 {packing['bound']['short']:.2f} 倍。",
             )
         )
     if "kept" in vocabulary:
@@ -82,6 +133,16 @@ def _note(found: Mapping[str, Any], lang: Language) -> str:
                 f"{whole:.1f} MB in memory), these texts use {vocabulary['kept']:,} ({cut:.1f} MB in memory).",
                 f"词表有 {vocabulary['pieces']:,} 个词元（文件中 {vocabulary['whole']['file_mb']:.1f} MB，内存中 "
                 f"{whole:.1f} MB），本次文本用到 {vocabulary['kept']:,} 个（内存中 {cut:.1f} MB）。",
+            )
+        )
+    if any(entry.get("quality") for entry in found["depths"]):
+        said.append(
+            _say(
+                lang,
+                "Quality of a depth: small trainings of `benchmarks/ablation.py`, service dimensions, differences to "
+                "the reference with 95% intervals, texts that were not trained on.",
+                "各层数的质量：`benchmarks/ablation.py` 的小规模训练，服务维度，与参照之差及 95% 区间，"
+                "文本均未参与训练。",
             )
         )
     finds = attention.get("found_by_the_optimiser", {})

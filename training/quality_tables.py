@@ -165,6 +165,8 @@ def memory_block(found: Mapping[str, Any] | None, lang: Language = "en") -> str:
         title = _say(lang, f"{action} {form.upper()}", f"{'读取' if action == 'read' else '打分'} {form.upper()}")
         cells = [text for rows, peak in sorted(peaks.items()) for text in (f"{rows:,}", f"{peak:,.0f}")]
         lines.append(row(title, cells))
+    if "runtime" in found:
+        lines += ["", _say(lang, f"Scored on {found['runtime']}.", f"打分运行于 {found['runtime']}。")]
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ def scale_block(found: Mapping[str, Any], cost: Mapping[str, Any] | None, lang: 
         "rows/s|seconds to the first block|seconds to assemble|same bytes",
         "行/秒|首块用时，秒|合并用时，秒|字节相同",
     ).split("|")
-    title = f"{found['local']['rows']:,}"
+    title = f"{found['rows']:,}"
     lines = table(_say(lang, f"{title} rows of CSV into Parquet", f"{title} 行 CSV 写成 Parquet"), columns)
     for name, en, zh in (
         ("local", "local engine, one thread", "本地引擎，一个线程"),
@@ -23,36 +23,55 @@ def scale_block(found: Mapping[str, Any], cost: Mapping[str, Any] | None, lang: 
         ("workers_2", "Ray, two workers", "Ray，两个工作进程"),
     ):
         job = found[name]
-        same = job["sha256"] == found["local"]["sha256"]
         cells = [
-            f"{job['rows_per_second']:,.0f}",
+            f"{job['rows_per_second']:,.0f} [{job['low']:,.0f}–{job['high']:,.0f}]",
             f"{job['first_block_seconds']:.1f}",
             f"{job['assembling_seconds']:.1f}",
         ]
-        lines.append(row(_say(lang, en, zh), [*cells, _say(lang, *(("yes", "是") if same else ("**no**", "**否**")))]))
-    parts = ["\n".join(lines), _kills(found, lang)]
+        lines.append(row(_say(lang, en, zh), [*cells, _yes(job["bytes_equal"], lang)]))
+    parts = ["\n".join(lines), _how(found, lang), _kills(found, lang)]
     if cost is not None:
         parts.append(cost_block(cost, lang))
     return "\n\n".join(parts)
 
 
-def _kills(found: Mapping[str, Any], lang: Language) -> str:
-    kills, driver = found["worker_kills"], found["driver_kill"]
-    lost, doubled = (sum(kill[name] for kill in kills) for name in ("lost", "doubled"))
-    equal = sum(kill["bytes_equal"] and kill["killed"] == 1 for kill in kills)
-    same = _say(
-        lang, *(("the same bytes", "字节相同") if driver["bytes_equal"] else ("**other bytes**", "**字节不同**"))
-    )
+def _how(found: Mapping[str, Any], lang: Language) -> str:
     processor, cpus = found["machine"]["processor"], found["machine"]["cpus"]
     return _say(
         lang,
-        f"On {cpus} CPUs of {processor}. In {len(kills)} more jobs a worker was killed (SIGKILL) midway: {lost} rows "
-        f"lost, {doubled} doubled, the same bytes in {equal}. A driver was killed with {driver['blocks_kept']} blocks "
-        f"done; `--resume` went on and gave {same}.",
-        f"{processor}，{cpus} 个 CPU。另有 {len(kills)} 个任务中途杀掉（SIGKILL）一个工作进程："
-        f"丢失 {lost} 行，重复 {doubled} 行，"
-        f"{equal} 个字节相同。驱动进程在打完 {driver['blocks_kept']} 块时被杀，`--resume` 接续后{same}。",
+        f"On {cpus} CPUs of {processor}, {found['runtime']}; blocks of {found['block_rows']:,} rows; medians of "
+        f"{found['rounds']} interleaved jobs, in brackets the least and the greatest; rates without the start of the "
+        "workers, which the seconds to the first block have.",
+        f"{processor}，{cpus} 个 CPU，{found['runtime']}；每块 {found['block_rows']:,} 行；"
+        f"{found['rounds']} 次交错运行取中位数，方括号内为最小与最大；速率不含工作进程的启动，首块用时含。",
     )
+
+
+def _kills(found: Mapping[str, Any], lang: Language) -> str:
+    """What was killed and what became of it; a count that is not what it should be stands out by itself."""
+    kills, driver = found["worker_kills"], found["driver_kill"]
+    lost, doubled = (sum(kill[name] for kill in kills) for name in ("lost", "doubled"))
+    killed = [kill for kill in kills if kill["killed"] == 1]
+    equal = sum(kill["bytes_equal"] for kill in killed)
+    again = driver["rows_scored_by_resume"] - (driver["rows"] - driver["rows_kept"])
+    lines = [
+        ("jobs in which a worker was killed (SIGKILL) midway", "中途杀掉（SIGKILL）一个工作进程的任务", len(killed)),
+        ("rows lost", "丢失的行", lost),
+        ("rows doubled", "重复的行", doubled),
+        ("of these jobs, those that wrote the same bytes", "其中字节相同的任务", equal),
+        ("exit code of a driver that was killed", "被杀的驱动进程的退出码", driver["exit_code"]),
+        ("blocks that it left finished", "它留下的已完成块", driver["blocks_kept"]),
+        ("exit code of the same command with `--resume`", "同一命令加 `--resume` 的退出码",
+         "–" if driver["exit_code_of_resume"] is None else driver["exit_code_of_resume"]),
+        ("rows that it scored again", "它重复打分的行", again),
+        ("the same bytes", "字节相同", _yes(driver["bytes_equal"], lang)),
+    ]  # fmt: skip
+    title = _say(lang, f"killed, over {found['kill_rows']:,} rows each", f"杀进程，每个任务 {found['kill_rows']:,} 行")
+    return "\n".join([*table(title, [""]), *(row(_say(lang, en, zh), [str(value)]) for en, zh, value in lines)])
+
+
+def _yes(same: bool, lang: Language) -> str:
+    return _say(lang, *(("yes", "是") if same else ("**no**", "**否**")))
 
 
 def cost_block(found: Mapping[str, Any], lang: Language = "en") -> str:
@@ -60,6 +79,7 @@ def cost_block(found: Mapping[str, Any], lang: Language = "en") -> str:
     measured, assumed = found["measured"], found["assumed"]
     million, day = found["per_million_rows"], found["billion_rows_a_day"]
     rows = [
+        ("measured on", "测于", f"{measured['machine']['processor']}, {measured['runtime']}"),
         ("measured: rows a second, one worker on one CPU", "测得：一个工作进程（一个 CPU），行/秒",
          f"{measured['rows_per_second_one_worker']:,.0f}"),
         ("measured: rows a second, two workers", "测得：两个工作进程，行/秒",

@@ -246,11 +246,17 @@ def job_block(job: Mapping[str, Any], lang: Language = "en") -> str:
 
 
 def _complaints(entries: Sequence[Mapping[str, Any]], lang: Language) -> str:
-    columns = _say(lang, "measured|has to be|", "实测|要求|").split("|")
+    columns = _say(lang, "on|measured|has to be|", "运行于|实测|要求|").split("|")
     lines = table(_say(lang, "what users of such tools complain of", "此类工具用户的抱怨"), columns)
     for entry in entries:
         value = MISSING if entry["value"] is None else _number(entry["value"])
-        lines.append(row(entry["zh" if lang == "zh" else "title"], [value, _bound(entry), _met(entry, lang)]))
+        if "low" in entry:
+            value += f" [{_number(entry['low'])}–{_number(entry['high'])}]"
+        cells = [entry["runtime"], value, _bound(entry), _met(entry, lang)]
+        lines.append(row(entry["zh" if lang == "zh" else "title"], cells))
+    if any("low" in entry for entry in entries):
+        said = "A ratio is one of medians over interleaved rounds; in brackets the least and the greatest of a round."
+        lines += ["", _say(lang, said, "比值取交错运行各轮的中位数之比；方括号内为最小与最大的一轮。")]
     return "\n".join(lines)
 
 

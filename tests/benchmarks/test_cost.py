@@ -10,7 +10,9 @@ from benchmarks.cost import Assumptions, cost, main
 
 MEASURED: dict[str, Any] = {
     "model": "cinesent-zh@00000000",
-    "machine": {"cpus": 2},
+    "trial": True,
+    "runtime": "ONNX Runtime 1.0, float32",
+    "machine": {"processor": "Some CPU", "cpus": 2},
     "workers_1": {"rows_per_second": 400.0},
     "workers_2": {"rows_per_second": 720.0},
     "reading_rows_per_second": 9000.0,
@@ -23,6 +25,8 @@ def test_cost_follows_from_rates_and_assumptions() -> None:
     assert found["assumed"]["efficiency"] == 0.9
     assert found["per_million_rows"] == {"cpu_hours": 1.543, "cost": 0.1543}
     day = found["billion_rows_a_day"]
+    # Where and of what the rates are goes with them.
+    assert found["trial"] and found["measured"]["runtime"] == "ONNX Runtime 1.0, float32"
     assert (day["rows_per_second"], day["cpus"], day["nodes"], day["drivers"]) == (11574, 65, 7, 2)
     assert day["cost_a_day"] == pytest.approx(154.32, abs=0.01)
 

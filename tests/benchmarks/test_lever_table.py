@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import tables
 from sentiment.taxonomy import Taxonomy
-from training.lever_table import levers_block
+from training.lever_table import levers_block, with_depth_quality
 from training.speed_table import speed_block
 from training.tradeoff_plot import ticks, tradeoff_plot
 from training.tradeoff_table import PICTURES, tradeoff_block
@@ -43,7 +43,13 @@ def levers() -> dict[str, Any]:
         lever("tokenising", True, "mixed", scope="tokenising"),
         {**lever("pinning", False, "even"), "skipped": "expected two CPUs"},
     ]
-    return {"model": "tiny@00000000", "rounds": 5, "noise": 0.02, "levers": entries}
+    part = {"ratio": 1.3, "low": 1.25, "high": 1.35}
+    depths = [
+        {"layers": layers, "used": layers == 8, "verdict": verdict, "short": part, "long": part}
+        for layers, verdict in ((12, "loses"), (8, "even"), (6, "gains"))
+    ]
+    head = {"model": "tiny@00000000", "runtime": "ONNX Runtime 1.0, float32", "rounds": 5, "noise": 0.02}
+    return {**head, "levers": entries, "depths": depths}
 
 
 def rate(value: float) -> dict[str, float]:
@@ -62,7 +68,8 @@ def tradeoff() -> dict[str, Any]:
     small, large = entry("packaged", 8, 1000.0, 0.8), entry("large", 12, 680.0, 0.83)
     large["sets"]["real"] = {**large["sets"]["real"], "differences": {"joint": rate(0.03), "overall": rate(0.0)}}
     sets = {"real": {"texts": 400}, "written": {"texts": 600}}
-    return {"model": "tiny@00000000", "sets": sets, "checkpoints": [small, large]}
+    head = {"model": "tiny@00000000", "runtime": "ONNX Runtime 1.0, float32"}
+    return {**head, "sets": sets, "checkpoints": [small, large]}
 
 
 def test_lever_table_has_every_figure(levers: dict[str, Any]) -> None:
@@ -74,12 +81,46 @@ def test_lever_table_has_every_figure(levers: dict[str, Any]) -> None:
     assert "| slower | no | why |" in block
     assert "| the tokenising (tokenising alone) |" in block and "| faster on one kind, slower on the other |" in block
     assert "| the pinning | – | – | not measured | no | why |" in block
-    assert "medians of 5 interleaved rounds" in block and "within 2% of 1" in block
-    assert "0.1% of padding on short comments, the packaged batches 25.0%" in block and "at most 1.33 ×" in block
+    assert "On ONNX Runtime 1.0, float32." in block
+    assert "medians of 5 interleaved rounds" in block and "more than 2% in every round" in block
+    assert "0.1% of padding on short comments, the packaged batches 25.0%" in block and "gives 1.33 × the rate" in block
     assert "22,579 pieces (8.7 MB in the file, 34.7 MB in memory), these texts use 6,000 (9.1 MB in memory)" in block
     assert "finds no attention" in block
     levers["levers"][3]["found_by_the_optimiser"]["MultiHeadAttention"] = 8
     assert "finds no attention" not in levers_block(levers)
+
+
+def test_lever_table_has_depths_with_what_they_are_worth(levers: dict[str, Any]) -> None:
+    small = "1.30 [1.25–1.35] | 1.30 [1.25–1.35]"
+    random = "(inference alone, random weights)"
+    block = levers_block(levers)
+    assert f"| 12 layers in place of 8 {random} | {small} | slower | no | quality: not measured |" in block
+    assert "small trainings" not in block
+
+    def variant(name: str, layers: int, gained: float, **more: Any) -> dict[str, Any]:
+        differences = {"joint": rate(gained), "overall": rate(0.0)}
+        return {"name": name, "group": "depth", "layers": layers, "seeds": 3, "differences": differences, **more}
+
+    plain = {"name": "plain", "group": "both", "layers": 8, "seeds": 3}
+    variants = [
+        plain,
+        variant("8 spread", 8, 0.07, seeds=1),
+        variant("6 spread", 6, 0.05, seeds=1),
+        variant("6 first", 6, -0.03),
+        variant("6 distilled", 6, -0.01),
+        variant("weak stage", 8, 0.09, group="part"),
+        {"name": "one threshold", "group": "part", "seeds": 3},
+    ]
+    joined = with_depth_quality(levers, {"variants": variants})
+    block = levers_block(joined)
+    assert (
+        f"| 8 layers, as packaged {random} | {small} |  | yes | what the others are held against in quality |" in block
+    )
+    worth = "with sentiment -3.0 [-5.0, -1.0], overall +0.0 [-2.0, +2.0] points; distilled: with sentiment -1.0"
+    assert f"| 6 layers in place of 8 {random} | {small} | faster | no | {worth} [-3.0, +1.0], overall" in block
+    assert "| slower | no | quality: not measured |" in block and "small trainings" in block
+    assert "；蒸馏：提及且情感正确 -1.0" in levers_block(joined, "zh")
+    assert with_depth_quality(levers, None)["levers"] == levers["levers"]
 
 
 def test_lever_table_in_chinese_has_the_same_rows(levers: dict[str, Any]) -> None:
@@ -95,6 +136,7 @@ def test_tradeoff_table_has_every_figure(tradeoff: dict[str, Any]) -> None:
     block = tradeoff_block(tradeoff)
     assert "| packaged | 8 | 25 | 1,000 | 100 | 80.0 [78.0–82.0] | 70.0 [68.0–72.0] |" in block
     assert "| large | 12 | 25 | 680 | 68 | +3.0 [+1.0, +5.0] | +0.0 [-2.0, +2.0] | 83.0 [81.0–85.0] |" in block
+    assert "all on ONNX Runtime 1.0, float32." in block
     assert "](docs/tradeoff.svg)" in block and "--layers 12 -o runs/large" in block
     chinese = tradeoff_block(tradeoff, "zh")
     assert "| 大模型 | 12 |" in chinese and "](docs/tradeoff.zh.svg)" in chinese
@@ -137,16 +179,32 @@ def test_tables_has_levers_and_checkpoints_once_they_are_measured(
     (tmp_path / "levers.json").write_text(json.dumps(levers), "utf-8")
     assert "the order" not in renewed() and tables.pictures(tmp_path) == {}
     (tmp_path / "speed.json").write_text(json.dumps(SPEED), "utf-8")
-    assert "| the order |" in renewed() and "tradeoff" not in renewed() and tables.pictures(tmp_path) == {}
+    assert (
+        "| the order |" in renewed()
+        and "quality: not measured" in renewed()
+        and "tradeoff" not in renewed()
+        and tables.pictures(tmp_path) == {}
+    )
     (tmp_path / "tradeoff.json").write_text(json.dumps(tradeoff), "utf-8")
     assert "](docs/tradeoff.svg)" in renewed()
     drawn = tables.pictures(tmp_path)
     assert set(drawn) == {Path("docs") / name for name in PICTURES.values()}
     assert drawn[Path("docs/tradeoff.svg")] != drawn[Path("docs/tradeoff.zh.svg")]
     assert speed_block(SPEED, levers=levers, tradeoff=tradeoff).endswith(tradeoff_block(tradeoff))
+    variants = [{"name": "12 layers", "group": "depth", "layers": 12, "seeds": 3,
+                 "differences": {"joint": rate(0.011), "overall": rate(0.0)}}]  # fmt: skip
+    (tmp_path / "ablation.json").write_text(json.dumps({"variants": variants}), "utf-8")
+    assert "with sentiment +1.1" in renewed()
 
 
-@pytest.mark.parametrize("name", ["levers", "tradeoff"])
+def test_tables_has_the_complaints_of_batching_and_of_memory(tmp_path: Path) -> None:
+    assert tables.complaints(tmp_path) == []
+    for name in ("memory", "batching"):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"complaints": [{"name": name}]}), "utf-8")
+    assert [entry["name"] for entry in tables.complaints(tmp_path)] == ["batching", "memory"]
+
+
+@pytest.mark.parametrize("name", ["levers", "tradeoff", "memory"])
 def test_tables_says_when_levers_are_of_another_checkpoint(name: str, levers: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / f"{name}.json").write_text(json.dumps(levers), "utf-8")
     said = tables.other_checkpoint([], tmp_path, tables.ROOT / tables.CARD.parent)

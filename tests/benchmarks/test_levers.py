@@ -14,8 +14,9 @@ import onnx
 import pytest
 
 from benchmarks import levers, variants
+from benchmarks.depths import depths_beside, inference_seconds, random_engine
 from benchmarks.engines import engine_on
-from benchmarks.graphs import PIECES, GraphError, fused, halves, pruned, table_bytes
+from benchmarks.graphs import PIECES, GraphError, Nodes, fused, halves, pruned, table_bytes
 from benchmarks.lever_list import LEVERS, PACKAGED
 from benchmarks.levers import blocks, compared, differences, padding, surprises, verdict, window_blocks
 from benchmarks.sessions import float_graph, windows_of
@@ -35,6 +36,7 @@ from sentiment.batch import LocalRunner, ScoreOptions, score_with
 from sentiment.checkpoint import Checkpoint, load_checkpoint
 from sentiment.engine import OUTPUTS, Engine
 from sentiment.tables import ReadOptions, open_tables
+from training.lever_table import levers_block
 
 LONG = "座椅太硬，坐得腰疼。音响震撼，画面清晰！" * 12
 MIXED = ("好", LONG, "", "Great seats!", "排队检票等了二十分钟")
@@ -260,6 +262,18 @@ def test_levers_differences_are_seen(checkpoint: Checkpoint, engine: Engine, tex
     assert not found["equal"] and found["changed_labels"] > 0 and found["largest_difference"] > 0.01
 
 
+def test_levers_depths_have_the_width_and_the_outputs_of_the_checkpoint(
+    checkpoint: Checkpoint, engine: Engine, texts: list[str], tmp_path: Path
+) -> None:
+    assert depths_beside(checkpoint) == [12, 8, 6, 4, 2]
+    deep = random_engine(checkpoint, 3, 1, tmp_path / "deep")
+    assert Nodes(onnx.load(str(tmp_path / "deep" / "model.onnx"))).layers() == 3
+    found = windows(engine, texts)
+    for one, other in zip(engine.run(found), deep.run(found), strict=True):
+        assert all(getattr(one, name).shape == getattr(other, name).shape for name in OUTPUTS)
+    assert inference_seconds(deep, [found]) > 0
+
+
 def test_levers_list_pulls_what_it_uses() -> None:
     """The packaged way is the side that `used` says."""
     assert len({lever.name for lever in LEVERS}) == len(LEVERS) == 8
@@ -283,6 +297,7 @@ def test_levers_command_measures_every_lever_and_goes_on_when_interrupted(
     lines = levers.OWN.read_text("utf-8").splitlines(keepends=True)
     own.write_text("".join(lines[:400]), "utf-8")
     monkeypatch.setattr("benchmarks.texts.OWN", own)
+    monkeypatch.setattr("benchmarks.depths.DEPTHS", (3, 1))
     output = tmp_path / "levers.json"
     command = ["--model", str(tiny_checkpoint), "--texts", "20", "--rounds", "2", "--compared", "8", "--threads", "1"]
     command += ["--work", str(tmp_path / "work"), "--json", str(output)]
@@ -311,6 +326,12 @@ def test_levers_command_measures_every_lever_and_goes_on_when_interrupted(
     assert entries["vocabulary"]["kept"] < entries["vocabulary"]["pieces"]
     assert entries["vocabulary"]["cut"]["memory_mb"] < entries["vocabulary"]["whole"]["memory_mb"]
     assert entries["packing"]["bound"]["short"] >= 1 and entries["attention"]["found_by_the_optimiser"]
+    assert found["runtime"].startswith("ONNX Runtime ")
+    assert [(entry["layers"], entry["used"]) for entry in found["depths"]] == [(3, False), (2, True), (1, False)]
+    own = found["depths"][1]["short"]
+    assert own["ratio"] == own["low"] == own["high"] == 1.0
+    # What it writes is what the table reads.
+    assert "| 3 layers in place of 2 (inference alone" in levers_block(found)
     assert entries["order"]["short"]["padding"]["pulled"] < entries["order"]["short"]["padding"]["released"]
 
 

@@ -16,40 +16,54 @@ from training.scale_table import scale_block
 def found() -> dict[str, Any]:
     """Results of ten jobs with a killed worker, one of which lost rows."""
 
-    def job(rate: float, digest: str) -> dict[str, Any]:
+    def job(rate: float, equal: bool) -> dict[str, Any]:
         return {
-            "rows": 50_000, "rows_per_second": rate, "first_block_seconds": 9.84, "assembling_seconds": 4.0,
-            "sha256": digest,
+            "rows": 8192, "rows_per_second": rate, "low": rate - 20, "high": rate + 10, "first_block_seconds": 9.84,
+            "assembling_seconds": 4.0, "bytes_equal": equal,
         }  # fmt: skip
 
     fine = {"killed": 1, "lost": 0, "doubled": 0, "bytes_equal": True}
     return {
-        "model": "tiny@00000000",
+        "model": "tiny@00000000", "trial": False, "runtime": "ONNX Runtime 1.0, float32",
         "machine": {"processor": "Some CPU", "cpus": 2},
+        "rows": 8192, "block_rows": 1024, "rounds": 3, "kill_rows": 6144,
         "reading_rows_per_second": 9000.0,
-        "local": job(410.0, "aa"), "workers_1": job(400.0, "aa"), "workers_2": job(720.4, "bb"),
+        "local": job(410.0, True), "workers_1": job(400.0, True), "workers_2": job(720.4, False),
         "worker_kills": [*[fine] * 8, fine | {"killed": 0}, fine | {"lost": 7, "bytes_equal": False}],
-        "driver_kill": {"blocks_kept": 2, "bytes_equal": True},
+        "driver_kill": {
+            "exit_code": -9, "blocks_kept": 2, "rows_kept": 1024, "exit_code_of_resume": 0, "rows": 6144,
+            "rows_scored_by_resume": 5120, "bytes_equal": True,
+        },
     }  # fmt: skip
 
 
 def test_scale_table_has_every_figure(found: dict[str, Any]) -> None:
     block = scale_block(found, None)
-    assert block.startswith("| 50,000 rows of CSV into Parquet | rows/s |")
-    assert "| local engine, one thread | 410 | 9.8 | 4.0 | yes |" in block
-    assert "| Ray, two workers | 720 | 9.8 | 4.0 | **no** |" in block
+    assert block.startswith("| 8,192 rows of CSV into Parquet | rows/s |")
+    assert "| local engine, one thread | 410 [390–420] | 9.8 | 4.0 | yes |" in block
+    assert "| Ray, two workers | 720 [700–730] | 9.8 | 4.0 | **no** |" in block
+    assert "On 2 CPUs of Some CPU, ONNX Runtime 1.0, float32; blocks of 1,024 rows; medians of 3 interleaved" in block
     # A job in which nobody was killed shows nothing.
-    assert "On 2 CPUs of Some CPU. In 10 more jobs a worker was killed" in block
-    assert "7 rows lost, 0 doubled, the same bytes in 8." in block
-    assert "killed with 2 blocks done; `--resume` went on and gave the same bytes." in block
-    found["driver_kill"]["bytes_equal"] = False
-    assert "**other bytes**" in scale_block(found, None) and "**字节不同**" in scale_block(found, None, "zh")
+    assert (
+        "| jobs in which a worker was killed (SIGKILL) midway | 9 |\n| rows lost | 7 |\n| rows doubled | 0 |" in block
+    )
+    assert "| of these jobs, those that wrote the same bytes | 8 |" in block
+    assert "| exit code of a driver that was killed | -9 |\n| blocks that it left finished | 2 |" in block
+    assert "`--resume` | 0 |\n| rows that it scored again | 0 |\n| the same bytes | yes |" in block
+
+
+def test_scale_table_shows_a_driver_that_went_wrong(found: dict[str, Any]) -> None:
+    found["driver_kill"] |= {"exit_code": 0, "rows_kept": 2048, "exit_code_of_resume": None, "bytes_equal": False}
+    block = scale_block(found, None)
+    assert "killed | 0 |" in block and "`--resume` | – |\n| rows that it scored again | 1024 |" in block
+    assert "| the same bytes | **no** |" in block and "| 字节相同 | **否** |" in scale_block(found, None, "zh")
 
 
 def test_scale_table_has_the_cost_where_it_was_reckoned(found: dict[str, Any]) -> None:
     reckoned = cost(found, Assumptions(cpus_a_node=10, hourly_price=0.1, used=0.5))
     block, chinese = scale_block(found, reckoned), scale_block(found, reckoned, "zh")
     assert "| **a billion rows a day**: nodes | 7 |" in block and "| **每天十亿行**：节点 | 7 |" in chinese
+    assert "| measured on | Some CPU, ONNX Runtime 1.0, float32 |" in block
     assert block.count("\n| ") == chinese.count("\n| ")
 
 
@@ -63,5 +77,7 @@ def test_scale_tables_come_into_the_pages_once_measured(
         assert tables.renewed(page, path, lang, [], tmp_path, taxonomy) == page
         (tmp_path / "distributed.json").write_text(json.dumps(found), "utf-8")
         first = tables.renewed(page, path, lang, [], tmp_path, taxonomy)
-        assert first.startswith(page.rstrip()) and first.endswith("<!-- scale:end -->\n") and "| 410 |" in first
+        assert (
+            first.startswith(page.rstrip()) and first.endswith("<!-- scale:end -->\n") and "| 410 [390–420] |" in first
+        )
         assert tables.renewed(first, path, lang, [], tmp_path, taxonomy) == first

@@ -190,23 +190,22 @@ def test_speed_table_of_the_large_file(found: dict[str, Any]) -> None:
 def test_speed_table_has_other_targets_and_complaints(found: dict[str, Any]) -> None:
     row = {"at_least": False, "bound": 1e-5, "value": 2e-8, "long": None, "met": True}
     beside = [row | {"name": "independent", "title": "neighbours", "zh": "相邻"}]
-    complaints = [row | {"name": "growth", "title": "grows", "zh": "增长", "bound": 3, "value": 3.4, "met": False}]
+    growth = {"name": "growth", "title": "grows", "zh": "增长", "bound": 3, "value": 3.4, "met": False}
+    complaints = [row | growth | {"runtime": "OpenVINO 1"}]
     block = speed_block(found, beside=beside, complaints=complaints)
     assert "| neighbours | 2e-08 | – | – | – | ≤ 1e-05 | met |" in block and "Points lost" not in block
-    judged = row | {
-        "name": "x",
-        "title": "lost",
-        "zh": "损失",
-        "bound": 1,
-        "value": 1.2,
-        "interval": [-0.3, 2.7],
-        "met": None,
-    }
+    assert "| grows | OpenVINO 1 | 3.40 | ≤ 3 | **not met** |" in block and "of a round." not in block
+    chinese = speed_block(found, lang="zh", beside=beside, complaints=complaints)
+    assert "| 增长 | OpenVINO 1 | 3.40 | ≤ 3 | **未达到** |" in chinese
+    complaints[0] |= {"value": 0.97, "low": 0.95, "high": 1.0}  # a ratio comes with its noise
+    block = speed_block(found, complaints=complaints)
+    assert "| grows | OpenVINO 1 | 0.97 [0.95–1.00] |" in block and "the least and the greatest of a round." in block
+    judged = row | {"name": "x", "title": "lost", "zh": "损失", "bound": 1, "value": 1.2} | {
+        "interval": [-0.3, 2.7], "met": None,
+    }  # fmt: skip
     block = speed_block(found, beside=[judged], complaints=complaints)
     assert "| lost | 1.20 [-0.30, 2.70] | – | – | – | ≤ 1 | not decided |" in block
     assert "judged by its paired 95% interval" in block
-    assert "| grows | 3.40 | ≤ 3 | **not met** |" in block
-    assert "| 增长 | 3.40 | ≤ 3 | **未达到** |" in speed_block(found, lang="zh", beside=beside, complaints=complaints)
 
 
 def test_speed_table_says_that_texts_are_our_own(found: dict[str, Any]) -> None:

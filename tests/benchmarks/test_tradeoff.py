@@ -68,6 +68,7 @@ def test_tradeoff_command_measures_side_by_side(
     assert not list((tmp_path / "work").iterdir())
     found = json.loads(output.read_text("utf-8"))
     assert [entry["name"] for entry in found["checkpoints"]] == ["packaged", "other"] and found["trial"]
+    assert found["runtime"].startswith("ONNX Runtime ")
     assert found["model"] == load_checkpoint(tiny_checkpoint).name and found["texts"]["short"]["texts"] == 20
     for entry in found["checkpoints"]:
         assert entry["short"]["texts_per_second"] > 0 and len(entry["long"]["seconds"]) == 1

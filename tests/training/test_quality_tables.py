@@ -148,6 +148,9 @@ def test_memory_block_puts_few_rows_beside_many() -> None:
     assert "| read CSV | 60 | 32 | 600 | 32 |" in memory_block(found)
     assert "| 打分 CSV | 500 | 300 |" in memory_block(found, "zh")
     assert "Not measured yet" in memory_block(None)
+    assert "Scored on" not in memory_block(found)
+    found["runtime"] = "ONNX Runtime 1.0, float32"
+    assert memory_block(found).endswith("\n\nScored on ONNX Runtime 1.0, float32.")
 
 
 def _rate(value: float) -> dict[str, float]:
@@ -185,8 +188,8 @@ def project(tmp_path: Path, tiny_checkpoint: Path, results: list[dict[str, Any]]
     folder.mkdir(parents=True)
     for name, result in zip(("quality", "baselines"), results, strict=True):
         (folder / f"{name}.json").write_text(json.dumps(result, ensure_ascii=False), "utf-8")
-    (folder / "memory.json").write_text(json.dumps({"read csv 60": {"peak_mb": 31.6}}), "utf-8")
     name = load_checkpoint(tiny_checkpoint).name
+    (folder / "memory.json").write_text(json.dumps({"model": name, "read csv 60": {"peak_mb": 31.6}}), "utf-8")
     own = {"support": 8, "mention": {"f1": _rate(0.9)}, "joint": {"f1": _rate(0.8)}}
     report = {
         "texts": 80,

@@ -1,0 +1,142 @@
+"""The killed jobs of `benchmarks.distributed`: a kill that did not happen, or undid something, is told."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+if find_spec("ray") is None:
+    pytest.skip('Ray is not installed: pip install "cinesent[ray]"', allow_module_level=True)
+
+from benchmarks import distributed, kills
+from benchmarks.jobs import Bench, sha256, steady_rate, summarised
+from benchmarks.kills import driver_faults, kill_driver, worker_faults
+from sentiment.runtimes import Choice
+
+linux = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the worker processes in /proc")
+
+WORKER: dict[str, Any] = {"killed": 1, "lost": 0, "doubled": 0, "bytes_equal": True}
+DRIVER: dict[str, Any] = {
+    "exit_code": -9, "blocks_kept": 2, "rows_kept": 1024, "exit_code_of_resume": 0, "rows": 6144,
+    "rows_scored_by_resume": 5120, "bytes_equal": True,
+}  # fmt: skip
+
+
+def test_kills_of_workers_have_to_happen_and_to_harm_nothing() -> None:
+    assert worker_faults(WORKER) == []
+    for change in ({"killed": 0}, {"lost": 3}, {"doubled": 1}, {"bytes_equal": False}):
+        (fault,) = worker_faults(WORKER | change)
+        assert fault.startswith("expected ")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"exit_code": 0}, "found exit code 0"),  # it was done before it was killed
+        ({"exit_code": 4}, "found exit code 4"),
+        ({"blocks_kept": 0, "rows_kept": 0, "rows_scored_by_resume": 6144}, "found none"),
+        ({"exit_code_of_resume": 2}, "of the resumed job, found 2"),
+        ({"exit_code_of_resume": None}, "of the resumed job, found no end"),
+        ({"rows_scored_by_resume": 6144}, "found 1024 more"),
+        ({"bytes_equal": False}, "found others"),
+    ],
+)
+def test_kills_of_the_driver_have_to_happen_and_to_be_gone_on_from(change: dict[str, Any], said: str) -> None:
+    assert driver_faults(DRIVER) == []
+    (fault,) = driver_faults(DRIVER | change)
+    assert said in fault
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """For drivers that read nothing."""
+    monkeypatch.setattr(kills, "SETTLE", 0.0)
+    nothing: Any = SimpleNamespace(folder=tmp_path)
+    return Bench(nothing, nothing, Choice("onnxruntime", "1", "float32"), tmp_path, 5)
+
+
+@linux
+def test_kills_driver_that_ends_by_itself_is_no_kill(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its resumed job may even write the right bytes."""
+    monkeypatch.setattr(kills, "CLI", "import sys; open(sys.argv[sys.argv.index('-o') + 1], 'wb').write(b'right')")
+    expected = bench.folder / "expected"
+    expected.write_bytes(b"right")
+    found = kill_driver(bench, bench.folder / "in.csv", sha256(expected))
+    assert found["bytes_equal"] and found["exit_code"] == 0 and found["blocks_kept"] == 0
+    faults = driver_faults(found)
+    assert len(faults) == 2 and "killed midway" in faults[0] and "one block kept" in faults[1]
+
+
+@linux
+def test_kills_driver_that_hangs_is_waited_for_in_vain(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kills, "CLI", "import time; time.sleep(600)")
+    found = kill_driver(bench, bench.folder / "in.csv", "", deadline=0.5)
+    assert found["exit_code"] == -signal.SIGKILL and found["exit_code_of_resume"] is None
+    assert len(driver_faults(found)) == 3  # no block, no end, no bytes
+
+
+def test_jobs_rate_leaves_the_start_out() -> None:
+    # Two workers start for 30 s, then a block of 100 rows each every 10 s.
+    blocks = [(40.0, 100), (40.0, 200), (50.0, 300), (50.0, 400), (60.0, 500), (60.0, 600)]
+    assert steady_rate(blocks, 2) == 20.0
+    assert steady_rate(blocks[::2], 1) == 400 / 20
+    with pytest.raises(ValueError, match="expected more blocks than 2 workers, found 2"):
+        steady_rate(blocks[:2], 2)
+
+
+def test_jobs_are_summed_up_by_medians() -> None:
+    run = {"rows": 8, "first_block_seconds": 1.0, "assembling_seconds": 1.0, "seconds": 9.0, "sha256": "a"}
+    runs = [run | {"rows_per_second": rate} for rate in (90.0, 100.0, 20.0)]
+    found = summarised(runs, "a")
+    assert (found["rows_per_second"], found["low"], found["high"], found["bytes_equal"]) == (90.0, 20.0, 100.0, True)
+    assert not summarised([*runs, run | {"rows_per_second": 1.0, "sha256": "b"}], "a")["bytes_equal"]
+
+
+def test_distributed_tells_what_went_wrong() -> None:
+    equal = {"bytes_equal": True}
+    results: dict[str, Any] = {
+        "local": equal,
+        "workers_1": equal,
+        "workers_2": equal,
+        "worker_kills": [WORKER],
+        "driver_kill": DRIVER,
+    }
+    assert distributed.faults(results) == []
+    results |= {"workers_2": {"bytes_equal": False}, "worker_kills": [WORKER, WORKER | {"killed": 0}]}
+    results["driver_kill"] = DRIVER | {"exit_code": 0}
+    said = [fault.partition(":")[0] for fault in distributed.faults(results)]
+    assert said == ["workers_2", "kill 2", "driver"]
+
+
+def test_distributed_command_keeps_trials_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--kills", "1"], ["--rounds", "0", "--json", "x"], ["--rows", "3", "--json", "x"]):
+        with pytest.raises(SystemExit):
+            distributed.main(arguments)
+        assert "expected" in capsys.readouterr().err
+
+
+@linux
+@pytest.mark.slow
+def test_distributed_command_measures_kills_and_goes_on(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """In a process of its own: what Ray sets in its environment stays there."""
+    output = tmp_path / "distributed.json"
+    command = [sys.executable, "-m", "benchmarks.distributed", "--model", str(tiny_checkpoint), "--rows", "160"]
+    command += ["--rounds", "2", "--kill-rows", "4800", "--kills", "1", "--work", str(tmp_path / "work")]
+    done = subprocess.run([*command, "--json", str(output)], capture_output=True, text=True, cwd=distributed.ROOT)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(output.read_text("utf-8"))
+    assert found["faults"] == [] and found["trial"] and found["runtime"].startswith("ONNX Runtime ")
+    assert (found["block_rows"], found["kill_block_rows"]) == (20, 400)
+    for name in ("local", "workers_1", "workers_2"):
+        assert len(found[name]["runs"]) == 2 and found[name]["bytes_equal"]
+        assert found[name]["low"] <= found[name]["rows_per_second"] <= found[name]["high"]
+    assert found["driver_kill"]["exit_code"] == -9 and found["driver_kill"]["rows_kept"] >= 400
+    assert not list((tmp_path / "work").iterdir())
