@@ -59,7 +59,8 @@ def card_text(config: Mapping[str, Any], metrics: Mapping[str, Any], results: Re
 
 def training_texts(config: Mapping[str, Any]) -> Mapping[str, int] | None:
     """How many texts a checkpoint was fitted to, by its config.json: `fitted` (of these `weak`) and `held_out`."""
-    return config.get("training", {}).get("texts")
+    found: Mapping[str, int] | None = config.get("training", {}).get("texts")
+    return found
 
 
 def write_card(folder: Path, config: Mapping[str, Any], metrics: Mapping[str, Any], results: Results = ()) -> Path:
