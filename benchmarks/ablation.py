@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.ablation_figures import Drawn, common_threshold, depth_rule, difference, drawn_figures, summarised
+from benchmarks.ablation_figures import Drawn, common_threshold, depth_rule, drawn_figures, told_of
 from benchmarks.ablation_list import COMMON, LAYERS, REFERENCE, SMOOTHING, UNLABELLED, VARIANTS, WEAK, Variant
 from benchmarks.machine import machine
 from sentiment.scaling import Scaling
@@ -98,9 +98,11 @@ class Bench:
 
     @cached_property
     def _weights(self) -> str:
-        """The sha256 of the base's weights."""
+        """The sha256 of the base's weights but for the pooler, which is not used, and random where a base has none."""
         digest = hashlib.sha256()
         for name, tensor in load_base(self.base)[0].state_dict().items():
+            if name.startswith("pooler."):
+                continue
             digest.update(name.encode() + tensor.float().numpy().tobytes())
         return digest.hexdigest()
 
@@ -262,18 +264,25 @@ def judge(bench: Bench, variants: Sequence[Variant], progress: Callable[[str], N
     gold = gold_labels(bench.judged, bench.space)
     groups = near_duplicate_groups([example.text for example in bench.judged])
     service = [bench.space.index[key] for key in bench.space.service_keys]
-    rows = np.arange(len(bench.judged))
-    drawn: dict[str, Drawn] = {}
+    parts = {
+        "all": np.arange(len(bench.judged)),
+        "comments": np.array([i for i, example in enumerate(bench.judged) if example.source], dtype=int),
+    }
+    drawn: dict[str, dict[str, Drawn]] = {}
     entries: list[dict[str, Any]] = []
 
     def add(name: str, group: str, what: str, said: list[Predictions], **facts: Any) -> None:
-        drawn[name] = drawn_figures(gold.take(rows, service), [one.take(rows, service) for one in said])
-        figures = summarised(drawn[name])
-        entry = {"name": name, "group": group, "what": what, "seeds": len(said), **facts, "figures": figures}
-        if name != REFERENCE:
-            entry["differences"] = difference(drawn[name], drawn[REFERENCE])
+        drawn[name] = {
+            part: drawn_figures(gold.take(rows, service), [one.take(rows, service) for one in said])
+            for part, rows in parts.items() if len(rows)
+        }  # fmt: skip
+        told = {
+            part: told_of(own, None if name == REFERENCE else drawn[REFERENCE][part])
+            for part, own in drawn[name].items()
+        }
+        entry = {"name": name, "group": group, "what": what, "seeds": len(said), **facts, **told.pop("all"), **told}
         entries.append(entry)
-        progress(f"{name}: joint {100 * figures['joint']['value']:.1f}")
+        progress(f"{name}: joint {100 * entry['figures']['joint']['value']:.1f}")
 
     for variant in variants:
         numbers = range(1, variant.runs(bench.seeds) + 1)
@@ -288,7 +297,7 @@ def judge(bench: Bench, variants: Sequence[Variant], progress: Callable[[str], N
     depths = {v.name: len(v.layers) for v in variants if v.group in ("depth", "both")}
     if len(depths) < 2:
         return {"variants": entries}
-    return {"variants": entries, "depth": depth_rule({name: drawn[name] for name in depths}, depths)}
+    return {"variants": entries, "depth": depth_rule({name: drawn[name]["all"] for name in depths}, depths)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -334,7 +343,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"benchmarks.ablation: {error}", file=sys.stderr)
         return 2
     facts = {
-        "kind": "ablation", "fitted": len(fit), "judged": len(judged), "epochs": options.epochs,
+        "kind": "ablation", "fitted": len(fit), "judged": len(judged),
+        "judged_comments": sum(bool(example.source) for example in judged), "epochs": options.epochs,
         "unlabelled": options.unlabelled, "tokens": options.tokens, "machine": machine(),
     }  # fmt: skip
     write_results(options.output, {**facts, **found})

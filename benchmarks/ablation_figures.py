@@ -55,6 +55,12 @@ def difference(one: Drawn, other: Drawn) -> dict[str, dict[str, float]]:
     return rates(**{name: over_runs(one[name][:both] - other[name][:both]) for name in one})
 
 
+def told_of(own: Drawn, reference: Drawn | None) -> dict[str, Any]:
+    """What is told of one training on one part of the texts: `figures`, and `differences` to the reference if any."""
+    found: dict[str, Any] = {"figures": summarised(own)}
+    return found if reference is None else found | {"differences": difference(own, reference)}
+
+
 def depth_rule(drawn: Mapping[str, Drawn], layers: Mapping[str, int]) -> dict[str, Any]:
     """Which depth to embed: the shallowest whose interval of joint F1 against the best stays above -`MARGIN`.
 

@@ -8,6 +8,7 @@ from typing import Any
 from training.quality_tables import percent, row, table
 
 COLUMNS = ("joint", "mention", "overall")
+COMMENTS = "joint, comments alone"
 GROUPS = {
     "depth": "Depth (differences to the first 8 layers, mean of the same seeds)",
     "part": "Parts (differences to the plain training, mean of the same seeds)",
@@ -19,11 +20,11 @@ def ablation_block(found: Mapping[str, Any]) -> str:
     """Two tables: depths with the one that the rule names, and parts of the recipe."""
     lines = [
         f"Small trainings from the base: {found['fitted']:,} texts, {found['epochs']:g} epochs, judged on "
-        f"{found['judged']:,} others of the training texts; service dimensions, thresholds cross-fitted, in percent, "
-        "differences in points; in brackets 95% intervals (bootstrap over texts and, where there are several, over "
-        "runs; differences are paired by text and seed). The interval of one run leaves out how runs differ by "
-        f"chance, and three tell it roughly. Pretraining read {found['tokens']:,} tokens, distillation "
-        f"{found['unlabelled']:,} comments.",
+        f"{found['judged']:,} others of the training texts ({found['judged_comments']:,} are comments of other "
+        "people); service dimensions, thresholds cross-fitted, in percent, differences in points; in brackets 95% "
+        "intervals (bootstrap over texts and, where there are several, over runs; differences are paired by text and "
+        "seed). The interval of one run leaves out how runs differ by chance, and three tell it roughly. Pretraining "
+        f"read {found['tokens']:,} tokens, distillation {found['unlabelled']:,} comments.",
     ]
     for group, title in GROUPS.items():
         entries = [entry for entry in found["variants"] if entry["group"] in (group, "both")]
@@ -33,6 +34,7 @@ def ablation_block(found: Mapping[str, Any]) -> str:
         columns = [
             "runs",
             *COLUMNS,
+            COMMENTS,
             "joint, difference",
             "overall, difference",
             *([TO_BEST] if rule else []),
@@ -42,6 +44,7 @@ def ablation_block(found: Mapping[str, Any]) -> str:
         for entry in entries:
             gained = entry.get("differences", {})
             cells = [str(entry["seeds"]), *(percent(entry["figures"].get(name)) for name in COLUMNS)]
+            cells.append(percent(entry.get("comments", {}).get("figures", {}).get("joint")))
             cells += [change(gained.get("joint")), change(gained.get("overall"))]
             if rule:
                 best = entry["name"] == rule["best"]

@@ -108,7 +108,7 @@ def test_ablation_runs_every_part_and_goes_on_from_what_is_kept(
         {
             "id": str(i), "text": text, "overall": "negative" if "太硬" in text else "positive", "intent": "review",
             "labels": [{"dimension": "seating", "sentiment": "negative" if "太硬" in text else "positive"}],
-            "escalation": False,
+            "escalation": False, "source": "elsewhere" if i % 2 else None,
         }
         for i, text in enumerate(texts(80, 2))
     ]  # fmt: skip
@@ -131,6 +131,8 @@ def test_ablation_runs_every_part_and_goes_on_from_what_is_kept(
     ]  # fmt: skip
     assert ablation.main(command) == 0
     found = json.loads((tmp_path / "ablation.json").read_text("utf-8"))
+    assert 0 < found["judged_comments"] < found["judged"]
+    assert all(("differences" in entry["comments"]) == (entry["name"] != "plain") for entry in found["variants"])
     entries = {entry["name"]: entry for entry in found["variants"]}
     assert list(entries) == ["plain", "one threshold", *names[1:]]
     assert entries["plain"]["seeds"] == 2 and entries["4 first"]["seeds"] == 1
@@ -274,13 +276,14 @@ def test_ablation_block_tells_differences_to_the_best_depth_and_the_rule() -> No
         },
     }  # fmt: skip
     found = {
-        "fitted": 2500, "judged": 8000, "epochs": 4.0, "tokens": 1000, "unlabelled": 10, "variants": entries,
-        "depth": rule,
+        "fitted": 2500, "judged": 8000, "judged_comments": 3000, "epochs": 4.0, "tokens": 1000,
+        "unlabelled": 10, "variants": entries, "depth": rule,
     }  # fmt: skip
     lines = ablation_block(found).splitlines()
     assert "over texts and, where there are several, over runs; differences are paired by text and seed" in lines[0]
     assert sum("-0.2 [-0.8, +0.4]" in line for line in lines) == 1
     assert sum("-1.3 [-2.1, -0.4]" in line for line in lines) == 1
+    assert "(3,000 are comments of other people)" in lines[0]
     assert sum("| the best |" in line for line in lines) == 1
     assert "less than 1.0 points of joint F1 against the best depth (all 12 layers)" in lines[-1]
     assert lines[-1].endswith("**first 8 layers**.")
