@@ -92,14 +92,21 @@ def fresh_environment() -> dict[str, str]:
 
 
 @contextmanager
-def tokenising_on_one_core() -> Iterator[None]:
-    """The tokenizers library works in the calling thread alone meanwhile; it reads its variable at each call."""
+def tokenising_as_before() -> Iterator[None]:
+    """Undoes what is done meanwhile to the tokenizers library's variable: the pipeline of transformers sets it to false
+    for all that comes after."""
     before = os.environ.get(TOKENIZERS)
-    os.environ[TOKENIZERS] = "false"
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[TOKENIZERS]
-        else:
+        os.environ.pop(TOKENIZERS, None)
+        if before is not None:
             os.environ[TOKENIZERS] = before
+
+
+@contextmanager
+def tokenising_on_one_core() -> Iterator[None]:
+    """The tokenizers library works in the calling thread alone meanwhile; it reads its variable at each call."""
+    with tokenising_as_before():
+        os.environ[TOKENIZERS] = "false"
+        yield

@@ -30,7 +30,8 @@ Lengths = Callable[[Sequence[str]], list[int]]
 
 
 def lengths_by(tokenizer: Any) -> Lengths:
-    """Numbers of tokens, special ones left out."""
+    """Numbers of tokens, special ones and padding left out."""
+    tokenizer.no_padding()
     return lambda texts: [
         len(encoding.ids) for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False)
     ]

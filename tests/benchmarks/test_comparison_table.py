@@ -80,7 +80,7 @@ def test_without_a_fine_tuning_there_is_no_second_table(found: dict[str, Any]) -
 def test_tables_puts_it_into_the_card_and_where_its_markers_are(
     found: dict[str, Any], tmp_path: Path, taxonomy: Taxonomy
 ) -> None:
-    marked = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("quality", "memory"))
+    marked = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("quality", "targets", "memory"))
     card = f"<!-- quality:begin -->\n<!-- quality:end -->\n<!-- dimensions:begin -->\n<!-- dimensions:end -->\n{LIMITS}"
 
     def renewed(text: str, path: Path) -> str:

@@ -18,7 +18,7 @@ from training.tradeoff_plot import ticks, tradeoff_plot
 from training.tradeoff_table import PICTURES, tradeoff_block
 
 SVG = "{http://www.w3.org/2000/svg}"
-MARKED = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("quality", "memory"))
+MARKED = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("quality", "targets", "memory"))
 SPEED: dict[str, Any] = {"model": "tiny@00000000", "targets": []}
 
 

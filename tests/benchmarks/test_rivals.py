@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,7 @@ def test_rivals_take_time_and_answer_everything(bert: Path, monkeypatch: pytest.
     monkeypatch.setattr(plain, "_classify", spy)
     assert plain.seconds(TEXTS, 2) > 0 and plain.seconds_by_aspect(TEXTS, ["座椅", "票价", "停车"], 2) > 0
     assert asked == [5, 15]
+    assert "TOKENIZERS_PARALLELISM" not in os.environ  # the pipeline sets it; what comes after must not suffer
     monkeypatch.setattr(plain, "_classify", lambda inputs, **options: [])
     with pytest.raises(RuntimeError, match="expected 5 answers"):
         plain.seconds(TEXTS, 2)

@@ -13,7 +13,7 @@ from sentiment.checkpoint import load_checkpoint
 from sentiment.taxonomy import Taxonomy
 from training.speed_table import engines_block, speed_block, verdict
 
-MARKED = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("quality", "memory"))
+MARKED = "".join(f"<!-- {name}:begin -->\n<!-- {name}:end -->\n" for name in ("quality", "targets", "memory"))
 FACTS = {"texts": 100, "distinct": 100, "mean_tokens": 25.0, "mean_characters": 280.4, "cycled": False}
 
 
