@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine
+from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.own_rows import rows
 from benchmarks.rounds import interleaved
 from benchmarks.runtimes import add_runtime
@@ -109,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, (default, what) in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
     add_runtime(parser)
+    add_busy(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     parser.add_argument("--model", type=Path, metavar="DIR", help="checkpoint folder (default: the packaged one)")
     parser.add_argument("--json", type=Path, default=RESULTS, metavar="OUT", help="where the results go")
@@ -122,7 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     texts = [text for _, _, text in rows(options.texts)]
     try:
         checkpoint = load_checkpoint(options.model)
-    except CheckpointError as error:
+        circumstances = conditions(busy=options.busy)
+    except (CheckpointError, MachineError) as error:
         parser.error(str(error))
 
     def load(**choice: Any) -> Analyzer:
@@ -150,6 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "trial": trial,
         "runtime": str(options.runtime),
         "machine": machine(),
+        "circumstances": circumstances,
         "threads": options.threads,
         "texts": len(texts),
         "mean_characters": round(statistics.mean(map(len, texts)), 1),

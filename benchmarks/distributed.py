@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.jobs import Bench, summarised
-from benchmarks.journal import Journal
+from benchmarks.journal import Journal, code_hash
 from benchmarks.kills import driver_faults, kill_driver, kill_worker, worker_faults
-from benchmarks.machine import machine
+from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.memory import write
 from benchmarks.rounds import interleaved
 from benchmarks.runtimes import add_runtime
@@ -38,6 +38,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "distributed.json"
 ROWS, ROUNDS, KILL_ROWS, KILLS = 8_192, 3, 6_144, 10
 BLOCKS, KILL_BLOCKS = 8, 12  # of 1,024 rows, which are scored as in larger blocks, and of 512: moments to kill at
 WORKERS = (1, 2)
+MODULES = ("distributed", "jobs", "kills", "own_rows")  # whose code the rates depend on
 
 
 def timed_jobs(bench: Bench, rounds: int, journal: Journal) -> dict[str, Any]:
@@ -77,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, (default, what) in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
     add_runtime(parser)
+    add_busy(parser)
     parser.add_argument("--model", type=Path, metavar="DIR", help="checkpoint folder (default: the packaged one)")
     parser.add_argument(
         "--work", type=Path, default=Path("runs/distributed"), metavar="DIR", help="keeps what is measured meanwhile"
@@ -93,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     try:
         checkpoint = load_checkpoint(options.model)
-    except CheckpointError as error:
+        circumstances = conditions(busy=options.busy)
+    except (CheckpointError, MachineError) as error:
         parser.error(str(error))
     results: dict[str, Any] = {
         "kind": "distributed",
@@ -110,8 +113,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "kill_block_rows": -(-options.kill_rows // KILL_BLOCKS),
     }
     same = ("hash", "runtime", "versions", "rows", "block_rows", "kill_rows", "kill_block_rows")
-    facts = {name: results[name] for name in same} | {"processor": results["machine"]["processor"]}
+    facts = {name: results[name] for name in same}
+    facts |= {"processor": results["machine"]["processor"], "code": code_hash(MODULES)}
     journal = Journal(options.work / "jobs.jsonl", facts)
+    results["circumstances"] = journal.circumstances(circumstances)
     with tempfile.TemporaryDirectory() as scratch:
         bench, killing = (
             _bench(Path(scratch) / name, rows, blocks, checkpoint, options.runtime)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks.ceiling import units
 from benchmarks.journal import Journal, code_hash
-from benchmarks.machine import MachineError, conditions, machine
+from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rounds import interleaved, rate_of, scoring_seconds
 from benchmarks.sessions import (
     Feed,
@@ -298,7 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
     parser.add_argument("--limit", type=int, metavar="N", help="a trial on the first N texts of each development set")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
-    parser.add_argument("--busy", action="store_true", help="go on beside other processes, and record it")
+    add_busy(parser)
     parser.add_argument(
         "--work",
         type=Path,

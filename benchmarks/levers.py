@@ -32,9 +32,9 @@ from benchmarks.ceiling import units
 from benchmarks.depths import depths_beside, inference_seconds, own_depth, random_engine
 from benchmarks.engines import engine_on, labels, probabilities
 from benchmarks.graphs import GraphError, optimiser_finds, table_bytes
-from benchmarks.journal import Journal
+from benchmarks.journal import Journal, code_hash
 from benchmarks.lever_list import LEVERS, PACKAGED
-from benchmarks.machine import machine
+from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rounds import interleaved
 from benchmarks.runtimes import PORTABLE
 from benchmarks.sessions import float_graph, windows_of
@@ -50,6 +50,7 @@ from sentiment.text import normalise
 from training.example import DatasetError
 from training.results import write_results
 
+MODULES = ("levers", "variants", "graphs", "depths", "sessions", "texts")  # whose code the rates depend on
 RESULTS = Path(__file__).parent / "results" / "levers.json"
 TEXTS, ROUNDS, COMPARED = 3_000, 5, 200
 BLOCKS = 10  # of a job; with fewer there is little to overlap
@@ -291,6 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, (default, what) in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    add_busy(parser)
     parser.add_argument(
         "--work", type=Path, default=Path("runs/levers"), metavar="DIR", help="keeps the rounds that are done meanwhile"
     )
@@ -310,19 +312,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return [len(e.ids) for e in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
         texts = drawn_texts(options.corpora, lengths, options.texts, max(options.texts // 10, 4))
-    except (CheckpointError, DatasetError) as error:
+        circumstances = conditions(busy=options.busy)
+    except (CheckpointError, DatasetError, MachineError) as error:
         parser.error(str(error))
     runtime = str(choose_runtime(PORTABLE))
     facts = {
         "hash": checkpoint.hash, "threads": threads, "texts": {part: drawn.facts() for part, drawn in texts.items()},
-        "runtime": runtime, "processor": machine()["processor"],
+        "runtime": runtime, "processor": machine()["processor"], "code": code_hash(MODULES),
     }  # fmt: skip
     journal = Journal(options.work / "rounds.jsonl", facts)
+    sittings = journal.circumstances(circumstances)
     entries, depths = measure(checkpoint, texts, options, threads, journal)
     results = {
         "kind": "levers", "model": checkpoint.name, "hash": checkpoint.hash, "trial": trial, "threads": threads,
         "runtime": runtime, "machine": machine(), "units": units(), "rounds": options.rounds,
-        "sittings": journal.sittings, "noise": NOISE,
+        "sittings": journal.sittings, "circumstances": sittings, "noise": NOISE,
         "texts": {
             "source": [f"{name}.jsonl.xz" for name in CORPORA] if options.corpora else [OWN.name],
             **{part: drawn.facts() for part, drawn in texts.items()},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,6 +84,11 @@ def conditions(*, busy: bool = False) -> dict[str, Any]:
         )
     limits = {name: os.environ.get(name) for name in (TOKENIZERS, *THREADS)}
     return {"other_load": load, "busy": loud, "environment": limits, "falsifies": False}
+
+
+def add_busy(parser: ArgumentParser) -> None:
+    """Adds --busy, which `conditions` takes."""
+    parser.add_argument("--busy", action="store_true", help="go on beside other processes, and record it")
 
 
 def fresh_environment() -> dict[str, str]:

@@ -28,7 +28,7 @@ import transformers
 from benchmarks.ceiling import KINDS, Products, operations, shapes_of, units
 from benchmarks.contestants import OURS, Contestant, analyzers_of, check_peers, contestants, why_not
 from benchmarks.journal import Journal, code_hash
-from benchmarks.machine import MachineError, conditions, machine
+from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rivals import Size, write_bert
 from benchmarks.rounds import interleaved, probed, rate_of, spread
 from benchmarks.speed_targets import targets
@@ -202,7 +202,7 @@ def parser_of() -> argparse.ArgumentParser:
     parser.add_argument(
         "--threads", type=int, metavar="N", help="CPU threads of all that use several (default: all cores)"
     )
-    parser.add_argument("--busy", action="store_true", help="go on beside other processes, and record it")
+    add_busy(parser)
     parser.add_argument(
         "--work",
         type=Path,

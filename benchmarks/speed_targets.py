@@ -212,19 +212,3 @@ def _independent(entry: Results) -> Target:
         "同批相邻文本引起的最大概率变化（标签须不变）", False, APART, beside["largest_difference"],
     )  # fmt: skip
     return row | {"met": bool(row["met"] and beside["changed_labels"] == 0)}
-
-
-def complained_of(batching: Results | None, memory: Results | None) -> list[dict[str, Any]]:
-    """The complaints of `benchmarks.batching`, and whether memory grows (`benchmarks.memory --mixed`)."""
-    rows = [dict(entry) for entry in batching["complaints"]] if batching is not None else []
-    grown = {name: found for name, found in (memory or {}).items() if name.startswith("mixed texts ")}
-    for name, found in grown.items():
-        count = int(name.rsplit(" ", 1)[1])
-        rows.append(
-            target(
-                "growth", f"memory grows: percent over {count:,} texts of mixed length, after a tenth to warm up",
-                f"内存不断增长：预热十分之一后，{count:,} 条长短不一的文本期间的增幅（%）", False, 3,
-                found["growth_percent"],
-            )
-        )  # fmt: skip
-    return rows

@@ -21,9 +21,9 @@ from typing import Any
 import onnx
 
 from benchmarks.ceiling import units
-from benchmarks.journal import Journal
+from benchmarks.journal import Journal, code_hash
 from benchmarks.levers import scoring_seconds
-from benchmarks.machine import machine
+from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rounds import interleaved, rate_of
 from benchmarks.runtimes import add_runtime
 from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts
@@ -41,6 +41,7 @@ RESULTS = Path(__file__).parent / "results" / "tradeoff.json"
 DEV = OWN.parent / "dev.jsonl"
 PACKAGED = "packaged"
 TEXTS, ROUNDS = 10_000, 3
+MODULES = ("tradeoff", "texts")  # whose code the rates depend on
 INTEGER = onnx.TensorProto.INT64  # shapes and indices, no weights
 
 
@@ -120,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"default: {ROUNDS}")
     parser.add_argument("--limit", type=int, metavar="N", help="a trial on the first N texts of each development set")
     add_runtime(parser)
+    add_busy(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     parser.add_argument(
         "--work",
@@ -148,13 +150,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return [len(e.ids) for e in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
         texts = drawn_texts(options.corpora, lengths, options.texts, max(options.texts // 10, 4))
-    except (CheckpointError, DatasetError) as error:
+        circumstances = conditions(busy=options.busy)
+    except (CheckpointError, DatasetError, MachineError) as error:
         parser.error(str(error))
     sets = {name: part[: options.limit] for name, part in sets.items()}
     drawn = {part: part_of.facts() for part, part_of in texts.items()}
     facts_of_rounds = {
         "hashes": {name: checkpoint.hash for name, checkpoint in checkpoints.items()}, "threads": threads,
         "texts": drawn, "runtime": str(options.runtime), "processor": machine()["processor"],
+        "code": code_hash(MODULES),
     }  # fmt: skip
     journal = Journal(options.work / "rounds.jsonl", facts_of_rounds)
     results = {
@@ -165,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "source": [f"{name}.jsonl.xz" for name in CORPORA] if options.corpora else [OWN.name],
             **drawn,
         },
-        "sittings": journal.sittings,
+        "sittings": journal.sittings, "circumstances": journal.circumstances(circumstances),
         "checkpoints": measure(checkpoints, texts, sets, options.rounds, threads, options.runtime, journal),
     }  # fmt: skip
     write_results(options.json, results)

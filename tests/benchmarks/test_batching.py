@@ -59,7 +59,7 @@ def test_batching_judges_by_medians_and_not_by_the_best_round() -> None:
 def test_batching_command_writes_what_it_judges(tiny_checkpoint: Path, tmp_path: Path) -> None:
     output = tmp_path / "batching.json"
     command = ["--model", str(tiny_checkpoint), "--texts", "40", "--rounds", "2", "--long", "400", "--threads", "1"]
-    code = batching.main([*command, "--json", str(output)])
+    code = batching.main([*command, "--busy", "--json", str(output)])
     found = json.loads(output.read_text("utf-8"))
     short = {name for name in SECONDS if "long text" not in name}
     assert found["trial"] and set(found["texts_per_second"]) == short and set(found["seconds"]) == set(SECONDS)

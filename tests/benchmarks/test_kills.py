@@ -129,7 +129,7 @@ def test_distributed_command_measures_kills_and_goes_on(tiny_checkpoint: Path, t
     """In a process of its own: what Ray sets in its environment stays there."""
     output = tmp_path / "distributed.json"
     command = [sys.executable, "-m", "benchmarks.distributed", "--model", str(tiny_checkpoint), "--rows", "160"]
-    command += ["--rounds", "2", "--kill-rows", "4800", "--kills", "1", "--work", str(tmp_path / "work")]
+    command += ["--busy", "--rounds", "2", "--kill-rows", "4800", "--kills", "1", "--work", str(tmp_path / "work")]
     done = subprocess.run([*command, "--json", str(output)], capture_output=True, text=True, cwd=distributed.ROOT)
     assert done.returncode == 0, done.stderr
     found = json.loads(output.read_text("utf-8"))

@@ -300,7 +300,7 @@ def test_levers_command_measures_every_lever_and_goes_on_when_interrupted(
     monkeypatch.setattr("benchmarks.depths.DEPTHS", (3, 1))
     output = tmp_path / "levers.json"
     command = ["--model", str(tiny_checkpoint), "--texts", "20", "--rounds", "2", "--compared", "8", "--threads", "1"]
-    command += ["--work", str(tmp_path / "work"), "--json", str(output)]
+    command += ["--busy", "--work", str(tmp_path / "work"), "--json", str(output)]
     with monkeypatch.context() as patch:
         patch.setattr(levers, "verdict", interrupt)
         with pytest.raises(KeyboardInterrupt):

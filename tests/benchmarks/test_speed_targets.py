@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.speed_targets import ceiling_kind, complained_of, lost, paid_by_quality, targets
+from benchmarks.speed_targets import ceiling_kind, lost, paid_by_quality, targets
 
 
 def results() -> dict[str, Any]:
@@ -166,16 +166,6 @@ def test_targets_of_independence_take_labels_as_well() -> None:
     assert row["met"] is False and row["fast"]["met"] is False
     engines["engines"][1] = {"name": "fast", "skipped": "expected OpenVINO"}
     assert all(entry["fast"] is None for entry in paid_by_quality(engines, None))
-
-
-def test_targets_of_complaints_take_the_growth_of_memory() -> None:
-    memory = {"rows": 600_000, "score csv 5000": {"peak_mb": 600.0}, "mixed texts 100000": {"growth_percent": 3.4}}
-    batching = {"complaints": [{"name": "effect", "met": True}]}
-    first, second = complained_of(batching, memory)
-    assert first["name"] == "effect"
-    assert (second["name"], second["value"], second["met"]) == ("growth", 3.4, False)
-    assert "100,000" in second["title"] and "100,000" in second["zh"]
-    assert complained_of(None, None) == []
 
 
 def test_targets_not_measured_are_neither_met_nor_missed() -> None:

@@ -63,7 +63,7 @@ def test_tradeoff_command_measures_side_by_side(
     monkeypatch.setattr("benchmarks.texts.OWN", own)
     output = tmp_path / "tradeoff.json"
     command = [f"other={other}", "--model", str(tiny_checkpoint), "--texts", "20", "--rounds", "1", "--limit", "40"]
-    command += ["--threads", "1", "--work", str(tmp_path / "work"), "--json", str(output)]
+    command += ["--busy", "--threads", "1", "--work", str(tmp_path / "work"), "--json", str(output)]
     assert tradeoff.main(command) == 0
     assert not list((tmp_path / "work").iterdir())
     found = json.loads(output.read_text("utf-8"))
