@@ -35,10 +35,10 @@ from benchmarks.graphs import GraphError, optimiser_finds, table_bytes
 from benchmarks.journal import Journal, code_hash
 from benchmarks.lever_list import LEVERS, PACKAGED
 from benchmarks.machine import MachineError, add_busy, conditions, machine
-from benchmarks.rounds import interleaved
+from benchmarks.rounds import interleaved, scoring_seconds
 from benchmarks.runtimes import PORTABLE
 from benchmarks.sessions import float_graph, windows_of
-from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts
+from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
 from benchmarks.variants import InOrder, OneByOne, Overlapped, Packed, Pinned, Sorted, cut_table, fused_session
 from sentiment.analyzer import BLOCK, Analyzer
 from sentiment.batch import LocalRunner, ScoreOptions, score_with
@@ -108,14 +108,6 @@ def engines_of(
             told[name] = {"skipped": str(error)}
             print(f"{name}: skipped, {error}", file=sys.stderr)
     return engines, told
-
-
-def scoring_seconds(analyzer: Analyzer, texts: Sequence[str]) -> float:
-    """Seconds of all records."""
-    started = time.perf_counter()
-    for _ in analyzer.analyze_many(texts):
-        pass
-    return time.perf_counter() - started
 
 
 def tokenising_seconds(tokenizer: Any, texts: Sequence[str]) -> float:
@@ -307,11 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         checkpoint = load_checkpoint(options.model)
         tokenizer = Engine(checkpoint, threads=threads).tokenizer
-
-        def lengths(texts: Sequence[str]) -> list[int]:
-            return [len(e.ids) for e in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
-
-        texts = drawn_texts(options.corpora, lengths, options.texts, max(options.texts // 10, 4))
+        texts = drawn_texts(options.corpora, lengths_by(tokenizer), options.texts, max(options.texts // 10, 4))
         circumstances = conditions(busy=options.busy)
     except (CheckpointError, DatasetError, MachineError) as error:
         parser.error(str(error))

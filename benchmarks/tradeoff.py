@@ -22,11 +22,10 @@ import onnx
 
 from benchmarks.ceiling import units
 from benchmarks.journal import Journal, code_hash
-from benchmarks.levers import scoring_seconds
 from benchmarks.machine import MachineError, add_busy, conditions, machine
-from benchmarks.rounds import interleaved, rate_of
+from benchmarks.rounds import interleaved, rate_of, scoring_seconds
 from benchmarks.runtimes import add_runtime
-from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts
+from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import FILES, Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
@@ -145,11 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sets = named_sets(items, packaged.taxonomy)
         facts = set_facts(items, sets, "development")
         tokenizer = Engine(packaged, threads=threads).tokenizer
-
-        def lengths(texts: Sequence[str]) -> list[int]:
-            return [len(e.ids) for e in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
-
-        texts = drawn_texts(options.corpora, lengths, options.texts, max(options.texts // 10, 4))
+        texts = drawn_texts(options.corpora, lengths_by(tokenizer), options.texts, max(options.texts // 10, 4))
         circumstances = conditions(busy=options.busy)
     except (CheckpointError, DatasetError, MachineError) as error:
         parser.error(str(error))
