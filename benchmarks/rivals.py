@@ -29,8 +29,8 @@ from transformers import (
 from benchmarks.machine import tokenising_as_before
 from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
-from training.baselines import Setting, _by_dimension, _fit, characters
 from training.example import Example
+from training.linear import Setting, by_dimension, characters, fit_logistic
 from training.metrics import UNKNOWN
 from training.scores import gold_labels
 
@@ -162,7 +162,7 @@ class Int8Bert:
 
 
 class Linear:
-    """TF-IDF of characters and logistic regressions for all heads (`training.baselines`), fitted once, asked often.
+    """TF-IDF of characters and logistic regressions for all heads (`training.linear`), fitted once, asked often.
 
     The strength of regularisation is the default and not chosen by cross-validation: it does not change the rate.
     """
@@ -175,14 +175,14 @@ class Linear:
 
         def fit(labels: NDArray[Any], positive: int) -> None:
             rows = np.flatnonzero(labels != UNKNOWN)
-            fits.append(_fit(known[rows], labels[rows] == positive, Setting()))
+            fits.append(fit_logistic(known[rows], labels[rows] == positive, Setting()))
 
         for k in range(count):
             fit(gold.mention[:, k], 1)
         rows, dimensions = np.nonzero(gold.polarity != UNKNOWN)
-        mentions, said = _by_dimension(known[rows], dimensions, count), gold.polarity[rows, dimensions]
+        mentions, said = by_dimension(known[rows], dimensions, count), gold.polarity[rows, dimensions]
         for c in range(3):
-            weights, bias = _fit(mentions, said == c, Setting())
+            weights, bias = fit_logistic(mentions, said == c, Setting())
             shared, own, named = np.split(weights, [width, width * (count + 1)])
             fits += [(shared + own[width * k : width * (k + 1)], bias + named[k]) for k in range(count)]
         for labels, classes in ((gold.overall, len(taxonomy.overall)), (gold.intent, len(taxonomy.intents))):

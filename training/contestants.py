@@ -25,13 +25,13 @@ from sklearn.linear_model import LogisticRegression
 from sentiment.checkpoint import Checkpoint
 from sentiment.engine import Engine
 from sentiment.text import normalise
-from training.baselines import characters, fit_linear
 from training.bases import load_base
 from training.calibrate import calibrate
 from training.compare import compare
 from training.evaluate import evaluate_sets, packaged_rules
 from training.example import Example
 from training.folders import score_folder
+from training.linear import characters, fit_linear
 from training.peers import PeerError, Peers
 from training.public_sets import (
     CLASSES,

@@ -1,4 +1,4 @@
-"""The rivals small: a BERT of one layer in both forms, and the linear baseline against `training.baselines`."""
+"""The rivals small: a BERT of one layer in both forms, and the linear baseline against `training.linear`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import torch
 
 from benchmarks.rivals import VOCABULARY, Int8Bert, Linear, Pipeline, Size, vocabulary, write_bert
 from sentiment.taxonomy import Taxonomy
-from training.baselines import Setting, characters, fit_linear
 from training.example import Example
 from training.labelled_files import read_labelled
+from training.linear import Setting, characters, fit_linear
 
 ROOT = Path(__file__).parent.parent.parent
 TEXTS = ["座椅太硬，坐得腰疼", "IMAX 3D 很震撼！", "好", "排队" * 300, "爆米花很香，就是有点贵"]

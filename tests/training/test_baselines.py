@@ -8,120 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
+from made_texts import made_up
 
 from sentiment.taxonomy import Taxonomy
-from training import baselines
-from training.baselines import (
-    NEVER,
-    Setting,
-    characters,
-    cut_points,
-    fit_linear,
-    fit_snownlp,
-    main,
-    run_baselines,
-    words,
-)
+from training import linear
+from training.baselines import cut_points, fit_snownlp, main, run_baselines
+from training.calibrate import calibrate
 from training.evaluate import evaluate_sets
 from training.example import DatasetError, Example
-from training.metrics import UNKNOWN
+from training.linear import Setting, characters, fit_linear
 from training.results import named_sets
 from training.scores import gold_labels
 from training.seen import keep_seen, text_hash
 
 ONE = (Setting(4.0, False),)
-GOOD = {"座椅很舒服": "seating", "音响很震撼": "sound", "前台很热情": "staff", "停车很方便": "parking"}
-BAD = {"座椅太硬了": "seating", "音响太吵了": "sound", "前台没人理": "staff", "停车要排队": "parking"}
-
-
-def made_up(size: int, seed: int) -> list[Example]:
-    """Texts of two clauses and a number: what they mention and how is in their words."""
-    rng = random.Random(seed)
-    examples = []
-    for _ in range(size):
-        clauses = rng.sample([*GOOD, *BAD], 2)
-        labels = {}
-        for clause in clauses:
-            key, sentiment = (GOOD[clause], "positive") if clause in GOOD else (BAD[clause], "negative")
-            labels.setdefault(key, (sentiment, -1, -1))
-        bad = sum(clause in BAD for clause in clauses)
-        text = f"{clauses[0]}，{clauses[1]}，{rng.choice(('投诉', '')) if bad == 2 else ''}第{rng.randrange(10**9)}场"
-        examples.append(
-            Example(
-                text,
-                labels,
-                frozenset({"seating", "sound", "staff", "parking", "price"}),
-                ("positive", "neutral", "negative")[bad],
-                "complaint" if "投诉" in text else "review",
-                "投诉" in text,
-            )
-        )
-    return examples
-
-
-@pytest.mark.parametrize("make", [characters, words])
-def test_linear_baselines_learn_what_words_say(make: Any, taxonomy: Taxonomy) -> None:
-    training, judged = made_up(150, 1), made_up(60, 2)
-    fitted = fit_linear(make, training, [e.text for e in judged], taxonomy, ONE)
-    assert set(fitted.settings) == {"mention", "polarity", "overall", "intent", "escalation", "features"}
-    (report,) = evaluate_sets(fitted.scores, {"made up": judged}, taxonomy, fitted.rules, named="training").values()
-    assert report["rules"] == "training"
-    assert report["service"]["joint"]["f1"]["value"] > 0.9
-    assert report["overall"]["accuracy"]["value"] > 0.85
-    assert report["intent"]["accuracy"]["value"] > 0.9
-    assert report["escalation"]["f1"]["value"] > 0.85
-    assert "evidence" not in report  # it shows none
-    assert set(report["dimensions"]) == {"seating", "sound", "staff", "parking", "price"}
-
-
-def test_rules_come_from_training_texts_alone(taxonomy: Taxonomy) -> None:
-    training = made_up(80, 1)
-    first = fit_linear(characters, training, ["座椅"], taxonomy, ONE)
-    second = fit_linear(characters, training, [e.text for e in made_up(30, 9)], taxonomy, ONE)
-    assert first.rules == second.rules
-
-
-def test_texts_are_normalised_first(taxonomy: Taxonomy) -> None:
-    training = made_up(60, 1)
-    scores = fit_linear(
-        characters, training, ["座椅太硬了", "座 椅 太 硬 了", "座椅太硬了\u200b"], taxonomy, ONE
-    ).scores
-    assert np.allclose(scores.mention[0], scores.mention[2])
-
-
-def test_settings_are_chosen_by_cross_validation(taxonomy: Taxonomy) -> None:
-    """A regularisation so strong that it learns nothing loses, wherever it stands in the grid."""
-    training = made_up(100, 3)
-    useless, useful = Setting(1e-6), Setting(8.0)
-    for grid in ((useless, useful), (useful, useless)):
-        settings = fit_linear(characters, training, ["座椅"], taxonomy, grid).settings
-        assert settings["polarity"]["strength"] == settings["mention"]["strength"] == 8.0
-
-
-def test_classes_that_training_never_shows_are_never_said(taxonomy: Taxonomy) -> None:
-    training = made_up(60, 1)
-    scores = fit_linear(characters, training, ["片子好看", "座椅太硬了"], taxonomy, ONE).scores
-    assert (scores.mention[:, taxonomy.index["price"]] == NEVER).all()
-    assert (scores.mention[:, taxonomy.index["film"]] == NEVER).all()  # not judged in training
-    neutral = taxonomy.sentiments.index("neutral")
-    assert (scores.polarity.argmax(-1) != neutral).all()
-
-
-def test_by_dimension_puts_a_row_into_the_block_of_its_dimension() -> None:
-    features = sp.csr_matrix(np.array([[1.0, 0.0, 2.0], [0.0, 3.0, 0.0]]))
-    made = baselines._by_dimension(features, np.array([1, 0]), 2).toarray()
-    assert made.tolist() == [
-        [1, 0, 2, 0, 0, 0, 1, 0, 2, 0, 1],
-        [0, 3, 0, 0, 3, 0, 0, 0, 0, 1, 0],
-    ]
-
-
-def test_best_counts_by_hand() -> None:
-    logits = np.array([4.0, 3.0, 2.0, 1.0, 9.0])
-    labels = np.array([1, 0, 1, 0, UNKNOWN])
-    assert baselines._best_counts(logits, labels) == (2.0, 5.0)  # the three surest: F1 of 4/5
-    assert baselines._best_counts(logits, np.zeros(5, int)) == (0.0, 0.0)
 
 
 def test_cut_points_have_the_fewest_errors() -> None:
@@ -157,7 +57,7 @@ def test_snownlp_answers_overall_alone(taxonomy: Taxonomy) -> None:
 
 
 def test_each_baseline_is_reported_on_each_set(monkeypatch: pytest.MonkeyPatch, taxonomy: Taxonomy) -> None:
-    monkeypatch.setattr(baselines, "GRID", ONE)
+    monkeypatch.setattr(linear, "GRID", ONE)
     development, test = {"real": made_up(30, 5), "written": made_up(25, 6)}, {"later": made_up(20, 7)}
     models = run_baselines(made_up(80, 1), development, test, taxonomy, ["tfidf-characters", "snownlp"])
     assert [model["name"] for model in models] == ["tfidf-characters", "snownlp"]
@@ -174,7 +74,7 @@ def test_each_baseline_is_reported_on_each_set(monkeypatch: pytest.MonkeyPatch, 
         characters, made_up(80, 1), [e.text for part in (*development.values(), *test.values()) for e in part], taxonomy
     )
     examples = [e for part in development.values() for e in part]
-    rules = baselines.calibrate(fitted.scores.take(np.arange(55)), gold_labels(examples, taxonomy), taxonomy)
+    rules = calibrate(fitted.scores.take(np.arange(55)), gold_labels(examples, taxonomy), taxonomy)
     expected = evaluate_sets(fitted.scores.take(np.arange(55, 75)), test, taxonomy, rules)["later"]
     assert models[0]["sets"]["later"]["service"] == expected["service"]
 
@@ -190,7 +90,7 @@ def write(path: Path, examples: list[Example]) -> Path:
 
 
 def test_command_leaves_near_duplicates_out_and_writes_results(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(baselines, "GRID", ONE)
+    monkeypatch.setattr(linear, "GRID", ONE)
     signs = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往"
     development = [
         Example(f"第{i}回，" + "".join(random.Random(i).sample(signs, 16)), overall=o)
@@ -214,7 +114,7 @@ def test_command_leaves_near_duplicates_out_and_writes_results(monkeypatch: pyte
 def test_command_refuses_other_texts_than_the_run_had(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(baselines, "GRID", ONE)
+    monkeypatch.setattr(linear, "GRID", ONE)
     signs = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏"
     development, others = ([Example("".join(random.Random(i + n).sample(signs, 20)), overall="neutral")
                             for i in range(12)] for n in (0, 100))  # fmt: skip
