@@ -34,7 +34,7 @@ def example_report() -> m.Report:
     quadrants: tuple[m.Quadrant, ...] = ("concentrate", "keep", "low_priority", "overkill")
     return m.Report(
         meta=m.Meta(
-            schema=m.SCHEMA, version="0.1.0", models=["cinesent-zh@ab32826a"], lang="zh",
+            schema=m.SCHEMA, version="0.1.0", models=["cinesent-zh@9501110e"], lang="zh",
             inputs=[m.InputFile("scored.parquet", 640, 0, False)],
             rows=640, texts=630, empty=6, not_chinese=4, service_texts=410, cinemas=3,
             first="2026-01-01", last="2026-06-30", as_of="2026-06-30",
