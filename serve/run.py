@@ -51,6 +51,7 @@ def run(settings: Settings, load: Load | None = None) -> None:
 
     Raises:
         NotListeningError, WorkerError, StoreError: it cannot begin. Whatever loading the checkpoint raises.
+        KeyboardInterrupt: it was stopped by Ctrl-C.
     """
     logs.configure(settings.log_level)
     migrate(settings.database_url)  # once, before the workers, and so that what is wrong with it is said at once
@@ -119,6 +120,8 @@ def _run_workers(settings: Settings, load: Load | None) -> None:
         supervisor.run()
         if supervisor.failure is not None:
             raise WorkerError(supervisor.failure)
+        if supervisor.interrupted:
+            raise KeyboardInterrupt  # uvicorn's own would end like SIGTERM
 
 
 def _check(settings: Settings) -> None:
@@ -158,6 +161,11 @@ class _Supervisor(Multiprocess):
         self._folder = folder
         self._begun = False
         self.failure: str | None = None
+        self.interrupted = False
+
+    def handle_int(self) -> None:
+        self.interrupted = True
+        super().handle_int()
 
     def keep_subprocess_alive(self) -> None:
         if not self._begun:

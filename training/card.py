@@ -27,6 +27,7 @@ TAGS = (
 )
 # The mean F1 of a dimension with fewer mentions says little.
 FEW_MENTIONS = 30
+SOURCES = {"unnamed": "texts that name no source"}  # as `training.run` counts those that were written for a training
 
 
 def card_text(config: Mapping[str, Any], metrics: Mapping[str, Any], results: Results) -> str:
@@ -147,7 +148,8 @@ def _training(config: Mapping[str, Any], told: Mapping[str, Any]) -> str:
         lines.append(f"- Texts: {counts}. Near-duplicates of development texts were left out before.")
     if sources:
         ordered = sorted(sources.items(), key=lambda item: (-item[1], item[0]))
-        lines.append(f"- Sources: {', '.join(f'{name} {count:,}' for name, count in ordered)}.")
+        counted = ", ".join(f"{SOURCES.get(name, name)} {count:,}" for name, count in ordered)
+        lines.append(f"- Sources: {counted}.")
     if recipe:
         settings = ", ".join(
             f"{name.replace('_', ' ')} {value:g}" for name, value in recipe.items() if _active(name, recipe, texts)
@@ -245,7 +247,7 @@ def _limits(results: Results, taxonomy: Taxonomy, cinema: bool) -> str:
     limits = [
         "Irony, comparisons with others and what is only implied are often missed.",
         "Cantonese and other spoken varieties are read as far as they share words with the written language.",
-        "Evidence is one stretch of at most 40 characters where the model looked, not a proof.",
+        "Evidence is one stretch where the model looked, at most 40 characters as it reads them, not a proof.",
         "Escalation misses some: it sorts an inbox and must not be the only reader of reports of injuries.",
         "Confidence is calibrated on texts like the development texts; another source shifts it.",
         "Text that is not Chinese is not scored; beyond 20,000 characters the rest is not read.",

@@ -20,7 +20,7 @@ VERBS = {
     "score": "Score a dump of reviews: CSV, TSV, XLSX, JSONL or Parquet.",
     "report": "Turn scored files into the analyst's report.",
     "serve": "Score over HTTP.",
-    "train": "Make a checkpoint from labelled files.",
+    "train": "Train on labelled files; export makes a checkpoint of it.",
     "evaluate": "Measure a checkpoint on labelled files.",
     "export": "Turn a trained model into a checkpoint that scores.",
     "taxonomy": "Print the label space with its lenses.",
@@ -168,8 +168,8 @@ def _tolerant_console() -> None:
 @click.group("cinesent", cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="cinesent")
 def main() -> None:
-    """Reads Chinese cinema reviews and complaints: 18 service dimensions, each with sentiment, confidence and the words
-    that say so; intent; and whether somebody should act. Offline, on a CPU.
+    """Reads Chinese cinema reviews and complaints: 18 dimensions (the film, and 17 of the service), each with
+    sentiment, confidence and the words that say so; intent; and whether somebody should act. Offline, on a CPU.
 
     \b
     Examples:

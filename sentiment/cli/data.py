@@ -54,9 +54,8 @@ def check_command(paths: tuple[Path, ...], require: Path | None, taxonomy: Path 
 
     \b
     Errors in every set:
-      a row that does not fit the schema, evidence that is not in the text, an id
-      twice; near-duplicates (Jaccard similarity of character 5-grams over 0.5),
-      within a split and across; an author who wrote for dev or test and for
+      an id twice; near-duplicates (Jaccard similarity of character 5-grams over
+      0.5), within a split and across; an author who wrote for dev or test and for
       another split
     Errors where requirements.yaml asks for it:
       too few texts, mentions of a dimension (in all, of each sentiment, in dev and
@@ -74,7 +73,8 @@ def check_command(paths: tuple[Path, ...], require: Path | None, taxonomy: Path 
     \b
     Exit codes:
       0  nothing is wrong
-      2  wrong usage, or a file that cannot be read or does not fit the schema
+      2  wrong usage, a file that cannot be read, or a row that does not fit the
+         schema (evidence that is not in the text does not); it stops at the first
       3  something is wrong; every finding is a line on standard error
     """
     from sentiment.taxonomy import load_taxonomy

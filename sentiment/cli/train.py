@@ -11,7 +11,7 @@ import click
 from sentiment.cli import Failure, say
 
 
-@click.command("train", short_help="Make a checkpoint from labelled files.")
+@click.command("train", short_help="Train on labelled files; export makes a checkpoint of it.")
 @click.option("--data", "data", multiple=True, metavar="FILE[=WEIGHT]",
               help="Labelled file (.jsonl, .csv, .parquet); may be given several times. WEIGHT in the loss, e.g. "
                    "other_trades.csv=0.6; default 1.")  # fmt: skip
@@ -22,16 +22,18 @@ from sentiment.cli import Failure, say
 @click.option("--warm-start", type=click.Path(path_type=Path),
               help="Go on from a checkpoint of ours: a run folder or a packaged one. Replaces --base.")  # fmt: skip
 @click.option("--taxonomy", type=click.Path(path_type=Path), help="A label space of your own (YAML).")
-@click.option("--layers", type=int, help="Keep only the first so many layers of the base.")
+@click.option("--layers", type=int,
+              help="Keep only the first so many layers of the base. Not with embedded or --warm-start.")  # fmt: skip
 @click.option("--epochs", type=float,
-              help="Default: 8; 3 where a checkpoint goes on with partly labelled texts.")  # fmt: skip
+              help="Default: 8; 3 where a checkpoint goes on with texts of which more than half are partly "
+                   "labelled.")  # fmt: skip
 @click.option("--learning-rate", type=float,
               help="Peak rate of the encoder. Default: 2.5e-4, the heads 8 times as fast; where a checkpoint goes on "
-                   "with partly labelled texts 5e-5 for all.")  # fmt: skip
+                   "with texts of which more than half are partly labelled 5e-5 for all.")  # fmt: skip
 @click.option("--keep", type=click.FloatRange(0, 1), metavar="SHARE",
-              help="Share of the start's weights in the result. Default: 0; where a checkpoint goes on with partly "
-                   "labelled texts, the share that does best on the held-out tenth and no worse than the start on "
-                   "--dev, 0.5 without --dev.")  # fmt: skip
+              help="Share of the start's weights in the result. Default: 0; where a checkpoint goes on with texts of "
+                   "which more than half are partly labelled, the share that does best on the held-out tenth and no "
+                   "worse than the start on --dev, 0.5 without --dev.")  # fmt: skip
 @click.option("--batch-size", type=int, default=32, show_default=True)
 @click.option("--max-tokens", type=int, default=192, show_default=True, help="Window of the model, in tokens.")
 @click.option("--patience", type=int, default=3, show_default=True,

@@ -38,6 +38,8 @@ SERVICE = """
             run(Settings(port={port}, workers={workers}, model=Path({model!r}), data_dir=Path({data!r})), load)
         except WorkerError as error:
             sys.exit(f"WorkerError: {{error}}")
+        except KeyboardInterrupt:
+            sys.exit(130)
 """
 
 
@@ -216,6 +218,15 @@ def test_run_answers_what_it_accepted_and_exits_with_0(tmp_path: Path) -> None:
         assert all(isinstance(json.loads(line), dict) for line in running.log.splitlines())
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{running.url}/health")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_run_tells_an_interruption_from_sigterm(workers: int, tmp_path: Path) -> None:
+    with started(tmp_path, workers) as running:
+        running.wait_for(workers)
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(PATIENCE) == 130
+        assert "Traceback" not in running.log
 
 
 def test_run_gives_up_if_no_worker_can_begin(tmp_path: Path) -> None:

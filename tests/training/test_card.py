@@ -80,6 +80,11 @@ def test_card_tells_of_the_recipe_only_what_was_active(config: dict[str, Any]) -
         assert told in text, told
 
 
+def test_card_says_how_many_texts_name_no_source(config: dict[str, Any]) -> None:
+    text = card_text(config, {"sources": {"unnamed": 31000, "film_maoyan": 5}}, [])
+    assert "- Sources: texts that name no source 31,000, film_maoyan 5.\n" in text
+
+
 def test_card_of_a_run_in_stages_tells_no_figure_on_its_held_out_part(config: dict[str, Any]) -> None:
     metrics = {"held_out": {"eval_joint": 0.987}, "texts": {"fitted": 90, "held_out": 10}}
     assert "joint 0.987" in card_text(config, metrics, [])
