@@ -107,16 +107,16 @@ def blocks_of(table: Table, size: int = BLOCK_ROWS) -> Generator[Block]:
 
 
 def row_text(row: Row, text_column: str) -> str:
-    """The row's text; a cell that is no string is read as its `str`, an empty one as no text."""
+    """The row's text; a cell that is no string is read as its `str`, an empty one, or NaN, as no text."""
     value = row.cells.get(text_column)
-    if value is None:
+    if value is None or value != value:  # NaN is how pandas writes what is missing
         return ""
     return valid(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
 
 
 def _row_id(row: Row, rules: BlockRules) -> str:
     value = None if rules.id_column is None else row.cells.get(rules.id_column)
-    if value is not None and value != "":
+    if value is not None and value != "" and value == value:
         return str(value)
     return f"{row.source}:{row.number}" if rules.sources else str(row.number)
 

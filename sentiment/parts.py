@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
@@ -28,7 +29,7 @@ from sentiment.tables.writers import output_format
 MANIFEST = "manifest.json"
 _DISTINCT = b"cinesent.distinct"
 _MISSING = "nothing"
-_DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 class StoppedError(RuntimeError):
@@ -45,7 +46,7 @@ def stopping(hint: str) -> Iterator[None]:
     except StoppedError as error:  # of a worker, which has said where
         raise StoppedError(f"stopped: {error}; {hint}") from error
     except OSError as error:
-        what = "the disk is full" if error.errno in _DISK_FULL else error.strerror or type(error).__name__
+        what = "the disk is full" if error.errno in DISK_FULL else error.strerror or type(error).__name__
         reason = f"{what} ({error.filename})" if error.filename else what
         raise StoppedError(f"stopped: {reason}; {hint}") from error
     except MemoryError as error:
@@ -123,20 +124,33 @@ def packed_part(block: pa.Table, distinct: int) -> bytes:
 class PartStore:
     """The folder OUT.partial. A part is there whole or not at all; its rejects are there before it.
 
-    Several processes may write into one folder, as the shards of a job do: each part is one's own.
+    Several processes may write into one folder, as the shards of a job do: each part is one's own. Parts bear the mark
+    of their job: what another that was not stopped still writes here is never taken for this one's.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._mark: str | None = None
+
+    @property
+    def mark(self) -> str:
+        """Of the job that was begun, joined or checked here; else of the one that the folder belongs to."""
+        if self._mark is not None:
+            return self._mark
+        try:
+            return _mark(json.loads((self.folder / MANIFEST).read_bytes()))
+        except (OSError, ValueError):
+            return "nobody"
 
     def path(self, number: int) -> Path:
-        return self.folder / f"part-{number:06d}.parquet"
+        return self.folder / f"part-{number:06d}-{self.mark}.parquet"
 
     def rejects_path(self, number: int) -> Path:
-        return self.folder / f"part-{number:06d}.rejects.jsonl"
+        return self.folder / f"part-{number:06d}-{self.mark}.rejects.jsonl"
 
     def begin(self, manifest: dict[str, Any]) -> None:
         """Starts an empty folder for this job; what an earlier one left is removed."""
+        self._mark = _mark(manifest)
         if self.folder.exists():
             shutil.rmtree(self.folder)
         self.folder.mkdir()
@@ -173,6 +187,7 @@ class PartStore:
             raise TableError(
                 f"expected {self.folder / MANIFEST} to tell which job this is, found none that can be read; {again}"
             ) from None
+        self._mark = _mark(manifest)
         changes = list(_differences(kept, json.loads(json.dumps(manifest))))
         if changes:
             more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
@@ -210,8 +225,16 @@ class PartStore:
             return b""
 
     def remove(self) -> None:
+        """Removes the folder, unless another job has begun in it meanwhile."""
+        try:
+            if PartStore(self.folder).mark != self.mark:
+                return
+            # Gone at once: a run that is ended while the files go must not leave half a job to resume.
+            going = self.folder.rename(self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex}"))
+        except OSError:
+            going = self.folder
         # A file that a virus scanner holds open must not turn a finished job into a failed one.
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(going, ignore_errors=True)
 
     def _write(self, path: Path, data: bytes) -> None:
         temporary = self.folder / f"writing-{uuid.uuid4().hex}.tmp"
@@ -226,6 +249,10 @@ class PartStore:
 
 def _manifest_bytes(manifest: dict[str, Any]) -> bytes:
     return json.dumps(manifest, ensure_ascii=True, indent=1, sort_keys=True).encode()
+
+
+def _mark(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(_manifest_bytes(manifest)).hexdigest()[:8]
 
 
 def _differences(kept: Any, now: Any, name: str = "") -> Iterator[str]:

@@ -115,7 +115,7 @@ def run(task: Task) -> dict[str, int]:
         summary = score(table, analyzer, output, options, progress)
     numbers = {"rows": summary.rows, "rejected": summary.rejected}
     tell({"scored": numbers})
-    _report(output, task)
+    _report(output, task, table.text_column, table.id_column)
     return numbers
 
 
@@ -139,15 +139,16 @@ def _keep_escalations(block: Any, text_column: str, *, first: bool) -> None:
                 handle.write(dump_line({"text": row_text(Row("", 0, cells), text_column), "record": record}))
 
 
-def _report(scored: Path, task: Task) -> None:
-    """The report beside the result, in its language and with the service's own dimensions, where this installation has
-    that verb. The result is good without it."""
+def _report(scored: Path, task: Task, text_column: str, id_column: str | None) -> None:
+    """The report beside the result, in its language, of the column that was scored, with the service's own dimensions;
+    where this installation has that verb. The result is good without it."""
     if importlib.util.find_spec("sentiment.cli.report") is None:
         return
     from sentiment.cli import main as cinesent
 
     arguments = ["report", str(scored), "-o", REPORT, "--overwrite", "--lang", task.options["lang"]]
-    for option, value in (("--model", task.model), ("--taxonomy", task.taxonomy)):
+    given = {"--text-col": text_column, "--id-col": id_column, "--model": task.model, "--taxonomy": task.taxonomy}
+    for option, value in given.items():
         arguments += [option, value] if value else []
     try:
         with redirect_stdout(sys.stderr):

@@ -99,6 +99,33 @@ def test_batch_two_that_resume_at_once_leave_a_whole_output(tmp_path: Path, monk
     assert summary.rejected == len(rejects_file(output).read_bytes().splitlines()) == 1
 
 
+def test_batch_takes_no_part_of_a_run_that_was_not_stopped(tmp_path: Path) -> None:
+    output, table = tmp_path / "out.jsonl", make_table(tmp_path, many(23))
+    other = options(overwrite=True, settings={"threshold": 0.9})
+
+    def replaced(tick: Tick) -> None:  # somebody begins anew while the first still scores
+        if tick.scored == 5:
+            with pytest.raises(StoppedError):
+                score(table, FakeAnalyzer(fail_at=1), output, other)
+
+    with pytest.raises(StoppedError):
+        score(table, FakeAnalyzer(), output, options(), replaced)
+    assert not output.exists()
+    summary = score(table, FakeAnalyzer(), output, options(resume=True, settings={"threshold": 0.9}))
+    assert (summary.rows, summary.scored) == (23, 18)
+
+
+def test_batch_leaves_the_folder_of_a_run_that_began_meanwhile(tmp_path: Path) -> None:
+    output, table = tmp_path / "out.jsonl", make_table(tmp_path, many(12))
+    store = PartStore(partial_folder(output))
+    store.begin({"job": "first"})
+    PartStore(partial_folder(output)).begin({"job": "second"})
+    store.remove()
+    assert partial_folder(output).is_dir()
+    score(table, FakeAnalyzer(), output, options(overwrite=True))
+    assert [path.name for path in tmp_path.glob("*.partial*")] + [path.name for path in tmp_path.glob(".*")] == []
+
+
 def test_batch_resume_scores_a_damaged_part_again(tmp_path: Path) -> None:
     output, table = tmp_path / "out.jsonl", make_table(tmp_path, many(12))
     with pytest.raises(StoppedError):

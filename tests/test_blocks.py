@@ -11,6 +11,7 @@ from made_table import FakeAnalyzer, make_table, many
 from sentiment.batch import ScoreOptions, score
 from sentiment.blocks import Shard, blocks_of, parse_shard
 from sentiment.parts import PartStore, StoppedError, partial_folder, rejects_file
+from sentiment.tables import ReadOptions, open_tables
 from sentiment.tables.base import TableError
 
 REJECTS = (3, 12, 13)
@@ -119,3 +120,11 @@ def test_blocks_shards_may_run_at_once(tmp_path: Path) -> None:
     assert [store.rows(number) for number in range(12)] == [5] * 12
     assert score(table, FakeAnalyzer(), output, options(resume=True)).scored == 0
     assert len(output.read_bytes().splitlines()) == 60
+
+
+def test_blocks_a_missing_value_is_no_text_and_no_identifier(tmp_path: Path) -> None:
+    dump, output, analyzer = tmp_path / "dump.jsonl", tmp_path / "out.jsonl", FakeAnalyzer()
+    dump.write_text('{"id": 7, "text": "票价贵"}\n{"id": NaN, "text": NaN}\n', "utf-8")  # as pandas writes them
+    score(open_tables([dump], ReadOptions()), analyzer, output, options())
+    assert analyzer.blocks == [["票价贵", ""]]
+    assert [json.loads(line)["id"] for line in output.read_bytes().splitlines()] == ["7", "2"]

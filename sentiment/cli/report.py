@@ -11,6 +11,7 @@ import click
 from sentiment.cli import Failure, one_line, say
 
 if TYPE_CHECKING:
+    from sentiment.report.model import Report
     from sentiment.report.read import ReadScored
     from sentiment.taxonomy import Taxonomy
 
@@ -155,8 +156,10 @@ def command(
     for path in (output, beside) if rows and suffix in (".html", ".htm") else (output,):
         if path.exists() and not overwrite:
             raise Failure(f"expected no file at {path}, found one; --overwrite replaces it")
+        if path.exists() and any(Path(name).exists() and path.samefile(name) for name in (*inputs, *compare)):
+            raise Failure(f"expected another file as output, found the input {path}; name a new one")
+    from sentiment.parts import DISK_FULL
     from sentiment.report.build import build_report
-    from sentiment.report.rows import ScoredRows
     from sentiment.report.work import ReportOptions
     from sentiment.tables import ReadOptions
 
@@ -173,6 +176,21 @@ def command(
     for note in report.notes:
         if note.question == "input":
             say(note.en)
+    try:
+        _write(report, output, read, rows)
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise Failure(f"stopped: the disk is full ({output}); what was there before is as it was", 4) from error
+        raise
+    say(f"{report.meta.texts:,} texts of {report.meta.rows:,} rows → {output}")
+    files = [*read.files, *(earlier.files if earlier is not None else [])]
+    return 1 if any(rejected for _, _, rejected, _ in files) else 0
+
+
+def _write(report: Report, output: Path, read: ReadScored, rows: bool) -> None:
+    from sentiment.report.rows import ScoredRows
+
+    suffix = output.suffix.lower()
     if suffix == ".json":
         from sentiment.report.schema import write_json
 
@@ -185,9 +203,6 @@ def command(
         from sentiment.report.page import write_page
 
         write_page(report, output, rows=ScoredRows(read.scored) if rows else None)
-    say(f"{report.meta.texts:,} texts of {report.meta.rows:,} rows → {output}")
-    files = [*read.files, *(earlier.files if earlier is not None else [])]
-    return 1 if any(rejected for _, _, rejected, _ in files) else 0
 
 
 def _taxonomy(model: Path | None, file: Path | None) -> Taxonomy:

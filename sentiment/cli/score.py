@@ -175,13 +175,21 @@ def command(
     except StoppedError as error:
         raise Failure(str(error), 4) from error
     except KeyboardInterrupt:
-        raise Failure(f"interrupted{kept}", 130) from None
+        raise Failure(f"interrupted{_kept(path, kept)}", 130) from None
     except Terminated:
-        raise Failure(f"terminated{kept}", 143) from None
+        raise Failure(f"terminated{_kept(path, kept)}", 143) from None
     tell_summary(summary, labels.taxonomy, str(chosen), lang)
     if shard is not None:
         say(f"shard {shard} is done; when all are, the same command with --resume in place of --shard writes {output}")
     return 1 if summary.rejected else 0
+
+
+def _kept(path: Path | None, kept: str) -> str:
+    """What an ended job tells of what it leaves: `kept`, or that there is nothing to go on with."""
+    from sentiment.parts import partial_folder
+
+    written = kept and path is not None and path.exists() and not partial_folder(path).exists()
+    return f"; {path} is written and whole" if written else kept
 
 
 def _load(model: Path | None, taxonomy: Taxonomy | None, threads: int | None, load: dict[str, Any]) -> Analyzer:

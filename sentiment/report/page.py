@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import io
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,7 @@ import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from sentiment.report.files import appearing
 from sentiment.report.labels import GAIN_DIGITS, interval, kano_label, label, labels, number, probability, unsure
 from sentiment.report.limits import LEAGUE_ENDS, MOST_PERIODS, MOST_ROWS, shown_series
 from sentiment.report.model import Changes, Figure, Lang, Note, QuoteList, Report, Rows, to_plain
@@ -48,7 +50,8 @@ def write_page(report: Report, output: Path, *, rows: Rows | None) -> None:
     html = render(report, rows_name=beside.name if beside else None)
     if rows is not None and beside is not None:
         _write_rows(rows, beside, report)
-    output.write_bytes(html)
+    with appearing(output) as stream:
+        stream.write(html)
 
 
 def render(report: Report, *, rows_name: str | None = None) -> bytes:
@@ -241,7 +244,10 @@ def _notes(report: Report, question: str) -> list[Note]:
 def _write_rows(rows: Rows, path: Path, report: Report) -> None:
     """CSV as `cinesent score` writes it: a byte order mark for Excel, formulas disarmed."""
     zh = report.meta.lang == "zh"
-    with path.open("w", encoding="utf-8-sig", errors="replace", newline="") as stream:
+    with (
+        appearing(path) as binary,
+        io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="") as stream,
+    ):
         writer = csv.writer(stream)
         writer.writerow([guard(column.zh if zh else column.en) for column in rows.columns])
         for row in rows:

@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import orjson
 
 from sentiment.report import model
+from sentiment.report.files import appearing
 from sentiment.report.model import Report, to_plain
 
 FILE = Path(__file__).with_name("report.schema.json")
@@ -70,12 +71,8 @@ def write_json(report: Report, output: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    temporary = output.with_name(f".{output.name}.partial")
-    try:
-        temporary.write_bytes(orjson.dumps(to_plain(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with appearing(output) as stream:
+        stream.write(orjson.dumps(to_plain(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 import xlsxwriter
 from xlsxwriter.exceptions import FileCreateError
 
+from sentiment.report.files import appearing
 from sentiment.report.labels import label, number
 from sentiment.report.model import Cell, Figure, Report, RowColumn, Rows
 from sentiment.report.sentences import sentences
@@ -31,7 +32,7 @@ def write_workbook(report: Report, output: Path, *, rows: Rows) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    with output.open("wb") as stream:
+    with appearing(output) as stream:
         options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
         book = xlsxwriter.Workbook(stream, options)
         book.use_zip64()

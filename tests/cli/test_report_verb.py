@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import errno
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from click.testing import CliRunner, Result
 
 from sentiment.cli import main
+from sentiment.report.files import appearing
 
 VISITS = Path(__file__).parent.parent / "report" / "visits.parquet"
 
@@ -103,3 +108,33 @@ def test_broken_rows_of_the_files_compared_end_with_1(tmp_path: Path) -> None:
     (tmp_path / "before.jsonl").write_text(json.dumps(record) + "\n{broken\n", "utf-8")
     result = _run(tmp_path / "s.jsonl", "--compare", tmp_path / "before.jsonl", "-o", tmp_path / "r.json")
     assert result.exit_code == 1, result.output
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".json"])
+def test_report_never_replaces_what_it_reads(tmp_path: Path, suffix: str) -> None:
+    source = tmp_path / f"scored{suffix}"
+    source.write_bytes(b"as it was")
+    result = _run(source, "-o", source, "--overwrite")
+    assert "expected another file as output, found the input" in _one_line(result, 2)
+    result = _run(VISITS, "--compare", source, "-o", source, "--overwrite")
+    assert "expected another file as output, found the input" in _one_line(result, 2)
+    assert source.read_bytes() == b"as it was"
+
+
+@pytest.mark.parametrize("suffix", [".html", ".xlsx", ".json"])
+def test_report_on_a_full_disk_leaves_the_old_one(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def full(output: Path) -> Iterator[IO[bytes]]:
+        with appearing(output) as stream:
+            stream.write(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+            yield stream
+
+    for module in ("page", "schema", "workbook"):
+        monkeypatch.setattr(f"sentiment.report.{module}.appearing", full)
+    output = tmp_path / f"report{suffix}"
+    output.write_bytes(b"the old one")
+    result = _run(VISITS, "-o", output, "--overwrite")
+    assert (result.exit_code, output.read_bytes()) == (4, b"the old one"), result.output
+    assert f"stopped: the disk is full ({output}); what was there before is as it was" in result.stderr
+    assert list(tmp_path.iterdir()) == [output]

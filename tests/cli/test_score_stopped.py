@@ -55,3 +55,19 @@ def test_score_signals_keep_finished_parts(dump: Path, tmp_path: Path, number: s
     with start(tmp_path, "score", dump, "-o", "out.csv", "--resume") as process:
         process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+def test_score_interrupted_while_it_tidies_up_has_nothing_to_resume(
+    fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: Path, ignore_errors: bool = False) -> None:
+        raise KeyboardInterrupt
+
+    output = tmp_path / "out.csv"
+    with monkeypatch.context() as patch:
+        patch.setattr("sentiment.parts.shutil.rmtree", interrupted)
+        result = run("score", dump, "-o", output)
+    one_line(result, 130, f"interrupted; {output} is written and whole")
+    whole = output.read_bytes()
+    assert run("score", dump, "-o", output, "--overwrite").exit_code == 0
+    assert output.read_bytes() == whole

@@ -131,8 +131,11 @@ async def test_files_are_scored_by_the_engine_of_the_command_line(
 def test_files_report_in_the_language_and_label_space_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     monkeypatch.setattr("sentiment.cli.main", lambda arguments, standalone_mode: seen.extend(arguments))
-    _report(Path("result.csv"), Task("", "", {"lang": "en"}, "/model", None, None, 1, 1, 1))
-    assert seen == ["report", "result.csv", "-o", "report.html", "--overwrite", "--lang", "en", "--model", "/model"]
+    _report(Path("result.csv"), Task("", "", {"lang": "en"}, "/model", None, None, 1, 1, 1), "追评", None)
+    assert seen == [
+        "report", "result.csv", "-o", "report.html", "--overwrite", "--lang", "en", "--text-col", "追评",
+        "--model", "/model",
+    ]  # fmt: skip
 
 
 def _bursting() -> bytes:
