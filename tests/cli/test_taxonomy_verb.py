@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from score_runs import one_line, run
+
+from sentiment.taxonomy import Taxonomy
 
 
 def test_taxonomy_prints_names_and_lenses() -> None:
@@ -21,7 +24,13 @@ def test_taxonomy_prints_names_and_lenses() -> None:
     assert data["dimensions"][0]["zh"] == "影片内容"
 
 
-def test_taxonomy_of_a_checkpoint(fake: Any, tmp_path: Path) -> None:
+def test_taxonomy_of_a_checkpoint(
+    fake: Any, tmp_path: Path, own_taxonomy: Taxonomy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one_line(run("taxonomy", "--model", tmp_path), 2, "expected a checkpoint")
     (tmp_path / "config.json").write_text("{}")
-    assert run("taxonomy", "--model", tmp_path).exit_code == 0
+    monkeypatch.setattr(fake, "load", {tmp_path: fake(own_taxonomy)}.__getitem__)
+    table = run("taxonomy", "--model", tmp_path)
+    assert table.exit_code == 0 and "opening_hours" in table.stdout and "seating" not in table.stdout
+    data = json.loads(run("taxonomy", "--model", tmp_path, "--json").stdout_bytes)
+    assert data == own_taxonomy.to_dict() | {"escalation": [False, True]}

@@ -78,6 +78,9 @@ def test_effects_of_few_cinemas_have_the_t_interval_of_cinemas() -> None:
     replicated = hedges_g(*(side.replicates[:, [0]].sum(1) for side in sides))
     error = replicated.std(ddof=1) * math.sqrt(MIN_CINEMAS / (MIN_CINEMAS - 1))
     assert row.effect.value is not None and row.effect.high is not None
+    before, after = (100 * (p[s, 0, 2] + p[s, 0, 1] / 2).mean(dtype=float) for s in (~late, late))
+    assert row.before.value == pytest.approx(before) and row.after.value == pytest.approx(after)
+    assert row.difference.value == pytest.approx(after - before)
     assert row.effect.high - row.effect.value == pytest.approx(stats.t.ppf(0.975, MIN_CINEMAS - 2) * error)
 
 
@@ -96,6 +99,9 @@ def test_the_effect_within_a_cinema_is_hedges_g_of_its_mentions() -> None:
             effect = found[name, key].effect
             assert effect.value == pytest.approx(float(hedges_g(sums[0], sums[1])), rel=1e-4)
             assert effect.low is not None and effect.high is not None and effect.low < effect.value < effect.high
+    change = found["乙", "a"]  # all of it good from then on
+    assert change.before.value is not None and change.before.value < 60 and change.after.value == pytest.approx(100)
+    assert change.difference.value == pytest.approx(100 - change.before.value)
     assert found["乙", "a"].effect.value > 1 > abs(found["甲", "a"].effect.value)
     assert found["甲", "b"].effect.reason == "no_variation"
 

@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.visits import REPAIR, REPAIRED
 from sentiment.report.build import build_report
-from sentiment.report.model import Report, to_plain
+from sentiment.report.model import Comparison, Report, to_plain
 from sentiment.report.read import read_scored
 from sentiment.report.schema import write_json
 from sentiment.report.sentences import sentences
@@ -56,9 +56,27 @@ def test_visits_the_repair_of_the_seats_worked(report: Report) -> None:
     (comparison,) = report.changes.comparisons
     held = {(change.cinema, change.key) for change in comparison.cinemas if change.significant}
     assert held == {(REPAIRED, "seating")}
+    assert (comparison.before.zh, comparison.before.en) == ("2026-03-01 之前", "before 2026-03-01")
+    assert (comparison.after.zh, comparison.after.en) == ("2026-03-01 起", "since 2026-03-01")
+    holds_the_rise(comparison)
     assert report.changes.trend is not None
     found = [series for series in report.changes.trend.series if (series.cinema, series.key) == (REPAIRED, "seating")]
     assert [change.at for change in found[0].changes] == [REPAIR.isoformat()]
+
+
+def holds_the_rise(comparison: Comparison) -> None:
+    """The repaired seats got better, not worse, and every difference is after less before."""
+    (seats,) = [change for change in comparison.cinemas if change.significant]
+    assert seats.after.value is not None and seats.before.value is not None
+    assert seats.after.value > seats.before.value + 20
+    assert (seats.effect.value or 0) > 0
+    row = next(row for row in comparison.rows if row.key == "seating")
+    assert (row.difference.value or 0) > 0 and (row.effect.value or 0) > 0
+    assert (row.negative_difference.value or 0) < 0
+    for found in (*comparison.rows, *comparison.cinemas):
+        if found.difference.value is not None:
+            assert found.after.value is not None and found.before.value is not None
+            assert found.difference.value == pytest.approx(found.after.value - found.before.value)
 
 
 def test_visits_the_unanswered_and_the_new_topic_are_named(report: Report) -> None:
@@ -155,6 +173,10 @@ def test_visits_compared_with_other_files_shows_each_cinema() -> None:
     (comparison,) = report.changes.comparisons
     assert comparison.kind == "compare"
     assert {(c.cinema, c.key) for c in comparison.cinemas if c.significant} == {(REPAIRED, "seating")}
+    holds_the_rise(comparison)
+    assert (comparison.before_texts, comparison.after_texts) == (
+        int((before.scored.status == 0).sum()), report.meta.texts,
+    )  # fmt: skip
     change = comparison.cinemas[0]
     assert change.before_quotes and change.after_quotes
     dates = [

@@ -72,10 +72,18 @@ def test_cli_ignores_the_port_of_a_kubernetes_service() -> None:
     assert _parsed([], CINESENT_PORT="8080")["port"] == 8080
 
 
-@pytest.mark.parametrize("args", [["--queue-size", "10"], ["--deadline", "0"], ["--threads", "x"]])
-def test_cli_refuses_wrong_settings(args: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["--queue-size", "10"], "expected queue_size to hold one batch of 256 items, found 10; raise queue_size or"),
+        (["--deadline", "0"], "Invalid value for '--deadline': 0.0 is not in the range x>0"),
+        (["--threads", "x"], "Invalid value for '--threads': 'x' is not a valid integer"),
+    ],
+)
+def test_cli_refuses_wrong_settings(args: list[str], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.run.run", lambda settings: None)  # what is not refused would serve for ever
     result = CliRunner().invoke(command, args)
-    assert result.exit_code == 2
+    assert result.exit_code == 2 and told in result.output
 
 
 def _free_port() -> int:

@@ -218,6 +218,33 @@ def test_data_check_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert ended.value.code == 2 and "train.jsonl, row 1, column labels.dimension" in error and error.count("\n") == 1
 
 
+def test_data_check_command_holds_to_the_file_required(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    write(folder, train=[row(1, "座位坐得腰疼", **SEATING)])
+    (folder / "requirements.yaml").write_text("texts: 1\n", "utf-8")
+    (tmp_path / "more.yaml").write_text("texts: 9\n", "utf-8")
+    for options, code in (((), 0), (("--require", str(tmp_path / "more.yaml")), 3)):
+        with pytest.raises(SystemExit) as ended:
+            main(["data", "check", str(folder), *options])
+        assert (ended.value.code or 0) == code
+    assert "texts: expected at least 9, found 1" in capsys.readouterr().err
+
+
+def test_data_check_command_reads_the_label_space_named(
+    tmp_path: Path, own_taxonomy: Taxonomy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sour = {"text": "面包发酸", "labels": [{"dimension": "bread", "sentiment": "negative"}]}
+    (data,) = write(tmp_path, train=[sour])
+    (tmp_path / "own.yaml").write_text(json.dumps(own_taxonomy.to_dict()), "utf-8")
+    for options, code in (((), 2), (("--taxonomy", str(tmp_path / "own.yaml")), 0)):
+        with pytest.raises(SystemExit) as ended:
+            main(["data", "check", str(data), *options])
+        assert (ended.value.code or 0) == code
+    shown = capsys.readouterr().out
+    assert "opening_hours" in shown and "seating" not in shown
+
+
 def test_data_check_of_an_empty_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["data", "check", str(tmp_path)])

@@ -16,9 +16,9 @@ from sentiment.cli import main as cinesent
 from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
 from training.calibrate import Calibration
-from training.compare import compare, figures, main, replacement, score_folder, table
+from training.compare import Verdict, compare, figures, main, replacement, score_folder, table
 from training.example import Example
-from training.metrics import UNKNOWN, Predictions
+from training.metrics import HEADS, UNKNOWN, Predictions
 from training.scores import Scores, gold_labels
 
 
@@ -37,6 +37,54 @@ def examples(sample_texts: list[str], taxonomy: Taxonomy) -> list[Example]:
         )
         for i, text in enumerate(texts)
     ]
+
+
+@pytest.fixture(scope="module")
+def altered(own_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Copies `own_checkpoint` with other thresholds or another label space."""
+
+    def make(thresholds: dict[str, float], **space: Any) -> Path:
+        folder = Path(shutil.copytree(own_checkpoint, tmp_path_factory.mktemp("altered") / "own"))
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        config["thresholds"] |= thresholds
+        config["taxonomy"] |= space
+        (folder / "config.json").write_text(json.dumps(config), "utf-8")
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def deaf(altered: Callable[..., Path], own_taxonomy: Taxonomy) -> Path:
+    """`own_checkpoint`, but it hears no dimension: no probability is above 1."""
+    return altered(dict.fromkeys(own_taxonomy.keys, 1.1))
+
+
+@pytest.fixture
+def bakery(tmp_path: Path, own_examples: Callable[[int, int], list[Example]]) -> Path:
+    return write(tmp_path / "bakery.jsonl", own_examples(60, 2))
+
+
+def write(path: Path, examples: list[Example]) -> Path:
+    rows = [
+        {
+            "text": e.text, "labels": [{"dimension": key, "sentiment": value[0]} for key, value in e.labels.items()],
+            "overall": e.overall, "intent": e.intent, "escalation": e.escalation,
+        }
+        for e in examples
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    return path
+
+
+def judge(old: Path, new: Path, data: Path, *options: str) -> tuple[int, dict[str, Any]]:
+    """The exit code of `evaluate --compare`, and its JSON."""
+    out = data.parent / "verdict.json"
+    out.unlink(missing_ok=True)
+    arguments = ["--compare", str(old), str(new), "--data", str(data), "--json", str(out), *options]
+    with pytest.raises(SystemExit) as ended:
+        cinesent(["evaluate", *arguments])
+    return int(ended.value.code or 0), json.loads(out.read_text("utf-8")) if out.exists() else {}
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +154,8 @@ def test_score_folder_of_a_run_is_near_its_packaged_checkpoint(
     tiny_run: Any, tiny_checkpoint: Path, examples: list[Example]
 ) -> None:
     run, packaged = score_folder(tiny_run.folder, examples), score_folder(tiny_checkpoint, examples)
-    np.testing.assert_allclose(run.overall, packaged.overall, atol=0.2)
+    for head in HEADS:
+        np.testing.assert_allclose(getattr(run, head), getattr(packaged, head), atol=0.2, err_msg=head)
 
 
 def test_compare_command(
@@ -210,7 +259,7 @@ def test_evaluate_compare_command(
         ((*both, "--data", bare), "expected texts with labelled dimensions, some mentioned and some not"),
         ((*both, "--data", empty), "expected labelled texts, found none"),
         ((*both, "--data", data, "--model", tiny_checkpoint), "expected --compare without --model"),
-        (("--compare", tiny_checkpoint, tmp_path, "--data", data), "expected"),
+        (("--compare", tiny_checkpoint, tmp_path, "--data", data), "expected a checkpoint folder with config.json"),
     ):
         code, _, said = run(*arguments)
         assert code == 2 and message in said and said.count("\n") == 1
@@ -259,3 +308,84 @@ def test_evaluate_compare_command_says_no_with_exit_code_3(
     assert ended.value.code == 3
     assert "may not replace" in shown.out and "joint is worse" in shown.err
     assert json.loads(out.read_text("utf-8"))["may_replace"] is False
+
+
+def test_evaluate_compare_command_judges_the_new_one_against_the_old(
+    own_checkpoint: Path, deaf: Path, bakery: Path
+) -> None:
+    code, found = judge(own_checkpoint, deaf, bakery)
+    joint = found["figures"]["joint"]
+    assert code == 3 and found["may_replace"] is False and [r.split()[0] for r in found["reasons"]] == ["joint"]
+    assert joint["old"] > 0.5 > joint["new"] == 0 and joint["high"] < 0
+    assert joint["difference"] == pytest.approx(joint["new"] - joint["old"], abs=1e-4)
+    for head in ("overall", "escalation"):
+        assert found["figures"][head]["difference"] == 0
+    code, found = judge(deaf, own_checkpoint, bakery)
+    assert code == 0 and found["may_replace"] is True and found["figures"]["joint"]["low"] > 0
+
+
+def test_evaluate_compare_command_leaves_out_what_is_excluded(
+    own_checkpoint: Path, altered: Callable[..., Path], bakery: Path
+) -> None:
+    half_deaf = altered({"bread": 1.1, "queue": 1.1})
+    assert judge(own_checkpoint, half_deaf, bakery)[0] == 3
+    code, found = judge(own_checkpoint, half_deaf, bakery, "--exclude", "bread,queue")
+    assert code == 0 and found["figures"]["joint"]["difference"] == 0
+
+
+def test_evaluate_compare_command_fits_thresholds_anew_when_asked(
+    own_checkpoint: Path, deaf: Path, bakery: Path
+) -> None:
+    """Two that differ in thresholds alone are then the same."""
+    code, found = judge(own_checkpoint, deaf, bakery, "--cross-fit")
+    assert code == 0 and found["figures"]["joint"]["old"] == found["figures"]["joint"]["new"] > 0.5
+
+
+def test_evaluate_compare_command_hears_nothing_in_what_is_not_read(
+    altered: Callable[..., Path], own_checkpoint: Path, own_taxonomy: Taxonomy, bakery: Path,
+    own_examples: Callable[[int, int], list[Example]],
+) -> None:  # fmt: skip
+    loud = altered(dict.fromkeys(own_taxonomy.keys, 0.0))
+    known = frozenset(own_taxonomy.keys)
+    foreign = [Example(f"fresh bread number {i}", {}, known, escalation=False) for i in range(40)]
+    alone = judge(own_checkpoint, loud, bakery)[1]
+    more = judge(own_checkpoint, loud, write(bakery.with_name("more.jsonl"), [*own_examples(60, 2), *foreign]))[1]
+    assert more["texts"] == alone["texts"] + 40
+    for key in ("old", "new"):
+        assert more["figures"]["joint"][key] == alone["figures"]["joint"][key] > 0
+
+
+def test_evaluate_compare_command_wants_one_label_space(
+    own_checkpoint: Path, tiny_checkpoint: Path, altered: Callable[..., Path], own_taxonomy: Taxonomy, bakery: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    spaces = {"keys": tiny_checkpoint}
+    for name in ("sentiments", "overall", "intents"):
+        spaces[name] = altered({}, **{name: [*reversed(getattr(own_taxonomy, name))]})
+    for name, other in spaces.items():
+        assert judge(own_checkpoint, other, bakery) == (2, {})
+        assert f"expected one label space, found other {name} in the new one" in capsys.readouterr().err
+
+
+def test_evaluate_compare_command_hands_its_options_on(
+    tiny_checkpoint: Path, escalates_all: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def spy(*arguments: Any, **options: Any) -> Verdict:
+        calls.append((arguments, options))
+        return Verdict(len(arguments[2]), {}, [])
+
+    monkeypatch.setattr("training.compare.compare_checkpoints", spy)
+    data = tmp_path / "coded.csv"
+    data.write_text("text,seating,price\n座椅太硬,-1,\n", "utf-8")
+    codes = ("--map", "-1=negative", "--blank", "none")
+    options = ("--margin", "2", "--exclude", "film", "--exclude", "price", "--cross-fit", "--threads", "3")
+    assert judge(tiny_checkpoint, escalates_all, data, *codes, *options)[1]["margin"] == 0.02
+    assert judge(tiny_checkpoint, escalates_all, data, "--map", "-1=negative")[1]["margin"] == 0.01
+    ((old, new, (full,)), asked), ((*_, (bare,)), defaults) = calls
+    assert (old.folder, new.folder) == (tiny_checkpoint, escalates_all)
+    assert asked == {"margin": 0.02, "exclude": ("film", "price"), "cross_fit": True, "threads": 3}
+    assert defaults == {"margin": 0.01, "exclude": (), "cross_fit": False, "threads": None}
+    assert full.labels == bare.labels == {"seating": ("negative", -1, -1)}
+    assert full.annotated == {"seating", "price"} and bare.annotated == {"seating"}

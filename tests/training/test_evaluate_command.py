@@ -158,8 +158,15 @@ def test_command_reads_tables_with_other_codings_and_several_files(
     assert report["excluded"] == ["seating"]
 
 
-def test_command_shows_texts_only_when_asked(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:
+def test_command_shows_texts_only_when_asked(
+    tiny_checkpoint: Path, data: Path, tmp_path: Path, texts: list[str]
+) -> None:
     out = tmp_path / "report.json"
+    assert run("--data", data, "--model", tiny_checkpoint, "--json", out).exit_code == 0
+    silent = json.loads(out.read_text("utf-8"))
+    assert silent["mistakes"] and not any("text" in mistake for mistake in silent["mistakes"])
+    said = json.dumps(silent, ensure_ascii=False)
+    assert not any(text.strip() in said for text in texts)
     assert run("--data", data, "--model", tiny_checkpoint, "--json", out, "--show-texts").exit_code == 0
     (first, *_) = json.loads(out.read_text("utf-8"))["mistakes"]
     assert first["text"]

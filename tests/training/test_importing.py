@@ -11,7 +11,7 @@ import pytest
 from word_scorer import score_file
 
 from sentiment.cli import main
-from sentiment.taxonomy import Taxonomy
+from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.example import DatasetError
 from training.importing import Imported, Importer, ImportOptions, changed
 from training.labelled_files import read_labelled
@@ -179,6 +179,51 @@ def test_data_import_command(tmp_path: Path, capsys: pytest.CaptureFixture[str],
     assert len(json.loads((tmp_path / "again.jsonl").read_text("utf-8"))["labels"]) == 2
     code, said = run("-o", tmp_path / "none.jsonl")
     assert code == 2 and said.count("\n") == 1
+
+
+def test_data_import_command_keeps_what_was_checked_and_judged(tmp_path: Path) -> None:
+    dump, output = tmp_path / "dump.csv", tmp_path / "labels.jsonl"
+    dump.write_text("评论,复核人\n座椅坏，票价好,王\n座椅坏，停车好,\n", "utf-8")
+    scored = score_file(dump, tmp_path / "scored.csv")
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "import", str(scored), "--checked", "复核人", "--dimensions", "seating，parking",
+              "-o", str(output)])  # fmt: skip
+    assert not ended.value.code
+    (record,) = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
+    assert record["text"] == "座椅坏，票价好" and record["annotated"] == ["seating", "parking"]
+    assert [label["dimension"] for label in record["labels"]] == ["seating"]
+
+
+def test_data_import_command_hands_every_option_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    class Spy(Importer):
+        def __init__(self, taxonomy: Taxonomy, options: ImportOptions, texts: dict[str, str]) -> None:
+            asked.append((taxonomy.keys, options, texts))
+            super().__init__(taxonomy, options, texts)
+
+    monkeypatch.setattr("training.importing.Importer", Spy)
+    one = lines(tmp_path / "one.jsonl", {"text": TEXT, "原文": TEXT, "labels": []})
+    texts = tmp_path / "texts.csv"
+    texts.write_text("评论,原文\n甲,座椅坏\n", "utf-8")
+    own = load_taxonomy().to_dict()
+    own["dimensions"] = [entry for entry in own["dimensions"] if entry["key"] in ("seating", "parking", "price")]
+    space = tmp_path / "own.yaml"
+    space.write_text(json.dumps(own), "utf-8")
+    more = ["--text-col", "原文", "--checked", "复核人", "--dimensions", "seating, price,", "--confirmed"]
+    more += ["--map", "1=positive,-2=none", "--texts", str(texts), "--taxonomy", str(space)]
+    for number, options in enumerate((more, ["--blank", "none"], [])):
+        with pytest.raises(SystemExit) as ended:
+            main(["data", "import", str(one), "-o", str(tmp_path / f"{number}.jsonl"), *options])
+        assert not ended.value.code
+    (keys, full, known), (_, blank, _), defaults = asked
+    assert full == ImportOptions(
+        text_column="原文", checked="复核人", dimensions=("seating", "price"), confirmed=True,
+        mapping={"1": "positive", "-2": "none"},
+    )  # fmt: skip
+    assert set(keys) == {"seating", "parking", "price"} and known == {sha256("座椅坏"): "座椅坏"}
+    assert blank == ImportOptions(blank_none=True)
+    assert defaults == (load_taxonomy().keys, ImportOptions(), {})
 
 
 def test_importing_dimensions_that_nobody_judged_bring_no_mentions(tmp_path: Path, taxonomy: Taxonomy) -> None:

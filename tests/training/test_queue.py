@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from word_scorer import score_file
 from sentiment.cli import main
 from sentiment.tables import Reject
 from sentiment.tables.scored import ScoredText
-from training.queue import choose, doubts, uncertainty
+from training.queue import Chosen, choose, doubts, uncertainty
 
 
 def one(number: int, text: str, overall: float = 0.9, **more: float) -> ScoredText:
@@ -121,6 +122,29 @@ def test_queue_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     command[1] = str(dump)
     code, said = run("--overwrite")
     assert code == 2 and "expected a file that `cinesent score` wrote" in said
+
+
+def test_queue_command_hands_seed_and_offsets_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dump, tasks = tmp_path / "dump.csv", tmp_path / "tasks.json"
+    dump.write_text("评论\n😀座椅坏\n", "utf-8")
+    scored = score_file(dump, tmp_path / "scored.csv")
+    seeds: list[int] = []
+
+    def spy(files: Any, count: int, known: list[str], seed: int) -> Chosen:
+        seeds.append(seed)
+        return choose(files, count, known, seed)
+
+    monkeypatch.setattr("training.queue.choose", spy)
+    places = []
+    for options in ([], ["--offsets", "utf16", "--seed", "5"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["queue", str(scored), "-o", str(tasks), "--overwrite", *options])
+        assert not ended.value.code
+        ((found,),) = (json.loads(tasks.read_text("utf-8")),)
+        value = found["predictions"][0]["result"][0]["value"]
+        places.append((value["start"], value["end"]))
+    assert seeds == [0, 5]
+    assert places == [(1, 4), (2, 5)]  # the emoji is one character, or two units of UTF-16
 
 
 def test_queue_of_texts_without_any_doubt() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -13,10 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from sentiment.cli import main
-from sentiment.cli.train import _weighted
+from sentiment.cli.train import _limited, _weak, _weighted
 from sentiment.taxonomy import Taxonomy
 from training.bases import BaseError
 from training.example import DatasetError
+from training.export import Exported
 from training.folders import load_run
 from training.run import Sources, Start, gather, prepare
 from training.steps import newest_step
@@ -61,6 +64,98 @@ def test_train_option_gives_a_file_its_weight(tmp_path: Path) -> None:
     for item in ("other.csv=0", "other.csv=-1", "other.csv=inf", "other.csv=nan"):
         with pytest.raises(click.ClickException, match="expected FILE=WEIGHT with a weight above 0"):
             _weighted(item)
+
+
+def test_train_options_name_a_corpus_its_limit_and_weight() -> None:
+    assert _weak("film:12000") == ("film", 12000, 0.3)
+    assert _weak("film:9:0.5") == ("film", 9, 0.5)
+    assert _limited("film:8000") == ("film", 8000)
+    for item in ("film", "film:", "film:many", "film:9:much"):
+        with pytest.raises(click.ClickException, match="expected --weak NAME:LIMIT"):
+            _weak(item)
+    for item in ("film", "film:", "film:-1", "film:1.5"):
+        with pytest.raises(click.ClickException, match="expected --unlabelled NAME:LIMIT"):
+            _limited(item)
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """What the verb asked to be trained; nothing is."""
+    asked: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        asked.append((arguments, options))
+        return SimpleNamespace(metrics={"held_out": {}})
+
+    monkeypatch.setattr("training.run.run_training", spy)
+    return asked
+
+
+def test_train_command_hands_every_option_on(
+    tmp_path: Path, trainings: list[tuple[tuple[Any, ...], dict[str, Any]]]
+) -> None:
+    arguments = ["train", "--data", "a.csv=0.6", "--data", "b.csv", "--dev", "c.csv", "--dev", "d.csv"]
+    arguments += ["--standoff", "e.jsonl=0.5", "--weak", "film:12", "--weak", "trades:34:0.7", "--corpora", "corpora"]
+    arguments += ["--soft-labels", "folds", "--teacher", "t1", "--teacher", "t2", "--unlabelled", "film:56"]
+    arguments += ["--map", "1=positive,-2=none", "--blank", "none"]
+    arguments += ["--base", "hub/base", "--warm-start", "ours", "--taxonomy", "own.yaml", "--layers", "7"]
+    arguments += ["--epochs", "5", "--learning-rate", "1e-4", "--keep", "0.25", "--batch-size", "16"]
+    arguments += ["--max-tokens", "99", "--patience", "4", "--seed", "21"]
+    arguments += ["--augment", "0.2"]
+    result = CliRunner().invoke(main, [*arguments, "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.stderr
+    ((sources, start, output, recipe), options) = trainings[0]
+    assert sources == Sources(
+        data=(Path("a.csv"), Path("b.csv")),
+        dev=(Path("c.csv"), Path("d.csv")),
+        standoff=(Path("e.jsonl"),),
+        corpora=Path("corpora"),
+        weak=(("film", 12, 0.3), ("trades", 34, 0.7)),
+        soft_labels=Path("folds"),
+        teachers=(Path("t1"), Path("t2")),
+        unlabelled=(("film", 56),),
+        weights={Path("a.csv"): 0.6, Path("b.csv"): 1.0, Path("e.jsonl"): 0.5},
+        mapping={"1": "positive", "-2": "none"},
+        blank_none=True,
+    )
+    assert start == Start("hub/base", Path("ours"), Path("own.yaml"), 7)
+    assert output == tmp_path / "out"
+    given = {
+        "epochs": 5.0, "learning_rate": 1e-4, "keep": 0.25, "batch_size": 16, "max_tokens": 99, "patience": 4,
+        "seed": 21,
+        "augment": 0.2,
+    }  # fmt: skip
+    assert recipe == replace(Recipe(), **given)
+    assert options == {"partly": replace(PARTLY, **given), "resume": False}
+
+
+def test_train_command_by_default_trains_by_the_recipes(
+    tmp_path: Path, trainings: list[tuple[tuple[Any, ...], dict[str, Any]]]
+) -> None:
+    result = CliRunner().invoke(main, ["train", "--data", "a.csv", "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.stderr
+    ((sources, start, _, recipe), options) = trainings[0]
+    assert sources == Sources(data=(Path("a.csv"),), weights={Path("a.csv"): 1.0})
+    assert (start, recipe, options["partly"]) == (Start(), Recipe(), PARTLY)
+
+
+def test_export_command_hands_every_option_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def spy(*arguments: Any, **options: Any) -> Exported:
+        asked.append((arguments, options))
+        return Exported(tmp_path, {}, {})
+
+    monkeypatch.setattr("training.run.export_run", spy)
+    arguments = ["export", "run", "--dev", "real=a.csv", "--dev", "b.csv", "-o", "out"]
+    more = ["--map", "1=positive,-2=none", "--blank", "none", "--name", "mine"]
+    for options in (more, []):
+        assert CliRunner().invoke(main, [*arguments, *options]).exit_code == 0
+    told = (Path("run"), Path("out"), {"real": Path("a.csv"), "b": Path("b.csv")})
+    assert asked == [
+        (told, {"name": "mine", "mapping": {"1": "positive", "-2": "none"}, "blank_none": True}),
+        (told, {"name": "cinesent-zh", "mapping": {}, "blank_none": False}),
+    ]
 
 
 @pytest.mark.parametrize(
