@@ -13,6 +13,8 @@ import pytest
 from score_runs import ROWS, one_line, run, start
 
 from sentiment.runtimes import Choice
+from sentiment.tables import ReadOptions, Table, open_tables
+from sentiment.taxonomy import Taxonomy
 
 
 def test_score_writes_the_file_and_says_what_it_found(fake: Any, dump: Path, tmp_path: Path) -> None:
@@ -113,6 +115,41 @@ def test_score_options_reach_the_analyzer(fake: Any, dump: Path, tmp_path: Path)
             },
         )
     ]
+
+
+def test_score_options_of_reading_reach_the_reader(
+    fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def spy(paths: tuple[str, ...], options: ReadOptions) -> Table:
+        calls.append((paths, options))
+        return open_tables([dump], ReadOptions())
+
+    monkeypatch.setattr("sentiment.tables.open_tables", spy)
+    options = "--text-col t --id-col i --sheet s --no-header --encoding big5 --input-format tsv --limit 7"
+    assert run("score", dump, "in.csv", "-o", tmp_path / "o.csv", *options.split()).exit_code == 0
+    reading = ReadOptions(
+        text_column="t",
+        id_column="i",
+        sheet="s",
+        no_header=True,
+        encoding="big5",
+        input_format="tsv",
+        limit=7,
+    )
+    assert calls == [((str(dump), "in.csv"), reading)]
+
+
+def test_score_own_taxonomy_reaches_the_analyzer(fake: Any, dump: Path, tmp_path: Path, taxonomy: Taxonomy) -> None:
+    own = tmp_path / "own.yaml"
+    lines = (f"  - {{key: {key}, zh: 甲{key}, owner: {key}的主管}}\n" for key in taxonomy.keys)
+    own.write_text("dimensions:\n" + "".join(lines), "utf-8")
+    output = tmp_path / "o.csv"
+    assert run("score", dump, "-o", output, "--taxonomy", own, "--lang", "zh").exit_code == 0
+    ((_, load),) = fake.calls
+    assert load["taxonomy"]["seating"].owner == "seating的主管"
+    assert "甲seating" in output.read_text("utf-8-sig").splitlines()[0]
 
 
 def test_score_dry_run_writes_nothing_and_shows_no_text(fake: Any, dump: Path, tmp_path: Path) -> None:
@@ -253,3 +290,28 @@ def test_score_resume_refuses_another_runtime(
     told = "options.runtime was openvino, bf, is onnxruntime, float32"
     one_line(run(*command, "onnxruntime", "--resume"), 2, told)
     assert run(*command, "openvino", "--resume").exit_code == 0 and output.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("--encoding gb18030", "options.encoding was None, is gb18030"),
+        ("--sheet 2", "options.sheet was None, is 2"),
+        ("--no-header", "options.no_header was False, is True"),
+        ("--input-format csv", "options.input_format was None, is csv"),
+        ("--threshold 0.3", "options.threshold was None, is 0.3"),
+    ],
+)
+def test_score_resume_refuses_what_is_read_or_decided_otherwise(
+    fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, told: str
+) -> None:
+    dump = tmp_path / "reviews.csv"
+    dump.write_text("column_1,column_2\nseats,x\n", "ascii")  # reads alike in every way that is asked for
+    output = tmp_path / "out.csv"
+    command = ("score", dump, "-o", output, "--text-col", "column_1")
+    monkeypatch.setattr(fake, "error", MemoryError())
+    assert run(*command).exit_code == 4
+    monkeypatch.setattr(fake, "error", None)
+    one_line(run(*command, *arguments.split(), "--resume"), 2, told)
+    assert not output.exists()
+    assert run(*command, "--resume").exit_code == 0 and output.exists()
