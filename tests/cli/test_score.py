@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from score_runs import ROWS, one_line, run, start
+from score_runs import ROWS, one_line, records, run, start
 
 from sentiment.runtimes import Choice
 from sentiment.tables import ReadOptions, Table, open_tables
@@ -50,13 +50,34 @@ def test_score_summary_in_chinese(fake: Any, dump: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv.gz", ".xlsx", ".jsonl", ".parquet"])
 @pytest.mark.parametrize("layout", ["wide", "long"])
-def test_score_every_format(fake: Any, dump: Path, tmp_path: Path, suffix: str, layout: str) -> None:
-    output = tmp_path / f"out{suffix}"
-    assert run("score", dump, "-o", output, "--layout", layout, "--probabilities").exit_code == 0
-    again = tmp_path / f"again{suffix}"
-    assert run("score", dump, "-o", again, "--layout", layout, "--probabilities").exit_code == 0
+@pytest.mark.parametrize("probabilities", [True, False])
+def test_score_every_format(
+    fake: Any, dump: Path, tmp_path: Path, suffix: str, layout: str, probabilities: bool
+) -> None:
+    output, again = tmp_path / f"out{suffix}", tmp_path / f"again{suffix}"
+    for path in (output, again):
+        flag = ["--probabilities"] if probabilities else []
+        assert run("score", dump, "-o", path, "--layout", layout, *flag).exit_code == 0
     if suffix != ".xlsx":
         assert output.read_bytes() == again.read_bytes()
+    rows = records(output)
+    assert len(rows) == 4
+    if suffix in (".jsonl", ".parquet"):
+        assert [row["status"] for row in rows] == ["ok", "ok", "empty", "ok"]
+        assert rows[0]["dimensions"][0]["dimension"] == "seating"
+        written = suffix == ".parquet" or probabilities  # Parquet always has them
+        assert ("probabilities" in rows[0]) == written
+        assert not written or rows[0]["probabilities"]["seating"] == [0.5, 0.25, 0.125]
+        return
+    mention = {
+        "wide": {"cs_seating": "negative", "cs_seating_evidence": "座"},
+        "long": {"cs_dimension": "seating", "cs_sentiment": "negative", "cs_evidence": "座"},
+    }
+    other = mention["long" if layout == "wide" else "wide"]
+    assert rows[0].items() >= mention[layout].items() and not rows[0].keys() & other.keys()
+    shares = {f"cs_seating_probability_{s}": p for s, p in (("negative", 0.5), ("neutral", 0.25), ("positive", 0.125))}
+    found = {name: float(value) for name, value in rows[0].items() if name.startswith("cs_seating_probability")}
+    assert found == (shares if probabilities else {})
 
 
 def test_score_a_scored_file_can_be_scored(fake: Any, dump: Path, tmp_path: Path) -> None:
@@ -74,10 +95,15 @@ def test_score_a_scored_file_can_be_scored(fake: Any, dump: Path, tmp_path: Path
 def test_score_stream_is_json_lines_on_standard_output(fake: Any, dump: Path) -> None:
     result = run("score", dump, "-o", "-", "--dimensions", "price，seating")
     assert result.exit_code == 0
-    records = [json.loads(line) for line in result.stdout_bytes.decode().splitlines()]
-    assert [record["id"] for record in records] == ["1", "2", "3", "4"]
-    assert records[0]["dimensions"][0]["dimension"] == "seating"
-    assert records[1]["input"]["影院"] == "=1+1"
+    lines = [json.loads(line) for line in result.stdout_bytes.decode().splitlines()]
+    assert [record["id"] for record in lines] == ["1", "2", "3", "4"]
+    assert lines[0]["dimensions"][0]["dimension"] == "seating"
+    assert lines[1]["input"]["影院"] == "=1+1"
+    assert "probabilities" not in lines[0]
+    result = run("score", dump, "-o", "-", "--dimensions", "price，seating", "--probabilities")
+    lines = [json.loads(line) for line in result.stdout_bytes.decode().splitlines()]
+    both = ["price", "seating"]
+    assert [list(record["probabilities"]) for record in lines] == [both, both, [], both]
 
 
 def test_score_rejected_rows_give_exit_code_1(fake: Any, tmp_path: Path) -> None:
