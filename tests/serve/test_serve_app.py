@@ -3,11 +3,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from sentiment.runtimes import Choice
 from sentiment.taxonomy import load_taxonomy
 from serve import schemas
 from serve.app import create_app
@@ -264,6 +266,28 @@ async def test_app_gives_each_worker_its_share_of_the_cores(monkeypatch: pytest.
             await asyncio.to_thread(fake.warm.wait, 10)
         fake.warm.clear()
     assert loaded == [None, 3]
+
+
+async def test_app_loads_what_the_settings_name(monkeypatch: pytest.MonkeyPatch, fake: Any) -> None:
+    loaded: list[Any] = []
+    choices = {name: Choice(name.upper(), "1", "float32") for name in ("auto", "onnxruntime")}
+
+    def load(*args: Any, **options: Any) -> Any:
+        loaded.append((args, options))
+        return fake
+
+    monkeypatch.setattr("sentiment.analyzer.Analyzer.load", load)
+    monkeypatch.setattr("sentiment.runtimes.choose_runtime", choices.__getitem__)
+    own = Settings(model=Path("model"), taxonomy=Path("own.yaml"), threads=3, runtime="onnxruntime")
+    for settings in (own, Settings()):
+        app = create_app(settings)
+        async with app.router.lifespan_context(app):
+            await asyncio.to_thread(fake.warm.wait, 10)
+        fake.warm.clear()
+    assert loaded == [
+        ((Path("model"),), {"taxonomy": Path("own.yaml"), "threads": 3, "runtime": "ONNXRUNTIME"}),
+        ((None,), {"taxonomy": None, "threads": None, "runtime": "AUTO"}),
+    ]
 
 
 async def test_app_limits_the_body(connect: Any, fake: Any) -> None:
