@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from waits import wait_until
 
 from sentiment.runtimes import Choice
 from sentiment.taxonomy import load_taxonomy
@@ -124,8 +125,7 @@ async def test_app_scores_concurrent_requests_together(connect: Any, fake: Any) 
             requests.append(asyncio.create_task(client.post("/v1/analyze", json={"id": n, "text": text})))
             if n == 0:
                 await asyncio.to_thread(fake.busy.wait, 10)
-        while worker.waiting + len(fake.blocks[0]) < 32:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: worker.waiting + len(fake.blocks[0]) == 32)
         fake.gate.set()
         responses = await asyncio.gather(*requests)
     assert [response.json()["id"] for response in responses] == [str(n) for n in range(32)]
@@ -150,8 +150,7 @@ async def test_app_answers_429_when_the_queue_is_full(connect: Any, fake: Any) -
         first = asyncio.create_task(client.post("/v1/analyze", json={"text": "一"}))
         await asyncio.to_thread(fake.busy.wait, 10)
         second = asyncio.create_task(client.post("/v1/analyze/batch", json={"items": [{"text": "二"}, {"text": "三"}]}))
-        while client._transport.app.state.worker.waiting < 2:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: client._transport.app.state.worker.waiting == 2)
         for route, body in (("/v1/analyze", {"text": "四"}), ("/v1/analyze/batch", {"items": [{"text": "四"}]})):
             response = await client.post(route, json=body)
             assert (response.status_code, response.json()["code"]) == (429, "queue_full")
@@ -168,11 +167,9 @@ async def test_app_batch_takes_places_only_for_texts_that_can_be_read(connect: A
         first = asyncio.create_task(client.post("/v1/analyze", json={"text": "一"}))
         await asyncio.to_thread(fake.busy.wait, 10)
         second = asyncio.create_task(client.post("/v1/analyze/batch", json={"items": [{"text": "二"}, {"text": "三"}]}))
-        while worker.waiting < 2:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: worker.waiting == 2)
         third = asyncio.create_task(client.post("/v1/analyze/batch", json={"items": [*bad[:2], {"text": "四"}]}))
-        while worker.waiting < 3:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: worker.waiting == 3)
         full = await client.post("/v1/analyze/batch", json={"items": [*bad[:2], {"text": "五"}]})
         assert (full.status_code, full.json()["code"]) == (429, "queue_full")
         response = await asyncio.wait_for(client.post("/v1/analyze/batch", json={"items": bad}), 5)
@@ -410,15 +407,13 @@ async def test_app_frees_the_place_of_a_client_that_goes_away(connect: Any, fake
             **{"query_string": b"", "headers": headers, "root_path": "", "scheme": "http"},
         }
         second = asyncio.create_task(app(scope, receive, send))
-        while app.state.worker.waiting < 1:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: app.state.worker.waiting == 1)
         assert (await client.post("/v1/analyze", json={"text": "三"})).status_code == 429
         left.set()
         await second
         assert app.state.worker.waiting == 0
         third = asyncio.create_task(client.post("/v1/analyze", json={"text": "四"}))
-        while app.state.worker.waiting < 1:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: app.state.worker.waiting == 1)
         fake.gate.set()
         assert [(await first).status_code, (await third).status_code] == [200, 200]
     assert fake.blocks == [["一"], ["四"]]

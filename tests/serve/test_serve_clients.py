@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from waits import block_until
 
 from sentiment.client import AsyncClient, ItemError
 from serve import jobs
@@ -93,9 +93,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         patch.setattr(jobs, "_LOOK_SECONDS", 0.05)
         thread.start()
         try:
-            while not server.started:
-                assert thread.is_alive()
-                time.sleep(0.01)
+            block_until(lambda: server.started or not thread.is_alive())
+            assert thread.is_alive()
             port = server.servers[0].sockets[0].getsockname()[1]
             yield f"http://127.0.0.1:{port}"
         finally:

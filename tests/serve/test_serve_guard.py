@@ -7,7 +7,6 @@ import logging
 import re
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from waits import block_until
 
 from serve.app import create_app
 from serve.guard import HEADERS, Guard
@@ -267,12 +267,13 @@ def server(fake: Any, tmp_path: Path) -> Iterator[uvicorn.Server]:
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started or app.state.worker.state != "ready":
+    try:
+        block_until(lambda: not thread.is_alive() or (server.started and app.state.worker.state == "ready"))
         assert thread.is_alive()
-        time.sleep(0.01)
-    yield server
-    server.should_exit = True
-    thread.join(60)
+        yield server
+    finally:
+        server.should_exit = True
+        thread.join(60)
 
 
 @pytest.mark.parametrize(
