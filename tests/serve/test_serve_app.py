@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from waits import wait_until
+from waits import skip_time, wait_until
 
 from sentiment.runtimes import Choice
 from sentiment.taxonomy import load_taxonomy
@@ -200,9 +200,12 @@ async def test_app_batch_keeps_what_was_scored_by_the_deadline(connect: Any, fak
         return score(texts)
 
     fake.analyze_block = slow_in_the_end
-    async with connect(fake, deadline=0.2, block_characters=2) as client:
+    async with connect(fake, deadline=600, block_characters=2) as client:
         body = {"items": [{"id": n, "text": "座椅"} for n in range(4)]}
-        response = await client.post("/v1/analyze/batch", json=body)
+        request = asyncio.create_task(client.post("/v1/analyze/batch", json=body))
+        await wait_until(lambda: len(fake.blocks) == 2)  # the first is answered by then
+        skip_time(601)
+        response = await request
         found = response.json()
         assert response.status_code == 200
         assert [result and result["id"] for result in found["results"]] == ["0", None, None, None]
