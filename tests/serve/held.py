@@ -10,6 +10,9 @@ from pathlib import Path
 
 from waits import block_until
 
+# What uvicorn logs in each process that is told to end and still has requests to answer.
+ENDING = "Waiting for connections to close"
+
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:

@@ -18,7 +18,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
-from held import begun, hold, release, waiting
+from held import ENDING, begun, hold, release, waiting
 from waits import block_until
 
 from sentiment.cli.serve import command
@@ -134,6 +134,7 @@ def test_cli_answers_what_it_accepted_before_it_ends(
         block_until(lambda: accepted() == 8)
         assert not any(answer.done() for answer in answers)
         process.send_signal(signal.SIGTERM)
+        block_until(lambda: ENDING in (tmp_path / "log").read_text("utf-8"))
         release(tmp_path)
         assert [answer.result()[0] for answer in answers] == [200] * 8
     assert process.wait(20) == 0

@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 import pytest
-from held import begun, hold, release, waiting
+from held import ENDING, begun, hold, release, waiting
 from waits import wait_until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no SIGTERM")
@@ -215,6 +215,7 @@ def test_run_answers_what_it_accepted_and_exits_with_0(tmp_path: Path) -> None:
             await wait_until(all_accepted, PATIENCE)
             assert not any(post.done() for post in posts)
             running.process.send_signal(signal.SIGTERM)
+            await wait_until(lambda: running.log.count(ENDING) == 2)
             release(model)
             answers = [await post for post in posts]
             assert not any(answer.json()["errors"] for answer in answers)
