@@ -15,6 +15,7 @@ import pytest
 import sentiment.analyzer
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import CheckpointError
+from sentiment.engine import Logits
 from sentiment.records import Analysis
 from sentiment.taxonomy import Taxonomy, TaxonomyError, taxonomy_from_dict
 from sentiment.text import MAX_CHARACTERS, normalise
@@ -307,8 +308,17 @@ def test_analyzer_eight_threads_get_the_records_of_one(
             assert_same(records, [alone[i] for i in block])
 
 
-def test_analyzer_warm_up_runs_and_says_nothing(analyzer: Analyzer) -> None:
+def test_analyzer_warm_up_runs_and_says_nothing(analyzer: Analyzer, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = analyzer._engine.run
+    lengths: list[int] = []
+
+    def spy(windows: Sequence[Sequence[int]]) -> list[Logits]:
+        lengths.extend(map(len, windows))
+        return run(windows)
+
+    monkeypatch.setattr(analyzer._engine, "run", spy)
     assert analyzer.warm_up() is None
+    assert min(lengths) < 10 and max(lengths) > analyzer._engine.window / 2 and len(lengths) > 2
 
 
 @pytest.fixture(scope="module")

@@ -52,9 +52,7 @@ class StubEngine:
         return Logits(*as_floats)
 
 
-def stub(
-    space: Taxonomy, words: dict[str, tuple[str, str]], *, window: int = 1000, **rules: dict[str, float]
-) -> Analyzer:
+def stub(space: Taxonomy, words: dict[str, tuple[str, str]], *, window: int = 1000, **rules: Any) -> Analyzer:
     thresholds = {**dict.fromkeys(space.keys, 0.5), "escalation": 0.5}
     settings: dict[str, Any] = {"thresholds": thresholds, "scaling": Scaling(), "uncertain": {}, **rules}
     checkpoint = Checkpoint(Path(), "stub@0", "0", space, **settings, max_tokens=window, config={})
@@ -69,6 +67,26 @@ def test_analyzer_probabilities_run_from_negative_to_positive(sentiments: list[s
     assert np.argmax(record.probabilities["bread"]) == 0 and np.argmax(record.probabilities["queue"]) == 2
     # sigmoid(5) × softmax(5, 0, 0)
     assert record.probabilities["bread"] == (0.98, 0.0066, 0.0066)
+
+
+def test_analyzer_confidences_are_those_of_the_labels(own_taxonomy: Taxonomy) -> None:
+    record = stub(own_taxonomy, {"": ("要求", "defect")}).analyze("要求解决")
+    # softmax(4, 0, 0); softmax(0, 5, 0)
+    assert (record.overall, record.overall_confidence) == ("negative", 0.9647)
+    assert (record.intent, record.intent_confidence) == ("defect", 0.9867)
+
+
+def test_analyzer_scales_by_the_checkpoints_rules(own_taxonomy: Taxonomy) -> None:
+    heads = ("mention", "polarity", "overall", "intent", "escalation")
+    scaling = Scaling(dict.fromkeys(heads, 2.0), biases={"escalation": (2.0,), "overall": (0.0, 4.0, 0.0)})
+    words = {"bread": ("酸", "negative"), "": ("要求", "defect")}
+    record = stub(own_taxonomy, words, scaling=scaling).analyze("要求换酸面包")
+    # sigmoid(5/2) × softmax(5/2, 0, 0)
+    assert record.probabilities["bread"] == (0.7938, 0.0651, 0.0651)
+    # softmax(4/2, 0 + 4, 0); softmax(0, 5/2, 0); sigmoid(−3/2 + 2)
+    assert (record.overall, record.overall_confidence) == ("positive", 0.8668)
+    assert (record.intent, record.intent_confidence) == ("defect", 0.859)
+    assert (record.escalation, record.escalation_confidence) == (True, 0.6225)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.cli import main
 from sentiment.engine import OUTPUTS, TOKEN_BUDGET, Engine, Logits
 from sentiment.records import Analysis
-from sentiment.runtimes import RUNTIMES, Choice, RuntimeChoiceError, choose_runtime, open_runtime
+from sentiment.runtimes import RUNTIMES, Choice, OnnxRuntime, RuntimeChoiceError, choose_runtime, open_runtime
 
 pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
 
@@ -133,6 +133,28 @@ def test_runtimes_openvino_answers_several_threads(engine: Engine, windows: list
         for _ in range(3):
             for start, answers in enumerate(pool.map(engine.run, parts)):
                 assert largest(alone[start::6], answers) <= ROUNDING
+
+
+def test_runtimes_sessions_have_the_threads_that_are_asked_for(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import openvino
+
+    compile_model = openvino.Core.compile_model
+    asked: list[int] = []  # the compiled model itself would say no more than the cores that this process may use
+
+    def spy(core: Any, model: Any, device: str, settings: dict[str, Any]) -> Any:
+        asked.append(settings["INFERENCE_NUM_THREADS"])
+        return compile_model(core, model, device, settings)
+
+    monkeypatch.setattr(openvino.Core, "compile_model", spy)
+    monkeypatch.setattr("sentiment.engine.os.cpu_count", lambda: 5)
+    for threads, expected in ((1, 1), (3, 3), (None, 5)):
+        session = Analyzer.load(tiny_checkpoint, threads=threads, runtime="onnxruntime")._engine._session
+        assert isinstance(session, OnnxRuntime)
+        assert session.session.get_session_options().intra_op_num_threads == expected
+        Analyzer.load(tiny_checkpoint, threads=threads, runtime="openvino")
+    assert asked == [1, 3, 5]
 
 
 # --- the choice

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import openpyxl
+import pyarrow.parquet as pq
 from click.testing import CliRunner, Result
 
 from sentiment.cli import main
@@ -66,6 +73,19 @@ def one_line(result: Result, code: int, told: str) -> None:
     (line,) = [line for line in result.stderr.splitlines() if told in line]
     assert line.startswith("cinesent: ")
     assert result.stderr.splitlines()[-1] == line
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    """The lines of a scored file of any format, by their headers."""
+    if path.suffix == ".parquet":
+        return pq.read_table(path).to_pylist()
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    if path.suffix == ".xlsx":
+        head, *rows = openpyxl.load_workbook(path).worksheets[0].iter_rows(values_only=True)
+        return [dict(zip(head, row, strict=True)) for row in rows]
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig")), delimiter="\t" if ".tsv" in path.name else ","))
 
 
 def start(tmp_path: Path, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:

@@ -10,9 +10,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from score_runs import ROWS, one_line, run, start
+from score_runs import ROWS, one_line, records, run, start
 
 from sentiment.runtimes import Choice
+from sentiment.tables import ReadOptions, Table, open_tables
+from sentiment.taxonomy import Taxonomy
 
 
 def test_score_writes_the_file_and_says_what_it_found(fake: Any, dump: Path, tmp_path: Path) -> None:
@@ -48,13 +50,34 @@ def test_score_summary_in_chinese(fake: Any, dump: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv.gz", ".xlsx", ".jsonl", ".parquet"])
 @pytest.mark.parametrize("layout", ["wide", "long"])
-def test_score_every_format(fake: Any, dump: Path, tmp_path: Path, suffix: str, layout: str) -> None:
-    output = tmp_path / f"out{suffix}"
-    assert run("score", dump, "-o", output, "--layout", layout, "--probabilities").exit_code == 0
-    again = tmp_path / f"again{suffix}"
-    assert run("score", dump, "-o", again, "--layout", layout, "--probabilities").exit_code == 0
+@pytest.mark.parametrize("probabilities", [True, False])
+def test_score_every_format(
+    fake: Any, dump: Path, tmp_path: Path, suffix: str, layout: str, probabilities: bool
+) -> None:
+    output, again = tmp_path / f"out{suffix}", tmp_path / f"again{suffix}"
+    for path in (output, again):
+        flag = ["--probabilities"] if probabilities else []
+        assert run("score", dump, "-o", path, "--layout", layout, *flag).exit_code == 0
     if suffix != ".xlsx":
         assert output.read_bytes() == again.read_bytes()
+    rows = records(output)
+    assert len(rows) == 4
+    if suffix in (".jsonl", ".parquet"):
+        assert [row["status"] for row in rows] == ["ok", "ok", "empty", "ok"]
+        assert rows[0]["dimensions"][0]["dimension"] == "seating"
+        written = suffix == ".parquet" or probabilities  # Parquet always has them
+        assert ("probabilities" in rows[0]) == written
+        assert not written or rows[0]["probabilities"]["seating"] == [0.5, 0.25, 0.125]
+        return
+    mention = {
+        "wide": {"cs_seating": "negative", "cs_seating_evidence": "座"},
+        "long": {"cs_dimension": "seating", "cs_sentiment": "negative", "cs_evidence": "座"},
+    }
+    other = mention["long" if layout == "wide" else "wide"]
+    assert rows[0].items() >= mention[layout].items() and not rows[0].keys() & other.keys()
+    shares = {f"cs_seating_probability_{s}": p for s, p in (("negative", 0.5), ("neutral", 0.25), ("positive", 0.125))}
+    found = {name: float(value) for name, value in rows[0].items() if name.startswith("cs_seating_probability")}
+    assert found == (shares if probabilities else {})
 
 
 def test_score_a_scored_file_can_be_scored(fake: Any, dump: Path, tmp_path: Path) -> None:
@@ -72,10 +95,15 @@ def test_score_a_scored_file_can_be_scored(fake: Any, dump: Path, tmp_path: Path
 def test_score_stream_is_json_lines_on_standard_output(fake: Any, dump: Path) -> None:
     result = run("score", dump, "-o", "-", "--dimensions", "price，seating")
     assert result.exit_code == 0
-    records = [json.loads(line) for line in result.stdout_bytes.decode().splitlines()]
-    assert [record["id"] for record in records] == ["1", "2", "3", "4"]
-    assert records[0]["dimensions"][0]["dimension"] == "seating"
-    assert records[1]["input"]["影院"] == "=1+1"
+    lines = [json.loads(line) for line in result.stdout_bytes.decode().splitlines()]
+    assert [record["id"] for record in lines] == ["1", "2", "3", "4"]
+    assert lines[0]["dimensions"][0]["dimension"] == "seating"
+    assert lines[1]["input"]["影院"] == "=1+1"
+    assert "probabilities" not in lines[0]
+    result = run("score", dump, "-o", "-", "--dimensions", "price，seating", "--probabilities")
+    lines = [json.loads(line) for line in result.stdout_bytes.decode().splitlines()]
+    both = ["price", "seating"]
+    assert [list(record["probabilities"]) for record in lines] == [both, both, [], both]
 
 
 def test_score_rejected_rows_give_exit_code_1(fake: Any, tmp_path: Path) -> None:
@@ -113,6 +141,41 @@ def test_score_options_reach_the_analyzer(fake: Any, dump: Path, tmp_path: Path)
             },
         )
     ]
+
+
+def test_score_options_of_reading_reach_the_reader(
+    fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def spy(paths: tuple[str, ...], options: ReadOptions) -> Table:
+        calls.append((paths, options))
+        return open_tables([dump], ReadOptions())
+
+    monkeypatch.setattr("sentiment.tables.open_tables", spy)
+    options = "--text-col t --id-col i --sheet s --no-header --encoding big5 --input-format tsv --limit 7"
+    assert run("score", dump, "in.csv", "-o", tmp_path / "o.csv", *options.split()).exit_code == 0
+    reading = ReadOptions(
+        text_column="t",
+        id_column="i",
+        sheet="s",
+        no_header=True,
+        encoding="big5",
+        input_format="tsv",
+        limit=7,
+    )
+    assert calls == [((str(dump), "in.csv"), reading)]
+
+
+def test_score_own_taxonomy_reaches_the_analyzer(fake: Any, dump: Path, tmp_path: Path, taxonomy: Taxonomy) -> None:
+    own = tmp_path / "own.yaml"
+    lines = (f"  - {{key: {key}, zh: 甲{key}, owner: {key}的主管}}\n" for key in taxonomy.keys)
+    own.write_text("dimensions:\n" + "".join(lines), "utf-8")
+    output = tmp_path / "o.csv"
+    assert run("score", dump, "-o", output, "--taxonomy", own, "--lang", "zh").exit_code == 0
+    ((_, load),) = fake.calls
+    assert load["taxonomy"]["seating"].owner == "seating的主管"
+    assert "甲seating" in output.read_text("utf-8-sig").splitlines()[0]
 
 
 def test_score_dry_run_writes_nothing_and_shows_no_text(fake: Any, dump: Path, tmp_path: Path) -> None:
@@ -253,3 +316,28 @@ def test_score_resume_refuses_another_runtime(
     told = "options.runtime was openvino, bf, is onnxruntime, float32"
     one_line(run(*command, "onnxruntime", "--resume"), 2, told)
     assert run(*command, "openvino", "--resume").exit_code == 0 and output.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("--encoding gb18030", "options.encoding was None, is gb18030"),
+        ("--sheet 2", "options.sheet was None, is 2"),
+        ("--no-header", "options.no_header was False, is True"),
+        ("--input-format csv", "options.input_format was None, is csv"),
+        ("--threshold 0.3", "options.threshold was None, is 0.3"),
+    ],
+)
+def test_score_resume_refuses_what_is_read_or_decided_otherwise(
+    fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, told: str
+) -> None:
+    dump = tmp_path / "reviews.csv"
+    dump.write_text("column_1,column_2\nseats,x\n", "ascii")  # reads alike in every way that is asked for
+    output = tmp_path / "out.csv"
+    command = ("score", dump, "-o", output, "--text-col", "column_1")
+    monkeypatch.setattr(fake, "error", MemoryError())
+    assert run(*command).exit_code == 4
+    monkeypatch.setattr(fake, "error", None)
+    one_line(run(*command, *arguments.split(), "--resume"), 2, told)
+    assert not output.exists()
+    assert run(*command, "--resume").exit_code == 0 and output.exists()

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from file_scripts import GOOD, Start, use_script
 from sqlalchemy import delete
+from waits import wait_until
 
 from sentiment.records import Analysis, Mention
 from sentiment.taxonomy import Taxonomy, load_taxonomy
@@ -163,6 +164,10 @@ def fake() -> FakeAnalyzer:
     return FakeAnalyzer()
 
 
+async def is_ready(client: httpx.AsyncClient) -> bool:
+    return (await client.get("/ready")).status_code == 200
+
+
 @pytest.fixture
 def connect() -> Connect:
     """Starts a service around an analyzer, and gives a client of it."""
@@ -175,8 +180,7 @@ def connect() -> Connect:
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 if ready:
                     assert analyzer.warm.wait(10)
-                    while (await client.get("/ready")).status_code != 200:
-                        time.sleep(0.001)
+                    await wait_until(lambda: is_ready(client))
                     analyzer.busy.clear()
                 try:
                     yield client

@@ -3,11 +3,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from waits import skip_time, wait_until
 
+from sentiment.runtimes import Choice
 from sentiment.taxonomy import load_taxonomy
 from serve import schemas
 from serve.app import create_app
@@ -122,8 +125,7 @@ async def test_app_scores_concurrent_requests_together(connect: Any, fake: Any) 
             requests.append(asyncio.create_task(client.post("/v1/analyze", json={"id": n, "text": text})))
             if n == 0:
                 await asyncio.to_thread(fake.busy.wait, 10)
-        while worker.waiting + len(fake.blocks[0]) < 32:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: worker.waiting + len(fake.blocks[0]) == 32)
         fake.gate.set()
         responses = await asyncio.gather(*requests)
     assert [response.json()["id"] for response in responses] == [str(n) for n in range(32)]
@@ -148,8 +150,7 @@ async def test_app_answers_429_when_the_queue_is_full(connect: Any, fake: Any) -
         first = asyncio.create_task(client.post("/v1/analyze", json={"text": "一"}))
         await asyncio.to_thread(fake.busy.wait, 10)
         second = asyncio.create_task(client.post("/v1/analyze/batch", json={"items": [{"text": "二"}, {"text": "三"}]}))
-        while client._transport.app.state.worker.waiting < 2:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: client._transport.app.state.worker.waiting == 2)
         for route, body in (("/v1/analyze", {"text": "四"}), ("/v1/analyze/batch", {"items": [{"text": "四"}]})):
             response = await client.post(route, json=body)
             assert (response.status_code, response.json()["code"]) == (429, "queue_full")
@@ -166,11 +167,9 @@ async def test_app_batch_takes_places_only_for_texts_that_can_be_read(connect: A
         first = asyncio.create_task(client.post("/v1/analyze", json={"text": "一"}))
         await asyncio.to_thread(fake.busy.wait, 10)
         second = asyncio.create_task(client.post("/v1/analyze/batch", json={"items": [{"text": "二"}, {"text": "三"}]}))
-        while worker.waiting < 2:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: worker.waiting == 2)
         third = asyncio.create_task(client.post("/v1/analyze/batch", json={"items": [*bad[:2], {"text": "四"}]}))
-        while worker.waiting < 3:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: worker.waiting == 3)
         full = await client.post("/v1/analyze/batch", json={"items": [*bad[:2], {"text": "五"}]})
         assert (full.status_code, full.json()["code"]) == (429, "queue_full")
         response = await asyncio.wait_for(client.post("/v1/analyze/batch", json={"items": bad}), 5)
@@ -201,9 +200,12 @@ async def test_app_batch_keeps_what_was_scored_by_the_deadline(connect: Any, fak
         return score(texts)
 
     fake.analyze_block = slow_in_the_end
-    async with connect(fake, deadline=0.2, block_characters=2) as client:
+    async with connect(fake, deadline=600, block_characters=2) as client:
         body = {"items": [{"id": n, "text": "座椅"} for n in range(4)]}
-        response = await client.post("/v1/analyze/batch", json=body)
+        request = asyncio.create_task(client.post("/v1/analyze/batch", json=body))
+        await wait_until(lambda: len(fake.blocks) == 2)  # the first is answered by then
+        skip_time(601)
+        response = await request
         found = response.json()
         assert response.status_code == 200
         assert [result and result["id"] for result in found["results"]] == ["0", None, None, None]
@@ -264,6 +266,28 @@ async def test_app_gives_each_worker_its_share_of_the_cores(monkeypatch: pytest.
             await asyncio.to_thread(fake.warm.wait, 10)
         fake.warm.clear()
     assert loaded == [None, 3]
+
+
+async def test_app_loads_what_the_settings_name(monkeypatch: pytest.MonkeyPatch, fake: Any) -> None:
+    loaded: list[Any] = []
+    choices = {name: Choice(name.upper(), "1", "float32") for name in ("auto", "onnxruntime")}
+
+    def load(*args: Any, **options: Any) -> Any:
+        loaded.append((args, options))
+        return fake
+
+    monkeypatch.setattr("sentiment.analyzer.Analyzer.load", load)
+    monkeypatch.setattr("sentiment.runtimes.choose_runtime", choices.__getitem__)
+    own = Settings(model=Path("model"), taxonomy=Path("own.yaml"), threads=3, runtime="onnxruntime")
+    for settings in (own, Settings()):
+        app = create_app(settings)
+        async with app.router.lifespan_context(app):
+            await asyncio.to_thread(fake.warm.wait, 10)
+        fake.warm.clear()
+    assert loaded == [
+        ((Path("model"),), {"taxonomy": Path("own.yaml"), "threads": 3, "runtime": "ONNXRUNTIME"}),
+        ((None,), {"taxonomy": None, "threads": None, "runtime": "AUTO"}),
+    ]
 
 
 async def test_app_limits_the_body(connect: Any, fake: Any) -> None:
@@ -386,15 +410,13 @@ async def test_app_frees_the_place_of_a_client_that_goes_away(connect: Any, fake
             **{"query_string": b"", "headers": headers, "root_path": "", "scheme": "http"},
         }
         second = asyncio.create_task(app(scope, receive, send))
-        while app.state.worker.waiting < 1:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: app.state.worker.waiting == 1)
         assert (await client.post("/v1/analyze", json={"text": "三"})).status_code == 429
         left.set()
         await second
         assert app.state.worker.waiting == 0
         third = asyncio.create_task(client.post("/v1/analyze", json={"text": "四"}))
-        while app.state.worker.waiting < 1:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: app.state.worker.waiting == 1)
         fake.gate.set()
         assert [(await first).status_code, (await third).status_code] == [200, 200]
     assert fake.blocks == [["一"], ["四"]]

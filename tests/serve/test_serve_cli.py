@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import textwrap
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,18 +18,21 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from held import ENDING, begun, hold, release, waiting
+from waits import block_until
 
 from sentiment.cli.serve import command
 from serve.settings import Settings
 
 _SERVICE = """
-    import sys, time
+    import sys
+    from pathlib import Path
     sys.path.insert(0, {folder!r})
     import serve.app
-    from conftest import FakeAnalyzer
-    serve.app._load = lambda settings: FakeAnalyzer(seconds={seconds})
+    from swapped import HeldAnalyzer
+    serve.app._load = lambda settings: HeldAnalyzer(Path({work!r}))
     from sentiment.cli.serve import command
-    command.main(["--port", "{port}"], standalone_mode=False)
+    command.main(["--port", "{port}", "--deadline", "100"], standalone_mode=False)
 """
 
 
@@ -101,36 +103,50 @@ def _get(url: str, body: Any = None) -> tuple[int, Any]:
 
 
 @pytest.fixture
-def service() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`cinesent serve` around a fake whose blocks take a second."""
+def service(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`cinesent serve` around a fake that `held.hold` reaches."""
     port = _free_port()
-    script = textwrap.dedent(_SERVICE).format(folder=str(Path(__file__).parent), port=port, seconds=1.0)
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    script = textwrap.dedent(_SERVICE).format(folder=str(Path(__file__).parent), port=port, work=str(tmp_path))
+    with (tmp_path / "log").open("w", encoding="utf-8") as log:  # not a pipe, which would be full some time
+        process = subprocess.Popen([sys.executable, "-c", script], stderr=log, text=True)
     url = f"http://127.0.0.1:{port}"
+
+    def ready() -> bool:
+        assert process.poll() is None
+        try:
+            return _get(f"{url}/ready")[0] == 200
+        except OSError:
+            return False
+
     try:
-        for _ in range(300):
-            try:
-                if _get(f"{url}/ready")[0] == 200:
-                    break
-            except (urllib.error.URLError, OSError):
-                assert process.poll() is None
-                time.sleep(0.1)
+        block_until(ready)
         yield process, url
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGTERM")
-def test_cli_answers_what_it_accepted_before_it_ends(service: tuple[subprocess.Popen[str], str]) -> None:
+def test_cli_answers_what_it_accepted_before_it_ends(
+    service: tuple[subprocess.Popen[str], str], tmp_path: Path
+) -> None:
     process, url = service
-    with ThreadPoolExecutor(8) as pool:
+
+    def accepted() -> int:
+        scored = begun(tmp_path)
+        with urllib.request.urlopen(f"{url}/metrics", timeout=20) as response:
+            return scored + waiting(response.read().decode())
+
+    with ThreadPoolExecutor(8) as pool, hold(tmp_path):
         answers = [pool.submit(_get, f"{url}/v1/analyze", {"text": f"座椅{n}"}) for n in range(8)]
-        time.sleep(0.7)
+        block_until(lambda: accepted() == 8)
+        assert not any(answer.done() for answer in answers)
         process.send_signal(signal.SIGTERM)
+        block_until(lambda: ENDING in (tmp_path / "log").read_text("utf-8"))
+        release(tmp_path)
         assert [answer.result()[0] for answer in answers] == [200] * 8
-    _, log = process.communicate(timeout=20)
-    assert process.returncode == 0
+    assert process.wait(20) == 0
+    log = (tmp_path / "log").read_text("utf-8")
     assert "POST /v1/analyze 200" in log
     assert "座椅" not in log
     assert "Traceback" not in log

@@ -4,13 +4,13 @@ against a service in a thread."""
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
+from waits import block_until
 
 from benchmarks import hostile
 from benchmarks.contract import try_all
@@ -25,12 +25,13 @@ def url(fake: Any, tmp_path: Path) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started or app.state.worker.state != "ready":
+    try:
+        block_until(lambda: not thread.is_alive() or (server.started and app.state.worker.state == "ready"))
         assert thread.is_alive()
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join(60)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(60)
 
 
 def test_contract_holds_for_requests_that_nobody_thought_of(url: str) -> None:

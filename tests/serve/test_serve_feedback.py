@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waits import wait_until
 
 from serve import feedback
 from serve.feedback import FeedbackRequest
@@ -152,8 +153,7 @@ async def test_feedback_names_the_key_and_asks_for_its_role(
     body = {"sha256": SHA, "before": BEFORE, "after": AFTER}
     async with connect(fake, keys=tmp_path / "keys.json", ready=False) as client:
         assert fake.warm.wait(10)
-        while (await client.get("/ready")).status_code != 200:
-            pass
+        await wait_until(lambda: client._transport.app.state.worker.state == "ready")
         assert (await client.post("/v1/feedback", json=body)).status_code == 401
         assert (await client.post("/v1/feedback", json=body, headers=as_["app"])).status_code == 403
         assert (await client.post("/v1/feedback", json=body, headers=as_["desk-3"])).status_code == 201

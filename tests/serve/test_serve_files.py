@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import logging
 import zipfile
 from pathlib import Path
@@ -81,6 +82,14 @@ async def test_files_are_scored_with_the_threads_of_a_worker(start: Start, monke
     async with start("tell({'failed': f'{task[\"threads\"]} threads'})", workers=2) as client:
         link = (await upload(client)).json()["links"]["self"]
         assert (await until(client, link, "failed"))["detail"] == "3 threads"
+
+
+async def test_files_fields_reach_the_process_that_scores(start: Start) -> None:
+    fields = {"text_col": "甲", "id_col": "乙", "sheet": "丙", "format": "jsonl", "layout": "long", "lang": "zh"}
+    async with start("tell({'failed': json.dumps(task['options'])})") as client:
+        link = (await upload(client, **fields, overwrite="true")).json()["links"]["self"]
+        found = json.loads((await until(client, link, "failed"))["detail"])
+    assert found == {**fields, "overwrite": True, "input": "input.csv"}
 
 
 def _zip(**members: bytes) -> bytes:

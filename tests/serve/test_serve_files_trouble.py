@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from file_scripts import GOOD, SLOW, Start, until, upload
 from sqlalchemy import select, update
+from waits import wait_until
 
 from serve.rows import Job, now
 from serve.settings import Settings
@@ -92,20 +92,17 @@ async def test_files_that_take_too_long_fail(start: Start, data_folder: Path) ->
 async def test_files_that_are_removed_end_their_process(start: Start, data_folder: Path) -> None:
     async with start(SLOW) as client:
         link = (await upload(client)).json()["links"]["self"]
-        while not list(data_folder.glob("files/*/result.partial")):
-            await asyncio.sleep(0.02)
+        await wait_until(lambda: list(data_folder.glob("files/*/result.partial")))
         job = await until(client, link, "running")
         assert (await client.delete(link)).status_code == 204
-        while list((data_folder / "files").iterdir()):
-            await asyncio.sleep(0.02)
+        await wait_until(lambda: not list((data_folder / "files").iterdir()))
         assert job["links"] == {"self": link}
 
 
 async def test_files_go_on_after_a_restart(start: Start, data_folder: Path) -> None:
     async with start(SLOW) as client:
         link = (await upload(client)).json()["links"]["self"]
-        while not list(data_folder.glob("files/*/result.partial")):
-            await asyncio.sleep(0.02)
+        await wait_until(lambda: list(data_folder.glob("files/*/result.partial")))
     store = Store(Settings().database_url)
     with store.read() as session:
         job = session.get(Job, link.rpartition("/")[2])

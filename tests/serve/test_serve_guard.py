@@ -7,7 +7,6 @@ import logging
 import re
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from waits import block_until, skip_time
 
 from serve.app import create_app
 from serve.guard import HEADERS, Guard
@@ -196,23 +196,20 @@ async def test_guard_streams_a_body_and_cuts_it_off() -> None:
         assert sum(seen) <= 20
 
 
-def _slow(body: list[bytes], seconds: float = 0.0) -> Any:
-    """What a client sends that waits before every part, and after the last one says no more."""
-    parts = list(body)
-
-    async def receive() -> Any:
-        if not parts:
-            await asyncio.sleep(60)
-        await asyncio.sleep(seconds)
-        return {"type": "http.request", "body": parts.pop(0), "more_body": True}
-
-    return receive
-
-
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_guard_does_not_wait_for_the_rest_of_a_body_for_ever(streamed: bool) -> None:
     sent: list[Any] = []
     reached: list[bytes] = []
+    asked = 0
+
+    async def receive() -> Any:
+        nonlocal asked
+        asked += 1
+        if asked > 1:  # the client says no more
+            skip_time(601)
+            await asyncio.sleep(30)
+            raise AssertionError("expected that nobody waits any more")
+        return {"type": "http.request", "body": b"12345", "more_body": True}
 
     async def swallows(scope: Any, receive: Any, send: Any) -> None:
         with contextlib.suppress(Exception):
@@ -224,9 +221,10 @@ async def test_guard_does_not_wait_for_the_rest_of_a_body_for_ever(streamed: boo
     async def send(message: Any) -> None:
         sent.append(message)
 
-    guard = Guard(swallows, 100, body_timeout=0.1, streamed={"/": 100} if streamed else {})
+    guard = Guard(swallows, 100, body_timeout=600, streamed={"/": 100} if streamed else {})
     scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-length", b"50")]}
-    await asyncio.wait_for(guard(scope, _slow([b"12345"]), send), 4)
+    await guard(scope, receive, send)
+    assert asked == 2, "nothing is read on after this refusal"
     assert sent[0]["status"] == 408
     assert (b"connection", b"close") in sent[0]["headers"]
     assert (b"content-type", b"application/problem+json") in sent[0]["headers"]
@@ -241,22 +239,27 @@ async def test_guard_waits_for_a_body_that_comes_slowly(path: str) -> None:
         while (await receive()).get("more_body", False):
             pass
         leaving = asyncio.ensure_future(receive())  # as a route does that wants to know whether the client is there
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(0)
+        await pass_by(601)
         assert not leaving.done(), "the body is whole: nothing more is expected"
         leaving.cancel()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
+    async def pass_by(seconds: float) -> None:
+        skip_time(seconds)
+        await asyncio.sleep(0.01)  # what was due in these seconds happens
+
     async def parts() -> Any:
         for _ in range(5):
-            await asyncio.sleep(0.25)
+            await pass_by(150)
             yield b"1"
 
-    guard = Guard(reads, 10, body_timeout=1.0, streamed={"/v1/files": 10})
+    guard = Guard(reads, 10, body_timeout=600, streamed={"/v1/files": 10})
     transport = httpx.ASGITransport(guard)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         assert (await client.post(path, content=parts())).status_code == 200, (
-            "1.25 s in all, but never 1 without a byte"
+            "750 s in all, but never 600 without a byte"
         )
 
 
@@ -267,12 +270,13 @@ def server(fake: Any, tmp_path: Path) -> Iterator[uvicorn.Server]:
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    while not server.started or app.state.worker.state != "ready":
+    try:
+        block_until(lambda: not thread.is_alive() or (server.started and app.state.worker.state == "ready"))
         assert thread.is_alive()
-        time.sleep(0.01)
-    yield server
-    server.should_exit = True
-    thread.join(60)
+        yield server
+    finally:
+        server.should_exit = True
+        thread.join(60)
 
 
 @pytest.mark.parametrize(

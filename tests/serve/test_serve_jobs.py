@@ -25,6 +25,7 @@ from sentiment.cli import main
 from sentiment.client import AsyncClient
 from sentiment.parts import StoppedError
 from sentiment.tables import TableError
+from sentiment.taxonomy import Taxonomy
 from serve import files
 from serve.jobs import Jobs
 from serve.rows import Job, now
@@ -128,14 +129,20 @@ async def test_files_are_scored_by_the_engine_of_the_command_line(
     assert len(rows) == 4
 
 
-def test_files_report_in_the_language_and_label_space_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("lang", "model", "taxonomy"), [("en", "/model", None), ("zh", None, "/own.yaml"), ("zh", "/model", "/own.yaml")]
+)
+def test_files_report_in_the_language_and_label_space_of_the_job(
+    monkeypatch: pytest.MonkeyPatch, lang: str, model: str | None, taxonomy: str | None
+) -> None:
     seen: list[str] = []
     monkeypatch.setattr("sentiment.cli.main", lambda arguments, standalone_mode: seen.extend(arguments))
-    _report(Path("result.csv"), Task("", "", {"lang": "en"}, "/model", None, None, 1, 1, 1), "追评", None)
-    assert seen == [
-        "report", "result.csv", "-o", "report.html", "--overwrite", "--lang", "en", "--text-col", "追评",
-        "--model", "/model",
-    ]  # fmt: skip
+    _report(Path("result.csv"), Task("", "", {"lang": lang}, model, taxonomy, None, 1, 1, 1), "追评", "编号")
+    expected = ["report", "result.csv", "-o", "report.html", "--overwrite", "--lang", lang, "--text-col", "追评"]
+    expected += ["--id-col", "编号"]
+    expected += ["--model", model] if model else []
+    expected += ["--taxonomy", taxonomy] if taxonomy else []
+    assert seen == expected
 
 
 def _bursting() -> bytes:
@@ -199,6 +206,38 @@ def test_files_go_on_from_an_unfinished_folder_and_leave_their_escalations(tmp_p
     assert found["record"]["escalation"]["label"] is True
     for mention in found["record"]["dimensions"]:
         assert text[mention["start"] : mention["end"]] == mention["evidence"]
+
+
+def test_files_options_decide_the_result(tmp_path: Path, tiny_checkpoint: Path, taxonomy: Taxonomy) -> None:
+    """As the same ones do on the command line, each of which would give another result by itself."""
+    with xlsxwriter.Workbook(tmp_path / "input.xlsx") as book:
+        for sheet, word in (("甲", "座椅太硬"), ("乙", "票价太贵")):
+            rows = [
+                ["评论", "回复", "编号", "单号", "cs_overall"],
+                [f"{word}，坐得腰疼", f"{word}，请退款", "1", f"{sheet}1", "old"],
+                ["音响震撼", "前台小姐姐很热情", "2", f"{sheet}2", "old"],
+            ]
+            page = book.add_worksheet(sheet)
+            for number, row in enumerate(rows):
+                page.write_row(number, 0, row)
+    own = tmp_path / "own.yaml"
+    lines = (f"  - {{key: {key}, zh: 甲{key}, owner: {key}的主管}}\n" for key in taxonomy.keys)
+    own.write_text("dimensions:\n" + "".join(lines), "utf-8")
+    options = {"text_col": "回复", "id_col": "单号", "sheet": "乙", "layout": "long", "lang": "zh"}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    flags += ["--overwrite", f"--model={tiny_checkpoint}", f"--taxonomy={own}", "-o", str(tmp_path / "expected.csv")]
+    done = CliRunner().invoke(main, ["score", str(tmp_path / "input.xlsx"), *flags])
+    assert done.exit_code == 0, done.output
+    task = Task(
+        *(str(tmp_path), "input.xlsx", {**options, "format": "csv", "overwrite": True}),
+        *(str(tiny_checkpoint), str(own), 1, 10, 2 << 30, 1 << 30),
+    )
+    assert _scored(task) == {"done": {"rows": 2, "rejected": 0}}
+    assert (tmp_path / "result.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
+    found = list(csv.DictReader(io.StringIO((tmp_path / "result.csv").read_text("utf-8-sig"))))
+    assert {line["文本编号"] for line in found} == {"乙1", "乙2"}
+    assert {line["责任部门"].removesuffix("的主管") for line in found} <= {"", *taxonomy.keys}
+    assert any(line["依据起点"] and line["服务维度"].startswith("甲") for line in found)
 
 
 def test_files_scoring_ends_with_the_service(tmp_path: Path) -> None:

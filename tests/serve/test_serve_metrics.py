@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from waits import skip_time, wait_until
 
 from serve.metrics import Metrics
 from serve.queue import Failure
@@ -49,14 +50,14 @@ async def test_metrics_count_requests_texts_and_labels(connect: Any, fake: Any) 
 
 
 async def test_metrics_show_the_queue_and_what_came_too_late(connect: Any, fake: Any) -> None:
-    async with connect(fake, deadline=0.5) as client:
+    async with connect(fake, deadline=600) as client:
         fake.gate.clear()
         first = asyncio.create_task(client.post("/v1/analyze", json={"text": "一"}))
         await asyncio.to_thread(fake.busy.wait, 10)
         second = asyncio.create_task(client.post("/v1/analyze/batch", json={"items": [{"text": "二"}] * 3}))
-        while client._transport.app.state.worker.waiting < 3:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: client._transport.app.state.worker.waiting == 3)
         assert (await _lines(client))["cinesent_queue_texts"] == 3
+        skip_time(601)
         assert [(await first).status_code, (await second).status_code] == [504, 200]
         found = await _lines(client)
         assert found["cinesent_queue_texts"] == 0

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from waits import block_until, wait_until
 
 from sentiment.records import Analysis
 from serve.queue import Failure, QueueFullError, UnavailableError, Worker
@@ -20,8 +21,7 @@ def _started(fake: Any, queue_size: int = 100, block_characters: int = 1000) -> 
     worker = Worker(lambda: fake, queue_size=queue_size, block_characters=block_characters)
     worker.start()
     assert fake.warm.wait(10)
-    while worker.state == "loading":
-        time.sleep(0.001)
+    block_until(lambda: worker.state != "loading")
     try:
         yield worker
     finally:
@@ -55,8 +55,7 @@ async def test_queue_batches_what_arrives_meanwhile(fake: Any) -> None:
     with _started(fake) as worker:
         first = await _occupied(worker, fake)
         tasks = [asyncio.create_task(worker.analyze([f"第{n}条"], 10)) for n in range(31)]
-        while worker.waiting < 31:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: worker.waiting == 31)
         fake.gate.set()
         await asyncio.gather(first, *tasks)
         assert [len(block) for block in fake.blocks] == [1, 31]
@@ -75,8 +74,7 @@ async def test_queue_lets_a_single_text_past_a_long_batch(fake: Any) -> None:
         batch = asyncio.create_task(worker.analyze(["批量的评论"] * 20, 10))
         await asyncio.sleep(0)
         single = asyncio.create_task(worker.analyze(["单条"], 10))
-        while worker.waiting < 21:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: worker.waiting == 21)
         fake.gate.set()
         await asyncio.gather(first, batch, single)
         assert fake.blocks[1] == ["单条", "批量的评论"]

@@ -20,6 +20,8 @@ from typing import Any
 
 import httpx
 import pytest
+from held import ENDING, begun, hold, release, waiting
+from waits import wait_until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no SIGTERM")
 
@@ -35,7 +37,8 @@ SERVICE = """
 
     if __name__ == "__main__":
         try:
-            run(Settings(port={port}, workers={workers}, model=Path({model!r}), data_dir=Path({data!r})), load)
+            places = {{"model": Path({model!r}), "data_dir": Path({data!r})}}
+            run(Settings(port={port}, workers={workers}, deadline=100, **places), load)
         except WorkerError as error:
             sys.exit(f"WorkerError: {{error}}")
         except KeyboardInterrupt:
@@ -206,13 +209,25 @@ def test_run_answers_what_it_accepted_and_exits_with_0(tmp_path: Path) -> None:
                 asyncio.create_task(http.post("/v1/analyze/batch", json={"items": [{"text": "票价贵"}] * 50}))
                 for _ in range(8)
             ]
-            await asyncio.sleep(0.3)
-            running.process.send_signal(signal.SIGTERM)
-            return [(await post).status_code for post in posts]
 
+            async def all_accepted() -> bool:
+                scored = begun(model)
+                return scored + waiting((await http.get("/metrics")).text) == 400
+
+            await wait_until(all_accepted, PATIENCE)
+            assert not any(post.done() for post in posts)
+            running.process.send_signal(signal.SIGTERM)
+            await wait_until(lambda: running.log.count(ENDING) == 2)
+            release(model)
+            answers = [await post for post in posts]
+            assert not any(answer.json()["errors"] for answer in answers)
+            return [answer.status_code for answer in answers]
+
+    model = tmp_path / "model"
     with started(tmp_path, 2) as running:
         running.wait_for(2)
-        assert asyncio.run(sent(running)) == [200] * 8
+        with hold(model):
+            assert asyncio.run(sent(running)) == [200] * 8
         assert running.process.wait(PATIENCE) == 0
         assert "Traceback" not in running.log
         assert all(isinstance(json.loads(line), dict) for line in running.log.splitlines())

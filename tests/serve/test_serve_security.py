@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from waits import wait_until
 
 from serve.app import create_app
 from serve.keys import new_key, write_keys
@@ -131,8 +132,7 @@ async def test_security_does_not_count_the_items_of_a_batch_that_the_queue_refus
         first = asyncio.create_task(client.post("/v1/analyze", json=TEXT, headers=headers))
         await asyncio.to_thread(fake.busy.wait, 10)
         second = asyncio.create_task(client.post("/v1/analyze/batch", json=batch, headers=headers))
-        while client._transport.app.state.worker.waiting < 5:
-            await asyncio.sleep(0.001)
+        await wait_until(lambda: client._transport.app.state.worker.waiting == 5)
         for _ in range(2):  # one text each: 8 of 9
             _problem(await client.post("/v1/analyze/batch", json=batch, headers=headers), 429, "queue_full")
         fake.gate.set()

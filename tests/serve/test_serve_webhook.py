@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import func, select, update
+from waits import wait_until
 
 from sentiment.records import Analysis, Mention
 from serve import jobs
@@ -97,14 +98,6 @@ def _left(url: str) -> int:
         store.close()
 
 
-async def _until(condition: Callable[[], bool]) -> None:
-    for _ in range(3000):
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("expected it to become true within a minute")
-
-
 async def test_webhook_posts_an_escalation_until_it_is_received(
     connect: Any, fake: Any, receiver: Receiver, soon: None, data_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -114,7 +107,7 @@ async def test_webhook_posts_an_escalation_until_it_is_received(
         record = (await client.post("/v1/analyze", json={"text": "座椅太硬", "id": 17})).json()
         assert record["escalation"]["label"] is True
         await receiver.wait(5)
-        await _until(lambda: _left(url) == 0)
+        await wait_until(lambda: _left(url) == 0)
     assert [path for path, _, _ in receiver.got] == ["/hook?desk=3"] * 5, "no redirect is followed"
     _, headers, body = receiver.got[-1]
     assert len({headers["webhook-id"] for _, headers, _ in receiver.got}) == 1
@@ -140,7 +133,7 @@ async def test_webhook_posts_only_escalations_of_a_batch_with_the_text_where_all
         items = [{"text": "座椅太硬"}, {"text": " "}, {"text": "票价贵", "id": "b"}, {"text": None}]
         assert (await client.post("/v1/analyze/batch", json={"items": items})).status_code == 200
         await receiver.wait(2)
-        await _until(lambda: _left(Settings().database_url) == 0)
+        await wait_until(lambda: _left(Settings().database_url) == 0)
     found = {json.loads(body)["data"]["text"]: json.loads(body)["data"]["record"] for _, _, body in receiver.got}
     assert found.keys() == {"座椅太硬", "票价贵"}
     assert found["票价贵"]["id"] == "b"
@@ -166,7 +159,7 @@ print(json.dumps({{"done": {{"rows": 3, "rejected": 0}}}}), flush=True)
     async with connect(fake, webhook_url=receiver.url, webhook_secret=SECRET) as client:
         sent = await client.post("/v1/files", files={"file": ("a.csv", "评论\n座椅\n".encode())})
         await receiver.wait(2)
-        await _until(lambda: _left(Settings().database_url) == 0)
+        await wait_until(lambda: _left(Settings().database_url) == 0)
         assert (await client.get(sent.json()["links"]["self"])).json()["status"] == "done"
     data = [json.loads(body)["data"] for _, _, body in receiver.got]
     assert sorted(one["record"]["id"] for one in data) == ["1", "2"]
@@ -190,7 +183,7 @@ async def test_webhook_sends_after_a_restart_what_it_could_not(
     store.close()
     async with connect(fake, webhook_url=receiver.url, webhook_secret=SECRET):
         await receiver.wait(1)
-        await _until(lambda: _left(Settings().database_url) == 0)
+        await wait_until(lambda: _left(Settings().database_url) == 0)
 
 
 async def test_webhook_stays_silent_without_an_address(connect: Any, fake: Any) -> None:
@@ -207,10 +200,7 @@ async def test_webhook_that_is_gone_leaves_its_events_no_longer_than_they_are_se
             created = now() - timedelta(days=days)
             session.add(Event(id=name, sha256="0" * 64, body=b"{}", created=created, due=now(), attempts=0))
     async with connect(fake):
-        for _ in range(1000):
-            if _left(Settings().database_url) == 1:
-                break
-            await asyncio.sleep(0.01)
+        await wait_until(lambda: _left(Settings().database_url) == 1)
     with store.read() as session:
         assert list(session.scalars(select(Event.id))) == ["young"]
     store.close()
@@ -283,7 +273,7 @@ async def test_webhook_goes_on_after_an_error_of_another_kind(database: str, mon
     hook = _webhook(database, answer)
     hook.put([(TEXT, None, ANALYSIS)])
     running = asyncio.create_task(hook.run())
-    await _until(lambda: running.done() or _left(database) == 0)
+    await wait_until(lambda: running.done() or _left(database) == 0)
     assert not running.done() and len(seen) == 2
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

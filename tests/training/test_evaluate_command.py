@@ -119,9 +119,11 @@ def test_command_agrees_with_the_analyser(tiny_checkpoint: Path, data: Path, tmp
     right = sum(record.overall == row["overall"] for record, row in zip(records, rows, strict=True))
     assert value(report["overall"], "accuracy") == pytest.approx(right / 80, abs=1e-4)
     sure = {row["id"]: record for row, record in zip(rows, records, strict=True)}
-    for mistake in report["mistakes"]:
-        if mistake["head"] == "overall":
-            assert mistake["confidence"] == pytest.approx(sure[mistake["id"]].overall_confidence, abs=1e-3)
+    mistakes = [mistake for mistake in report["mistakes"] if mistake["head"] == "overall"]
+    assert mistakes
+    for mistake in mistakes:
+        assert mistake["said"] == sure[mistake["id"]].overall
+        assert mistake["confidence"] == pytest.approx(sure[mistake["id"]].overall_confidence, abs=1e-3)
 
 
 def test_command_cross_fits_and_says_so(tiny_checkpoint: Path, data: Path, tmp_path: Path) -> None:
