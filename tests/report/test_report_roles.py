@@ -45,6 +45,39 @@ def test_dates_of_other_countries_are_read(value: str) -> None:
     assert parse_date(value) == dt.date(2026, 5, 4)
 
 
+UTC, NEW_YORK = dt.timezone.utc, dt.timezone(dt.timedelta(hours=-5))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2026-02-28T16:30:00Z", "2026-02-28T16:30Z", "2026-02-28 16:30:00.123+00:00", "2026-02-28 16:30:00 UTC",
+     "2026-02-28T11:30-05:00", "2026-02-28 11:30:00-0500", "2026-03-01T05:00:00+13:00", "20260228T163000Z",
+     "20260228163000Z", "Sat, 28 Feb 2026 16:30:00 GMT", "28 Feb 2026 16:30:00 +0000", "2/28/2026 4:30:00 PM +00:00",
+     "Sun Mar 01 2026 00:30:00 GMT+0800", "2026-02-28 16:30 GMT+0", 1772296200, "1772296200000",
+     dt.datetime(2026, 2, 28, 16, 30, tzinfo=UTC), dt.datetime(2026, 2, 28, 11, 30, tzinfo=NEW_YORK)],
+)  # fmt: skip
+def test_dates_of_moments_are_days_in_china(value: Any) -> None:
+    assert parse_date(value) == dt.date(2026, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2026-02-28 16:30", "2026-02-28T16:30:00", "2026-02-28 20:00-10:00", "2026-02-28 20:00:00-10:00:00",
+     "2026-02-28 16:30 Zoe", "2026-02-28Z", "2026-02-28 16:99Z", dt.datetime(2026, 2, 28, 23), 46081.9,
+     "2026-02-28T15:59:59Z", "2026-02-28T23:30:00+08:00"],
+)  # fmt: skip
+def test_dates_without_a_zone_are_the_days_they_say(value: Any) -> None:
+    assert parse_date(value) == dt.date(2026, 2, 28)
+
+
+def test_dates_in_either_order_are_moved_to_china_alike() -> None:
+    assert both_ways("03/01/2026 16:30:00Z") == (dt.date(2026, 1, 4), dt.date(2026, 3, 2))
+
+
+def test_dates_at_the_end_of_time_are_none() -> None:
+    assert parse_date(dt.datetime.max.replace(tzinfo=UTC)) is None
+
+
 def test_dates_that_may_begin_with_day_or_month_are_not_guessed() -> None:
     january, march = dt.date(2026, 1, 3), dt.date(2026, 3, 1)
     for value in ("03/01/2026", "3-1-2026 18:30", "０３/０１/２０２６"):
@@ -60,7 +93,9 @@ def test_dates_that_may_begin_with_day_or_month_are_not_guessed() -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", "昨天", "2026-13-01", 3, True, [1], float("nan"), "1/3/26", "0001-01-01",
-                                   "20261301", 20261301, "20261301.0", "13800138000"])  # fmt: skip
+                                   "20261301", 20261301, "20261301.0", "13800138000", "1970-01-01 08:00:00",
+                                   "1970年1月1日", "01/01/1970", 19700101, 25569, dt.datetime(1970, 1, 1, 8),
+                                   478_800_000, "1989-12-31"])  # fmt: skip
 def test_what_is_no_date_is_none(value: Any) -> None:
     assert parse_date(value) is None
 
