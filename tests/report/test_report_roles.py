@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sentiment.report.dates import both_ways, parse_date
-from sentiment.report.roles import find_roles, parse_name, parse_rating, parse_reply
+from sentiment.report.roles import find_roles, parse_customer, parse_name, parse_rating, parse_reply
 
 
 @pytest.mark.parametrize(
@@ -134,3 +134,68 @@ def test_replies_and_names() -> None:
     assert [parse_reply(v) for v in ("谢谢", "是", 1, True)] == [True] * 4
     assert [parse_reply(v) for v in (None, "", " ", "否", "未回复", 0, False, "No", float("nan"))] == [False] * 9
     assert [parse_name(v) for v in (" 甲  店 ", 12.0, None, "", float("nan"))] == ["甲 店", "12", None, None, None]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "--",
+        "——",
+        "－",
+        "N/A",
+        "n/a",
+        "暂无回复",
+        "（暂无回复）",
+        "暂未回复。",
+        "暂时没有回复",
+        "暫無回覆",
+        "无回复",
+        "無回復",
+        "未答复",
+        "未答覆",
+        "尚未回复",
+        "尚未處理",
+        "还没回复",
+        "待跟进",
+        "待跟進",
+        "等待商家回复",
+        "商家未回复",
+        "暂无",
+        "没有处理",
+    ],
+)
+def test_replies_are_not_cells_that_say_there_is_none(value: str) -> None:
+    assert not parse_reply(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "尚未回复您深表歉意",
+        "您好，未处理好是我们的责任",
+        "待处理完毕后与您联系",
+        "--谢谢",
+        "已回复",
+        "已处理",
+        "无需处理",
+        "处理",
+        "暂无回复权限，请致电",
+        "N/A级座椅已更换",
+    ],
+)
+def test_replies_may_have_words_for_none_in_them(value: str) -> None:
+    assert parse_reply(value)
+
+
+@pytest.mark.parametrize("value", ["null", "NULL", "nan", "None", "-", "--", "—", "\\N", "未知", " 未知 ", "N/A"])
+def test_names_are_not_words_for_a_blank(value: str) -> None:
+    assert parse_name(value) is None
+    assert parse_customer(value) is None
+
+
+def test_customers_who_are_anonymous_are_unknown() -> None:
+    nobody = ("匿名", "匿名用户", "匿名 网友", "游客", "遊客", "Anonymous", "anonymous user", "***")
+    assert [parse_customer(name) for name in nobody] == [None] * len(nobody)
+    assert [parse_name(name) for name in nobody] == list(nobody)  # a cinema may be called so
+    somebody = ("K1", "游客8231", "anonymous77", "不匿名", "未知数", "N", "张*三", "Nan Li")
+    assert [parse_customer(name) for name in somebody] == list(somebody)
