@@ -19,7 +19,7 @@ from sentiment.tables.csv_writer import unguard
 from sentiment.tables.files import find_files
 from sentiment.tables.flat import FlatNames
 from sentiment.tables.open import open_file
-from sentiment.tables.parquet_writer import valid
+from sentiment.tables.parquet_writer import cell_text
 from sentiment.tables.reader import Reader, Sample
 from sentiment.taxonomy import Taxonomy
 
@@ -228,7 +228,7 @@ class ScoredFile:
 
     def _text_of(self, cells: Mapping[str, Any]) -> str:
         value = cells.get(self.text_column) if self.text_column is not None else None
-        return "" if value is None else valid(self._clean(str(value)))
+        return cell_text(self._clean(value) if isinstance(value, str) else value)
 
     def _heads(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
         """Labels of the whole text that are filled in, and their confidences."""

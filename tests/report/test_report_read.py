@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scored_files import TAXONOMY, flat_lines, record, write_csv, write_jsonl, write_parquet, write_xlsx
 
@@ -190,6 +192,22 @@ def test_an_unscored_table_is_scored_first(tmp_path: Path) -> None:
     assert read.scored.models == ["fake@1"]
     assert read.scored.cinemas == ["甲", "乙"]
     assert read.scored.probabilities[:, TAXONOMY.index["seating"], 0].tolist() == [0.5, 0.5]
+
+
+def test_bytes_of_a_parquet_file_are_text(tmp_path: Path) -> None:
+    def binary(cells: dict[str, Any]) -> dict[str, Any]:
+        return {name: cell.encode() if isinstance(cell, str) else cell for name, cell in cells.items()}
+
+    texts = ["座椅太硬", "停车方便，票价合理", "还行吧", "要求退款，否则投诉", ""]
+    raw = tmp_path / "raw.parquet"
+    pq.write_table(pa.Table.from_pylist([binary(r["input"]) for r in RECORDS]), raw)
+    scored = write_parquet(tmp_path / "scored.parquet", [r | {"input": binary(r["input"])} for r in RECORDS])
+    assert [text.text for text in ScoredFiles([scored], TAXONOMY) if not isinstance(text, Reject)] == texts
+    for path in (raw, scored):
+        s = _read(path, load=Fake).scored
+        assert [s.text(row) for row in range(len(s))] == texts
+        assert s.cinemas == ["甲店", "乙店"]
+        assert (str(s.date[0]), s.replied.tolist()) == ("2026-03-01", [0, 1, 0, 0, 0])
 
 
 def test_a_dump_with_a_chinese_header_of_ours_is_scored_first(tmp_path: Path) -> None:
