@@ -151,15 +151,18 @@ class Calls:
         self._base = url.rstrip("/")
         self._headers = {"User-Agent": f"cinesent-client/{__version__}", "Accept": "application/json"}
         if key is not None:
-            if not key.isascii():
-                raise ValueError("expected an API key of ASCII characters, found others")
+            key = key.strip()  # as read from a file, with its end of line
+            if not (key and key.isascii() and key.isprintable()):
+                found = "others" if key else "none"
+                raise ValueError(f"expected an API key of printable ASCII characters, found {found}")
             self._headers["Authorization"] = f"Bearer {key}"
 
     def call_steps(
         self, method: str, path: str, body: Any = None, least: float = 0.0, into: BinaryIO | None = None
     ) -> Steps[Any]:
         """One request, sent again until it is answered or refused for good, or waiting would pass the deadline: the
-        timeout, or `least` seconds if that is longer. The body is JSON, or an `Upload`.
+        timeout, or `least` seconds if that is longer. The body is JSON, or an `Upload`, which is not sent again
+        where the service may have it already.
 
         Returns:
             The answer's JSON; None if its body went into `into`.
@@ -175,7 +178,7 @@ class Calls:
             answer = yield Send(method, path, content, max(deadline - time.monotonic(), 0.001), into)
             if isinstance(answer, httpx.Response) and answer.status_code not in RETRIED:
                 return None if into is not None and answer.is_success else _value(answer)
-            error, wait, again = _trouble(answer, attempt, seconds)
+            error, wait, again = _trouble(answer, attempt, seconds, upload=isinstance(body, Upload))
             pause = wait + random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt))
             if not again or time.monotonic() + pause >= deadline:
                 raise error
@@ -306,13 +309,16 @@ def _problem(answer: httpx.Response) -> ServiceError:
 
 
 def _trouble(
-    answer: httpx.Response | httpx.RequestError | None, attempt: int, timeout: float
+    answer: httpx.Response | httpx.RequestError | None, attempt: int, timeout: float, *, upload: bool
 ) -> tuple[ServiceError, float, bool]:
     """The error that an attempt ended with, the least seconds to wait before another, and whether to make one."""
     if isinstance(answer, httpx.Response):
         return _problem(answer), _retry_after(answer.headers.get("Retry-After")), True
     if isinstance(answer, httpx.TimeoutException) and not isinstance(answer, httpx.ConnectTimeout):
         return ServiceError("deadline", f"expected an answer within {timeout:g} s, found none"), 0.0, False
+    if upload and isinstance(answer, httpx.ReadError | httpx.CloseError | httpx.RemoteProtocolError):
+        lost = f"expected an answer, found the connection broken ({type(answer).__name__})"
+        return ServiceError("unreachable", f"{lost}; the service may have taken the file"), 0.0, False
     detail = f"expected a service at this address, found none ({type(answer).__name__})"
     again = isinstance(answer, httpx.NetworkError | httpx.RemoteProtocolError | httpx.ConnectTimeout)
     return ServiceError("unreachable", detail), 0.0, again and attempt < RECONNECTS

@@ -123,6 +123,12 @@ def test_client_analyzes_in_one_line_with_the_key_and_typed_results() -> None:
     assert server.bodies() == [{"text": TEXT, "id": "17", "evidence": True, "probabilities": False}]
 
 
+def test_client_takes_a_key_as_a_file_has_it() -> None:
+    server = Server()
+    Client("http://h", " k-1\r\n", transport=server.transport).analyze(TEXT)
+    assert server.requests[0].headers["Authorization"] == "Bearer k-1"
+
+
 def test_client_asks_for_what_it_is_told_to() -> None:
     server = Server()
     with Client("http://h", dimensions=["price"], evidence=False, probabilities=True, transport=server.transport) as c:
@@ -208,8 +214,10 @@ def test_client_refuses_what_cannot_work() -> None:
             Client(url)
     with pytest.raises(ValueError, match="expected a timeout above 0"):
         Client("http://h", timeout=0)
-    with pytest.raises(ValueError, match="ASCII"):
-        Client("http://h", "钥匙")
+    for key in ("钥匙", "k\n1", "k\x00", "", "\n"):
+        with pytest.raises(ValueError, match="API key of printable ASCII") as refused:
+            Client("http://h", key)
+        assert "\n" not in str(refused.value)
     with pytest.raises(TypeError, match="expected texts of type str, found int"):
         Client("http://h", transport=Server().transport).analyze(3)  # type: ignore[arg-type]
 

@@ -141,6 +141,18 @@ def test_client_sends_a_whole_file_again_after_a_full_queue_and_a_broken_connect
     assert pauses == [2.5, 1.0]
 
 
+@pytest.mark.parametrize("lost", [httpx.ReadError, httpx.RemoteProtocolError, httpx.CloseError])
+def test_client_sends_no_file_again_that_the_service_may_have(lost: Any, table: Path, pauses: list[float]) -> None:
+    server = Server(lost("gone"), job("queued"))
+    with pytest.raises(ServiceError, match=rf"unreachable: .*{lost.__name__}.*may have taken the file"):
+        Client("http://h", transport=server.transport).upload(table)
+    assert server.asked() == ["POST /v1/files"]
+    server = Server(httpx.ConnectError("refused"), httpx.ConnectTimeout("slow"), busy(503), job("queued"))
+    assert Client("http://h", transport=server.transport).upload(table).status == "queued"
+    server = Server(lost("gone"), job("running", 1))
+    assert Client("http://h", transport=server.transport).file(ID).status == "running", "to ask twice does no harm"
+
+
 def test_client_takes_bytes_with_a_name_and_an_id_for_a_job(pauses: list[float]) -> None:
     server = Server(job("queued"), job("done", 4), httpx.Response(204))
     client = Client("http://h", transport=server.transport)

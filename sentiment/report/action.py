@@ -93,8 +93,10 @@ def owner_rows(scored: Scored, found: Facts, quotes: Quotes, *, replies: bool) -
 
 def repeat_rows(scored: Scored, found: Facts, quotes: Quotes) -> list[RepeatRow]:
     """Customers with two or more texts that complain or are dissatisfied, none of which was replied to; those first who
-    called for escalation, then who complained most, wrote most, wait longest."""
-    bad = np.flatnonzero((found.complaint | found.dissatisfied) & (scored.customer >= 0))
+    called for escalation, then who complained most, wrote most, wait longest. Texts of a file without a reply column
+    do not count: nobody knows whether they were."""
+    known = (scored.customer >= 0) & (scored.replied >= 0)
+    bad = np.flatnonzero((found.complaint | found.dissatisfied) & known)
     size = len(scored.customers)
     of = scored.customer[bad]
     count = np.bincount(of, minlength=size)

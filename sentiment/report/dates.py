@@ -26,23 +26,33 @@ _MONTHS = (
     "december",
 )  # fmt: skip
 _EPOCH = dt.date(1899, 12, 30)  # day 0 of a spreadsheet
+_FIRST, _LAST = 1990, 2100  # years; exports write an empty time as 1970-01-01, an empty date as 1899-12-30
+_CHINA = dt.timezone(dt.timedelta(hours=8))
+# What follows the day in a text that tells a moment: a time of day and its zone.
+_MOMENT = re.compile(
+    r"(?P<before>[^\d+-]*)(?P<hour>\d{1,2}):?(?P<minute>\d{2})(?P<second>:?\d{2}(?:[.,]\d+)?)?\s*(?P<half>[ap]m)?\s*"
+    r"(?:(?:utc|gmt)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?(?![\d:])|(?:z|utc|gmt)(?![a-z+-]))",
+    re.I,
+)
 
 
 def parse_date(value: Any, order: DateOrder | None = None) -> dt.date | None:
     """A cell as a day: dates and times, ISO and Chinese notation, 20260301, 20260301123000, May 4, 2026 and 4 May 2026,
-    full-width digits, a spreadsheet's day number, Unix seconds or milliseconds. None if it is none of these, or outside
-    1970–2100, or if only `order` could tell day from month."""
+    full-width digits, a spreadsheet's day number, Unix seconds or milliseconds. A moment (Unix time, a time of day with
+    its zone) is the day that it is in China, a time without a zone the day it says. None if it is none of these, or
+    outside 1990–2100, or if only `order` could tell day from month."""
     found: dt.date | None = None
     if isinstance(value, str) and not value.isascii():
         value = _ascii(value)
     if isinstance(value, dt.datetime):
-        found = value.date()
+        moment = value.utcoffset() is not None and _FIRST - 1 <= value.year <= _LAST
+        found = (value.astimezone(_CHINA) if moment else value).date()
     elif isinstance(value, dt.date):
         found = value
     elif isinstance(value, str) and (match := _YEAR_FIRST.match(value)):
-        found = _day(*match.groups())
+        found = _in_china(_day(*match.groups()), match)
     elif isinstance(value, str) and (match := _COMPACT.match(value)) and (day := _day(*match.groups())):
-        found = day
+        found = _in_china(day, match)
     elif isinstance(value, str) and (ways := both_ways(value)) is not None:
         found = _told(*ways, order)
     elif isinstance(value, str) and (day := _named(value)) is not None:
@@ -53,12 +63,12 @@ def parse_date(value: Any, order: DateOrder | None = None) -> dt.date | None:
             return None
         if number == int(number) and (19700101 <= number <= 21001231 or 1.97e13 <= number < 2.101e13):
             return None if isinstance(value, str) and value.isdecimal() else parse_date(str(int(number)))
-        if 25569 <= number < 73415:  # 1970–2100 as a spreadsheet counts days
+        if 32874 <= number < 73415:  # 1990–2100 as a spreadsheet counts days
             found = _EPOCH + dt.timedelta(days=int(number))
         elif 1e8 <= number < 4.2e9 or 1e11 <= number < 4.2e12:
             seconds = number / 1000 if number >= 1e11 else number
-            found = (dt.datetime(1970, 1, 1) + dt.timedelta(seconds=seconds)).date()
-    return found if found is not None and 1970 <= found.year <= 2100 else None
+            found = (dt.datetime(1970, 1, 1) + dt.timedelta(seconds=seconds, hours=8)).date()
+    return found if found is not None and _FIRST <= found.year <= _LAST else None
 
 
 def both_ways(value: Any) -> tuple[dt.date | None, dt.date | None] | None:
@@ -70,8 +80,8 @@ def both_ways(value: Any) -> tuple[dt.date | None, dt.date | None] | None:
     if match is None:
         return None
     first, dot, second, year = match.groups()
-    by_day = _day(year, second, first)
-    return by_day, by_day if dot == "." else _day(year, first, second)
+    by_day = _in_china(_day(year, second, first), match)
+    return by_day, by_day if dot == "." else _in_china(_day(year, first, second), match)
 
 
 def _told(by_day: dt.date | None, by_month: dt.date | None, order: DateOrder | None) -> dt.date | None:
@@ -93,12 +103,30 @@ def _named(value: str) -> dt.date | None:
         return None
     short = "sep" if name.lower() == "sept" else name.lower()
     month = next((at for at, full in enumerate(_MONTHS, 1) if short in (full, full[:3])), None)
-    return None if month is None else _day(year, month, day)
+    return None if month is None else _in_china(_day(year, month, day), match)
+
+
+def _in_china(day: dt.date | None, match: re.Match[str]) -> dt.date | None:
+    """The day in China of the moment that a text tells; the day itself where what follows it is no time with a zone."""
+    told = _MOMENT.match(match.string, match.end(match.lastindex or 0))
+    if day is None or told is None:
+        return day
+    hour, minute, offset = int(told["hour"]), int(told["minute"]), 0
+    if told["half"]:
+        hour = hour % 12 + (12 if told["half"].lower() == "pm" else 0)
+    if told["sign"]:
+        offset = 60 * int(told["hours"]) + int(told["minutes"] or 0)
+        offset = -offset if told["sign"] == "-" else offset
+    # 08:00-10:00 is a span of time, not an offset
+    span = told["sign"] == "-" and not told["second"] and told["before"].lower() != "t"
+    if span or hour > 24 or minute > 59 or abs(offset) > 14 * 60:
+        return day
+    return day + dt.timedelta(days=(60 * hour + minute - offset + 8 * 60) // 1440)
 
 
 def _day(year: str | int, month: str | int, day: str | int) -> dt.date | None:
     try:
-        return dt.date(int(year), int(month), int(day)) if 1970 <= int(year) <= 2100 else None
+        return dt.date(int(year), int(month), int(day)) if _FIRST <= int(year) <= _LAST else None
     except ValueError:
         return None
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sentiment.report.scored import Block, Builder, decoded
 from sentiment.report.text_blocks import SENTIMENT_CODE, STATUS_CODE, Wanted, unknown_dimension
 from sentiment.tables.base import TableError
+from sentiment.tables.parquet_writer import cell_text
 from sentiment.taxonomy import Taxonomy
 
 _BATCH = 16_384
@@ -96,7 +97,7 @@ def _block(
         urgency=np.where(flags, sure, 1 - sure),
         texts=empty if wanted.text is None else _strings(own[wanted.text]),
         ids=_strings(batch.column("id")),
-        cells={role: decoded(own[column], lambda value: value) for role, column in wanted.roles.items()},
+        cells={role: decoded(own[column], _plain) for role, column in wanted.roles.items()},
         mention_row=row,
         mention_dimension=dimension,
         mention_confidence=_floats(mentions["confidence"]),
@@ -130,4 +131,8 @@ def _positions(array: pa.Array) -> NDArray[np.int32]:
 def _strings(array: pa.Array) -> pa.Array:
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         return array.cast(pa.large_string())
-    return pa.array([None if v is None else str(v) for v in array.to_pylist()], pa.large_string())
+    return pa.array([None if v is None else cell_text(v) for v in array.to_pylist()], pa.large_string())
+
+
+def _plain(value: Any) -> Any:
+    return cell_text(value) if isinstance(value, bytes) else value

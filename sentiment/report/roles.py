@@ -48,11 +48,16 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
 }
 _NOT_REPLIED = {""} | frozenset(
-    _words(
-        "- / 0 0.0 false n nan no none null pending unanswered — 否 待回复 待回復 待回覆 待处理 待處理 无 未 "
-        "未回复 未回復 未回覆 未处理 未處理 沒有 没有 無"
-    )
+    _words("0 0.0 false n n/a na nan no none null pending unanswered 否 尚未 无 暂无 暫無 未 沒有 没有 無")
 )
+# The whole cell says so; a reply may have the same words in it.
+_NO_REPLY_YET = re.compile(
+    r"(?:商家|客服|影院|官方)?(?:[暂暫][时時]?|尚|[还還])?(?:[无無未]|[没沒]有?|等?待)(?:商家|客服|影院|官方)?"
+    r"(?:[回答][复復覆]|[处處]理|跟[进進])"
+)
+_DASHES = " -‐‑–—―－_/.。…()（）[]【】"  # around a word for "no", or alone
+_NO_NAME = {""} | frozenset(_words("\\n n/a nan none null 未知"))
+_NOBODY = re.compile(r"匿名.*|[游遊]客|anonymous(?: user)?|\*+")  # many people, each of them one customer
 _NUMBER = re.compile(
     r"-?(?:(?P<thousands>[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?)(?!,?\d)"  # 1,200 and 1,200.5
     r"|(?P<comma>(?:\d{1,3}(?:\.\d{3})+|\d+),\d+)(?!,?\d)"  # 4,5 and 1.200,5
@@ -127,13 +132,23 @@ def _as_written(match: re.Match[str]) -> float:
 
 def parse_reply(value: Any) -> bool:
     """Whether a cell says that somebody replied: any text but a blank one or a word for "no"."""
-    return value is not None and value is not False and str(value).strip().casefold() not in _NOT_REPLIED
+    if value is None or value is False:
+        return False
+    said = str(value).strip().strip(_DASHES).casefold()
+    return said not in _NOT_REPLIED and _NO_REPLY_YET.fullmatch(said) is None
 
 
 def parse_name(value: Any) -> str | None:
-    """A cell as the name of a cinema, group or customer; None if it is blank."""
+    """A cell as the name of a cinema, group or customer; None if it is blank or a word for that."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if isinstance(value, float) and value == int(value):
         value = int(value)
-    return " ".join(str(value).split()) or None
+    name = " ".join(str(value).split())
+    return None if name.strip("-‐‑–—―－/").casefold() in _NO_NAME else name
+
+
+def parse_customer(value: Any) -> str | None:
+    """A cell as the name of a customer; None if it is blank, or says that nobody knows who it was."""
+    name = parse_name(value)
+    return None if name is None or _NOBODY.fullmatch(name.casefold()) else name

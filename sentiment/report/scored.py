@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sentiment.report.dates import DateOrder
 from sentiment.report.day_column import Days
-from sentiment.report.roles import parse_name, parse_rating, parse_reply
+from sentiment.report.roles import parse_customer, parse_name, parse_rating, parse_reply
 from sentiment.taxonomy import Taxonomy
 
 # Codes of a sentiment, in the order of `probabilities`; -1 is "not mentioned" or "unknown".
@@ -124,7 +124,8 @@ class Block:
 class _Codes:
     """Names as integers, in order of appearance."""
 
-    def __init__(self) -> None:
+    def __init__(self, parse: Callable[[Any], str | None]) -> None:
+        self._parse = parse
         self._code: dict[str, int] = {}
         self._seen: dict[Any, int] = {}
 
@@ -135,7 +136,7 @@ class _Codes:
         try:
             return self._seen[value]
         except KeyError:
-            name = parse_name(value)
+            name = self._parse(value)
             code = -1 if name is None else self._code.setdefault(name, len(self._code))
             self._seen[value] = code
             return code
@@ -158,7 +159,9 @@ class Builder:
         self.unread = {"date": 0, "rating": 0}
         self.unscored: set[str] = set()  # dimensions that some input was not scored on
         self.without_probabilities = 0
-        self._codes = {role: _Codes() for role in ("cinema", "customer", "group")}
+        self._codes = {
+            "cinema": _Codes(parse_name), "customer": _Codes(parse_customer), "group": _Codes(parse_name),
+        }  # fmt: skip
         self._days = Days(date_order)
         self._columns: dict[str, list[Any]] = {}
         self._rows = 0

@@ -16,6 +16,7 @@ from sentiment.records import PROBABILITY_ORDER
 from sentiment.report.scored import STATUS, Block
 from sentiment.tables.base import Reject, Row, TableError
 from sentiment.tables.csv_writer import unguard
+from sentiment.tables.parquet_writer import cell_text
 from sentiment.tables.scored import ScoredFile, ScoredText, text_of_record
 from sentiment.taxonomy import Taxonomy
 
@@ -58,7 +59,7 @@ def sound(items: Iterable[Any], rejected: list[int]) -> Iterator[list[Any]]:
 
 def scored_now(rows: Sequence[Row], analyzer: Any, text_column: str) -> list[ScoredText]:
     """The rows scored, equal texts once."""
-    texts = ["" if (value := row.cells.get(text_column)) is None else str(value) for row in rows]
+    texts = [cell_text(row.cells.get(text_column)) for row in rows]
     distinct = list(dict.fromkeys(texts))
     found = dict(zip(distinct, analyzer.analyze_block(distinct), strict=True))
     return [
@@ -184,5 +185,7 @@ def _span(text: str, mention: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _plain(value: Any) -> Any:
-    """A cell as it was before the guard against formulas."""
+    """A cell as it was before the guard against formulas; bytes as text."""
+    if isinstance(value, bytes):
+        return cell_text(value)
     return unguard(value) if isinstance(value, str) else value

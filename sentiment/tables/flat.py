@@ -6,7 +6,7 @@ so that whoever reads a scored file need not know in which language it was writt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -87,6 +87,13 @@ class FlatNames:
     def name(self, header: str) -> str | None:
         """The column's name, from a header in either language; None where the column is none of ours."""
         return header if header in self._zh else self._names.get(header)
+
+    def ours(self, columns: Iterable[str]) -> dict[str, str]:
+        """column → name, of a file's columns that are ours. A file has one language: beside `cs_` columns of ours, a
+        Chinese header (停车) is the input's own."""
+        found = {column: name for column in columns if (name := self.name(column)) is not None}
+        english = {column: name for column, name in found.items() if column == name}
+        return english if english.keys() - {SOURCE_COLUMN} else found
 
     def value(self, label: str, lang: Lang) -> str:
         """A label (sentiment, intent, status, true/false) as it is written."""

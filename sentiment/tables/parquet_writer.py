@@ -68,6 +68,13 @@ def valid(text: str) -> str:
     return text
 
 
+def cell_text(value: Any) -> str:
+    """A cell as text: bytes, as Parquet may hold them, as UTF-8; an empty one as no text."""
+    if value is None:
+        return ""
+    return valid(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
+
+
 def jsonable(value: Any) -> Any:
     """The value as plain JSON: dates as ISO text, bytes as text or base64, NaN as null, at every depth."""
     if value is None or isinstance(value, (str, bool, int)):

@@ -19,7 +19,7 @@ from sentiment.tables.csv_writer import unguard
 from sentiment.tables.files import find_files
 from sentiment.tables.flat import FlatNames
 from sentiment.tables.open import open_file
-from sentiment.tables.parquet_writer import valid
+from sentiment.tables.parquet_writer import cell_text
 from sentiment.tables.reader import Reader, Sample
 from sentiment.taxonomy import Taxonomy
 
@@ -55,10 +55,12 @@ def scored_kind(reader: Reader, names: FlatNames) -> Kind | None:
     columns = {column for sample in reader.samples() for column in sample.columns}
     if {"status", "dimensions", "input"} <= columns:
         return "record"
-    own = {names.name(column) for column in columns}
-    if {"cs_dimension", "cs_sentiment"} <= own:
+    own = names.ours(columns)
+    if {"cs_dimension", "cs_sentiment"} <= set(own.values()):
         return "long"
-    return "wide" if own & {"cs_overall", "cs_intent", "cs_status"} else None
+    heads = [column for column, name in own.items() if name in ("cs_overall", "cs_intent", "cs_status")]
+    # One Chinese header may be a dump's own (诉求类型); one that begins with cs_ is not.
+    return "wide" if len(heads) > 1 or any(own[column] == column for column in heads) else None
 
 
 class ScoredFiles:
@@ -107,17 +109,11 @@ class ScoredFile:
         self._reader, self._taxonomy, self._names = reader, taxonomy, names
         self._clean: Callable[[str], str] = unguard if isinstance(reader, CsvReader) else str
         self._kind = kind
-        samples = [self._own_columns(sample) for sample in reader.samples()]
+        ours = names.ours(column for sample in reader.samples() for column in sample.columns)
+        self.scored: dict[str, str] = {} if kind == "record" else {name: column for column, name in ours.items()}
+        samples = [self._own_columns(sample, ours) for sample in reader.samples()]
         self.columns = list(dict.fromkeys(column for sample in samples for column in sample.columns))
         self.text_column, self.id_column = self._find_text(samples, options, notes, need_text)
-        self.scored: dict[str, str] = {}
-        if kind != "record":
-            self.scored = {
-                name: column
-                for sample in reader.samples()
-                for column in sample.columns
-                if (name := names.name(column)) is not None
-            }
         self._of_dimension = [
             (key, self.scored[f"cs_{key}"], self.scored.get(f"cs_{key}_confidence"), f"cs_{key}_evidence")
             for key in taxonomy.keys
@@ -148,7 +144,7 @@ class ScoredFile:
         notes += [f"{self._reader.name}: {note}"] if note else []
         return text, row_id
 
-    def _own_columns(self, sample: Sample) -> Sample:
+    def _own_columns(self, sample: Sample, ours: Mapping[str, str]) -> Sample:
         """The sample of what was scored, without our columns."""
         if self._kind == "record":
             rows = [row["input"] for row in sample.rows if isinstance(row.get("input"), dict)]
@@ -156,7 +152,7 @@ class ScoredFile:
             return Sample(
                 sample.file, sample.place, [*self._struct(), *(n for n in names if n not in self._struct())], rows
             )
-        columns = [column for column in sample.columns if self._names.name(column) is None]
+        columns = [column for column in sample.columns if column not in ours]
         return Sample(sample.file, sample.place, columns, sample.rows)
 
     def _struct(self) -> list[str]:
@@ -232,7 +228,7 @@ class ScoredFile:
 
     def _text_of(self, cells: Mapping[str, Any]) -> str:
         value = cells.get(self.text_column) if self.text_column is not None else None
-        return "" if value is None else valid(self._clean(str(value)))
+        return cell_text(self._clean(value) if isinstance(value, str) else value)
 
     def _heads(self, cells: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
         """Labels of the whole text that are filled in, and their confidences."""

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scored_files import TAXONOMY, flat_lines, record, write_csv, write_jsonl, write_parquet, write_xlsx
 
@@ -169,19 +171,20 @@ def test_dimensions_that_a_file_was_not_scored_on_are_left_out(tmp_path: Path) -
     assert [read.scored.taxonomy.keys[d] for d in read.scored.mentions.dimension] == ["seating", "price", "refund"]
 
 
+class Fake:
+    name = "fake@1"
+
+    def analyze_block(self, texts: list[str]) -> list[Analysis]:
+        mention = Mention("seating", "negative", 0.9, "座", 0, 1, "工程")
+        spread = {key: (0.5 if key == "seating" else 0.0, 0.0, 0.0) for key in TAXONOMY.keys}
+        return [
+            Analysis("fake@1", None, "ok", "hans", "negative", 0.9, "review", 0.9, False, 0.9,
+                     dimensions=(mention,), probabilities=spread)
+            for _ in texts
+        ]  # fmt: skip
+
+
 def test_an_unscored_table_is_scored_first(tmp_path: Path) -> None:
-    class Fake:
-        name = "fake@1"
-
-        def analyze_block(self, texts: list[str]) -> list[Analysis]:
-            mention = Mention("seating", "negative", 0.9, "座", 0, 1, "工程")
-            spread = {key: (0.5 if key == "seating" else 0.0, 0.0, 0.0) for key in TAXONOMY.keys}
-            return [
-                Analysis("fake@1", None, "ok", "hans", "negative", 0.9, "review", 0.9, False, 0.9,
-                         dimensions=(mention,), probabilities=spread)
-                for _ in texts
-            ]  # fmt: skip
-
     path = tmp_path / "raw.csv"
     path.write_text("日期,评论,门店\n2026-01-02,座椅很硬,甲\n2026-01-03,座位太挤,乙\n", "utf-8")
     read = _read(path, load=Fake)
@@ -189,6 +192,45 @@ def test_an_unscored_table_is_scored_first(tmp_path: Path) -> None:
     assert read.scored.models == ["fake@1"]
     assert read.scored.cinemas == ["甲", "乙"]
     assert read.scored.probabilities[:, TAXONOMY.index["seating"], 0].tolist() == [0.5, 0.5]
+
+
+def test_bytes_of_a_parquet_file_are_text(tmp_path: Path) -> None:
+    def binary(cells: dict[str, Any]) -> dict[str, Any]:
+        return {name: cell.encode() if isinstance(cell, str) else cell for name, cell in cells.items()}
+
+    texts = ["座椅太硬", "停车方便，票价合理", "还行吧", "要求退款，否则投诉", ""]
+    raw = tmp_path / "raw.parquet"
+    pq.write_table(pa.Table.from_pylist([binary(r["input"]) for r in RECORDS]), raw)
+    scored = write_parquet(tmp_path / "scored.parquet", [r | {"input": binary(r["input"])} for r in RECORDS])
+    assert [text.text for text in ScoredFiles([scored], TAXONOMY) if not isinstance(text, Reject)] == texts
+    for path in (raw, scored):
+        s = _read(path, load=Fake).scored
+        assert [s.text(row) for row in range(len(s))] == texts
+        assert s.cinemas == ["甲店", "乙店"]
+        assert (str(s.date[0]), s.replied.tolist()) == ("2026-03-01", [0, 1, 0, 0, 0])
+
+
+def test_a_dump_with_a_chinese_header_of_ours_is_scored_first(tmp_path: Path) -> None:
+    path = tmp_path / "raw.csv"
+    path.write_text("工单号,诉求类型,投诉内容\n1,退款,座椅很硬，要求退款\n2,环境,座位太挤了\n", "utf-8")
+    assert _read(path, load=Fake).files[0][1:] == (2, 0, True)
+
+
+def test_headers_beside_cs_columns_are_the_inputs_own(tmp_path: Path) -> None:
+    own = record(1, "座椅太硬", {"seating": "negative"}, 服务态度="差", 停车="免费", 整体情感="差")
+    lines = flat_lines([own])
+    kept = [at for at, name in enumerate(lines[0]) if not name.startswith("cs_") or "seating" in name or at < 12]
+    read = _read(write_csv(tmp_path / "scored.csv", [[line[at] for at in kept] for line in lines]), by="停车")
+    assert read.scored.taxonomy.keys == ("seating",)
+    assert (read.scored.groups, read.scored.overall.tolist()) == (["免费"], [1])
+
+
+def test_one_cs_column_or_two_chinese_ones_tell_a_scored_file(tmp_path: Path) -> None:
+    for lang, dropped in (("en", ("cs_intent", "cs_status")), ("zh", ("诉求类型",))):
+        lines = flat_lines(RECORDS, lang=lang)
+        kept = [at for at, name in enumerate(lines[0]) if name not in dropped]
+        path = write_csv(tmp_path / f"{lang}.csv", [[line[at] for at in kept] for line in lines])
+        assert _read(path).files[0][1:] == (5, 0, False)
 
 
 def test_the_columns_of_options_go_before_names(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from packaging.requirements import Requirement
 
 from sentiment.tables import ReadOptions, Reject, Row, Table, TableError, open_tables
 
@@ -93,3 +94,17 @@ def test_parquet_reader_truncated_or_damaged(tmp_path: Path) -> None:
 
 def test_parquet_reader_empty(tmp_path: Path) -> None:
     assert list(_open(pa.table({"text": pa.array([], pa.string())}), tmp_path / "a.parquet")) == []
+
+
+def test_parquet_reader_has_time_zones_on_windows() -> None:
+    tomllib = pytest.importorskip("tomllib")
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
+    needed = {
+        platform: {one.name for one in map(Requirement, project["dependencies"]) if _needed(one, platform)}
+        for platform in ("win32", "linux")
+    }
+    assert needed["win32"] - needed["linux"] == {"tzdata"}
+
+
+def _needed(requirement: Requirement, platform: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"sys_platform": platform})
