@@ -72,7 +72,10 @@ def _date(ctx: click.Context, param: click.Parameter, value: str | None) -> dt.d
 @click.option(
     "--as-of", metavar="DATE", callback=_date, help="Count days since from here. Default: the last date found."
 )
-@click.option("--date-col", metavar="COLUMN", help="Default for all columns: found by name.")
+@click.option(
+    "--date-col", metavar="COLUMN",
+    help="Default for all columns: found by name. A moment with a zone, or Unix time, is the day that it is in China.",
+)  # fmt: skip
 @click.option(
     "--date-order",
     type=click.Choice(["day", "month"]),
