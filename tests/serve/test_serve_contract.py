@@ -3,6 +3,7 @@ against a service in a thread."""
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ def url(fake: Any, tmp_path: Path) -> Iterator[str]:
     """A service around the fake, which it also loads again."""
     app = create_app(Settings(data_dir=tmp_path, max_jobs=2), fake, load=lambda settings: fake)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none"))
+    # Else imported beside the service's own late imports: Python 3.11 fails where two threads compile (gh-106905).
+    importlib.import_module("schemathesis.specs.openapi.schemas")
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

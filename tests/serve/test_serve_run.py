@@ -216,8 +216,9 @@ def test_run_answers_what_it_accepted_and_exits_with_0(tmp_path: Path) -> None:
 
             await wait_until(all_accepted, PATIENCE)
             assert not any(post.done() for post in posts)
+            busy = len(list(model.glob("begun-*")))  # one worker may have got all connections
             running.process.send_signal(signal.SIGTERM)
-            await wait_until(lambda: running.log.count(ENDING) == 2)
+            await wait_until(lambda: running.log.count(ENDING) >= busy)
             release(model)
             answers = [await post for post in posts]
             assert not any(answer.json()["errors"] for answer in answers)
