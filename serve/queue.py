@@ -167,6 +167,11 @@ class Worker:
         if not loading and self._thread.is_alive():
             self._thread.join()
 
+    def join(self, seconds: float) -> None:
+        """Waits, after `stop`, for the thread to end: a process that ends while OpenVINO loads in it is aborted."""
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
     async def analyze(self, texts: Sequence[str], seconds: float) -> list[Analysis | Failure]:
         """One outcome a text, in order, at the latest after `seconds`: texts not scored by then leave the queue.
 

@@ -34,6 +34,7 @@ Load = Callable[[Settings], "AnalyzerLike"]
 _GRACE = 5
 # A worker that does not answer its supervisor for so many seconds is replaced.
 _HUNG_SECONDS = 60
+_LOADING_SECONDS = 30  # that a service which is stopped waits for a checkpoint that it still loads
 
 
 class NotListeningError(Exception):
@@ -101,7 +102,10 @@ def _run_alone(settings: Settings, load: Load | None) -> None:
     listener = _listen(config)
     # The server hands a signal on to whoever had it before, once all is answered.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    server.run([listener])
+    try:
+        server.run([listener])
+    finally:
+        app.state.worker.join(_LOADING_SECONDS)
     if app.state.worker.error is not None:
         raise app.state.worker.error
 

@@ -176,7 +176,11 @@ async def test_queue_is_unavailable_while_loading(fake: Any) -> None:
     started = time.monotonic()
     worker.stop()
     assert time.monotonic() - started < 1, "does not wait for the load"
+    worker.join(0.01)
+    assert worker._thread.is_alive(), "does not wait for ever"
     fake.gate.set()
+    worker.join(60)
+    assert not worker._thread.is_alive()
 
 
 def test_queue_tells_of_a_failed_load(caplog: pytest.LogCaptureFixture) -> None:
