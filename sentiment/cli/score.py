@@ -129,7 +129,7 @@ def command(
             "runtime": chosen.numbers,
         },
     )
-    kept = ""
+    kept, before = "", _file_of(path)
     try:
         with _terminable():
             if path is not None:
@@ -175,21 +175,27 @@ def command(
     except StoppedError as error:
         raise Failure(str(error), 4) from error
     except KeyboardInterrupt:
-        raise Failure(f"interrupted{_kept(path, kept)}", 130) from None
+        raise Failure(f"interrupted{_kept(path, kept, before)}", 130) from None
     except Terminated:
-        raise Failure(f"terminated{_kept(path, kept)}", 143) from None
+        raise Failure(f"terminated{_kept(path, kept, before)}", 143) from None
     tell_summary(summary, labels.taxonomy, str(chosen), lang)
     if shard is not None:
         say(f"shard {shard} is done; when all are, the same command with --resume in place of --shard writes {output}")
     return 1 if summary.rejected else 0
 
 
-def _kept(path: Path | None, kept: str) -> str:
-    """What an ended job tells of what it leaves: `kept`, or that there is nothing to go on with."""
-    from sentiment.parts import partial_folder
+def _file_of(path: Path | None) -> tuple[int, int] | None:
+    """Which file is there, if one is: another one in its place is another."""
+    if path is None or not path.exists():
+        return None
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
 
-    written = kept and path is not None and path.exists() and not partial_folder(path).exists()
-    return f"; {path} is written and whole" if written else kept
+
+def _kept(path: Path | None, kept: str, before: tuple[int, int] | None) -> str:
+    """What an ended job tells of what it leaves: `kept`, or that its output is there, so that nothing is to go on."""
+    now = _file_of(path)
+    return f"; {path} is written and whole" if kept and now is not None and now != before else kept
 
 
 def _load(model: Path | None, taxonomy: Taxonomy | None, threads: int | None, load: dict[str, Any]) -> Analyzer:

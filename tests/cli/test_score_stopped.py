@@ -71,3 +71,16 @@ def test_score_interrupted_while_it_tidies_up_has_nothing_to_resume(
     whole = output.read_bytes()
     assert run("score", dump, "-o", output, "--overwrite").exit_code == 0
     assert output.read_bytes() == whole
+
+
+def test_score_interrupted_before_it_begins_calls_no_old_output_whole(
+    fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(store: Any, manifest: Any) -> None:
+        raise KeyboardInterrupt
+
+    output = tmp_path / "out.csv"
+    output.write_text("of an earlier run", "utf-8")
+    monkeypatch.setattr("sentiment.parts.PartStore.begin", interrupted)
+    result = run("score", dump, "-o", output, "--overwrite")
+    assert (result.exit_code, "whole" in result.stderr) == (130, False)
