@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from sentiment.records import Analysis
 from sentiment.tables.base import Reject, Row, Table, TableError
-from sentiment.tables.parquet_writer import block_table, valid
+from sentiment.tables.parquet_writer import block_table, cell_text
 from sentiment.taxonomy import Taxonomy
 
 BLOCK_ROWS = 4096
@@ -108,10 +108,7 @@ def blocks_of(table: Table, size: int = BLOCK_ROWS) -> Generator[Block]:
 
 def row_text(row: Row, text_column: str) -> str:
     """The row's text; a cell that is no string is read as its `str`, an empty one, or NaN, as no text."""
-    value = row.cells.get(text_column)
-    if value is None or value != value:  # NaN is how pandas writes what is missing
-        return ""
-    return valid(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
+    return cell_text(row.cells.get(text_column))
 
 
 def _row_id(row: Row, rules: BlockRules) -> str:

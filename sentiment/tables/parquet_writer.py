@@ -69,8 +69,8 @@ def valid(text: str) -> str:
 
 
 def cell_text(value: Any) -> str:
-    """A cell as text: bytes, as Parquet may hold them, as UTF-8; an empty one as no text."""
-    if value is None:
+    """A cell as text: bytes, as Parquet may hold them, as UTF-8; an empty one, or NaN, as no text."""
+    if value is None or value != value:  # NaN is how pandas writes what is missing
         return ""
     return valid(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
 
