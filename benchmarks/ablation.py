@@ -35,7 +35,6 @@ from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.bases import BaseError, keep_layers, load_base
 from training.calibrate import cross_fitted, fold_numbers
 from training.corpora import HELD_OUT_FILES, held_out_texts, read_corpus, read_rows
-from training.distil import with_soft_labels
 from training.example import DatasetError, Example
 from training.folders import load_run, score_folder
 from training.metrics import HEADS, Predictions
@@ -46,6 +45,7 @@ from training.pretrain import gather as gather_tokens
 from training.results import write_results
 from training.run import Sources, Start, gather, load_start
 from training.scores import Scores, gold_labels
+from training.soft_labels import with_soft_labels
 from training.steps import STEPS, clear_run, fingerprint
 from training.train import Recipe, fine_tune
 

@@ -231,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("expected different names for --dev and --test, found one twice")
         files = [tuple(Path(item.partition("=")[2]) for item in items) for items in (options.dev, options.test)]
         sources = Sources(tuple(options.data), files[0] + files[1], tuple(options.standoff), options.corpora)
-        training = gather(sources, checkpoint.taxonomy)[0] if options.data else []
+        training = gather(sources, checkpoint.taxonomy) if options.data else []
         public: list[PublicSet] = []
         if options.corpora is not None:
             names = options.public or list(PUBLIC)

@@ -203,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("expected different names for --dev and --test")
         measured = tuple(Path(item.partition("=")[2]) for item in (*options.dev, *options.test))
         sources = Sources(tuple(options.data), (*measured, *options.apart), tuple(options.standoff), options.corpora)
-        training, _ = gather(sources, taxonomy)
+        training = gather(sources, taxonomy)
         if options.run is not None:
             check_same_texts(training, options.run)
     except DatasetError as error:

@@ -25,7 +25,7 @@ class Example:
     """One labelled text. None, or a dimension absent from `annotated`, is unknown.
 
     `labels` maps a dimension to (sentiment, start, end); start = -1 where no evidence was given. `soft` holds a
-    teacher's probabilities by head (`training.distil`).
+    teacher's probabilities by head (`training.soft_labels`).
     """
 
     text: str

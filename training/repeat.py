@@ -98,10 +98,9 @@ def _train(given: Prepared, start: Start, folder: Path) -> dict[str, Any]:
     """One training from the start's own weights; returns its metrics."""
     model, tokenizer, fresh = load_start(start, given.recipe.max_tokens)
     run = fine_tune(
-        model, tokenizer, given.labelled, folder, given.recipe, always=given.weak, fresh_heads=fresh,
-        development=given.development,
+        model, tokenizer, given.labelled, folder, given.recipe, fresh_heads=fresh, development=given.development
     )  # fmt: skip
-    save_run(run, start, [*given.labelled, *given.weak])
+    save_run(run, start, given.labelled)
     return run.metrics
 
 

@@ -15,8 +15,7 @@ from sentiment.checkpoint import embedded_folder
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.bases import BaseError, load_base
 from training.card import write_card
-from training.corpora import held_out_texts, read_corpus
-from training.distil import from_folds, from_start, from_teachers, mostly_partial
+from training.corpora import held_out_texts
 from training.example import DatasetError, Example
 from training.export import Exported, export
 from training.folders import label_space, load_run
@@ -25,6 +24,7 @@ from training.model import CinesentModel, build_model, with_taxonomy
 from training.near_duplicates import without_near_duplicates
 from training.packaged import load_packaged
 from training.seen import keep_seen, read_seen, text_hash, without_seen
+from training.soft_labels import from_start, mostly_partial
 from training.standoff import read_standoff
 from training.steps import clear_run
 from training.train import Recipe, Run, fine_tune
@@ -36,20 +36,14 @@ logger = logging.getLogger(__name__)
 class Sources:
     """Where training texts come from.
 
-    `weights` gives files of `data` and `standoff` another weight in the loss than 1. `weak` lists (corpus, most texts,
-    weight in the loss), of texts of at most `weak_characters`. `soft_labels` is the folder of a cross-validation over
-    these texts, `unlabelled` lists (corpus, most texts) for the `teachers`, packaged checkpoints, to answer.
+    `corpora` holds the texts of `standoff`. `weights` gives files of `data` and `standoff` another weight in the loss
+    than 1.
     """
 
     data: tuple[Path, ...] = ()
     dev: tuple[Path, ...] = ()
     standoff: tuple[Path, ...] = ()
     corpora: Path | None = None
-    weak: tuple[tuple[str, int, float], ...] = ()
-    weak_characters: int = 200
-    soft_labels: Path | None = None
-    teachers: tuple[Path, ...] = ()
-    unlabelled: tuple[tuple[str, int], ...] = ()
     weights: Mapping[Path, float] = field(default_factory=dict)
     mapping: Mapping[str, str] = field(default_factory=dict)
     blank_none: bool = False
@@ -70,15 +64,14 @@ class Start:
         return self.warm_start or (embedded_folder() if self.base == "embedded" else None)
 
 
-def gather(sources: Sources, space: Taxonomy) -> tuple[list[Example], list[Example]]:
-    """(labelled, weak) training texts, without near-duplicates of development texts and texts of the later test."""
+def gather(sources: Sources, space: Taxonomy) -> list[Example]:
+    """The training texts, without near-duplicates of development texts and texts of the later test."""
     labelled: list[Example] = []
     for path in sources.data:
         weight = sources.weights.get(path, 1.0)
         labelled += read_labelled(
             [path], space, mapping=dict(sources.mapping), blank_none=sources.blank_none, weight=weight
         )
-    weak: list[Example] = []
     if sources.corpora is not None:
         for path in sources.standoff:
             found, missing = read_standoff([path], sources.corpora, space, weight=sources.weights.get(path, 1.0))
@@ -89,45 +82,28 @@ def gather(sources: Sources, space: Taxonomy) -> tuple[list[Example], list[Examp
             labelled = [example for example in labelled if example.text not in corrected] + found
         banned = held_out_texts(sources.corpora)
         labelled = [example for example in labelled if example.text not in banned]
-        for name, limit, weight in sources.weak:
-            weak += read_corpus(
-                sources.corpora, name, space, limit=limit, weight=weight, max_characters=sources.weak_characters
-            )
-        for name, limit in sources.unlabelled:
-            found = read_corpus(
-                sources.corpora, name, space, limit=limit, weight=1.0, max_characters=sources.weak_characters
-            )
-            weak += from_teachers(sources.teachers, [_unlabelled(example) for example in found], space)
     development = read_labelled(sources.dev, space, mapping=dict(sources.mapping), blank_none=sources.blank_none)
     if development:
-        found = [*labelled, *weak]
+        found = labelled
         labelled = without_near_duplicates(labelled, development)
-        weak = without_near_duplicates(weak, development)
-        if found and not labelled and not weak:
+        if found and not labelled:
             raise DatasetError(
                 f"expected texts that are not in --dev, found all {len(found)} there or nearly repeated; "
                 "develop on other texts than those to learn from"
             )
-    if sources.soft_labels is not None:
-        labelled = from_folds(sources.soft_labels, labelled, space)
-    if not labelled and not weak:
-        raise DatasetError("expected labelled texts in --data, or --weak with --corpora, found none")
-    if not any(map(_says_something, (*labelled, *weak))):
+    if not labelled:
+        raise DatasetError("expected labelled texts in --data, or --standoff with --corpora, found none")
+    if not any(map(_says_something, labelled)):
         raise DatasetError(
-            f"expected at least one label, found none in {len(labelled) + len(weak)} texts; name the columns by "
+            f"expected at least one label, found none in {len(labelled)} texts; name the columns by "
             "dimension keys, overall, intent, escalation or rating"
         )
-    # A stage on weak labels alone holds a tenth of them out.
-    return (labelled, weak) if labelled else (weak, [])
+    return labelled
 
 
 def _says_something(example: Example) -> bool:
     whole = (example.overall, example.intent, example.escalation, example.rating, example.soft)
     return bool(example.annotated) or any(label is not None for label in whole)
-
-
-def _unlabelled(example: Example) -> Example:
-    return Example(text=example.text, id=example.id, source=example.source, weight=example.weight)
 
 
 def load_start(start: Start, max_tokens: int) -> tuple[CinesentModel, PreTrainedTokenizerFast, bool]:
@@ -173,7 +149,6 @@ class Prepared:
     """What a training needs beside its model; `development` is empty where nothing is to be chosen by it."""
 
     labelled: list[Example]
-    weak: list[Example]
     recipe: Recipe
     development: list[Example]
 
@@ -188,8 +163,8 @@ def prepare(sources: Sources, start: Start, space: Taxonomy, recipe: Recipe, par
     Raises:
         BaseError: a share of the start to keep, and no start with the same heads. DatasetError: as `gather`.
     """
-    labelled, weak = gather(sources, space)
-    if partly is not None and goes_on(start, space) and mostly_partial([*labelled, *weak], space):
+    labelled = gather(sources, space)
+    if partly is not None and goes_on(start, space) and mostly_partial(labelled, space):
         recipe = partly
     if recipe.keep != 0 and not goes_on(start, space):
         raise BaseError(
@@ -200,7 +175,7 @@ def prepare(sources: Sources, start: Start, space: Taxonomy, recipe: Recipe, par
         development = read_labelled(
             sources.dev, space, mapping=dict(sources.mapping), blank_none=sources.blank_none
         )  # fmt: skip
-    return Prepared(remembered(start, labelled, space), remembered(start, weak, space), recipe, development)
+    return Prepared(remembered(start, labelled, space), recipe, development)
 
 
 def run_training(
@@ -221,10 +196,10 @@ def run_training(
     if not resume:
         clear_run(folder)
     run = fine_tune(
-        model, tokenizer, found.labelled, folder, found.recipe, always=found.weak, fresh_heads=fresh, resume=resume,
+        model, tokenizer, found.labelled, folder, found.recipe, fresh_heads=fresh, resume=resume,
         development=found.development,
     )  # fmt: skip
-    save_run(run, start, [*found.labelled, *found.weak])
+    save_run(run, start, found.labelled)
     return run
 
 

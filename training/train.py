@@ -46,7 +46,7 @@ class Recipe:
     """How a model is fine-tuned. Rates are AdamW's peaks; the heads, which nothing has trained yet, learn faster.
 
     `augment`: share of texts read in another typing (`training.augment`). `soft`: share of the loss that soft labels
-    have, where examples carry any (`training.distil`). `keep`: share of the start's weights in the result, None to
+    have, where examples carry any (`training.soft_labels`). `keep`: share of the start's weights in the result, None to
     choose it (`training.interpolate`).
     """
 

@@ -47,34 +47,6 @@ from sentiment.cli import Failure, say
               help="What a blank cell of a table means: not judged, or not mentioned.")  # fmt: skip
 @click.option("--standoff", multiple=True, metavar="FILE[=WEIGHT]",
               help="Stand-off labels (hash and offsets); their texts are looked up in --corpora.")  # fmt: skip
-@click.option("--weak", multiple=True, metavar="NAME:LIMIT[:WEIGHT]",
-              help="Weakly labelled texts of a corpus in --corpora, at most LIMIT; their weight in the loss is 0.3 "
-                   "unless given. Without --data, a stage of its own.")  # fmt: skip
-@click.option(
-    "--soft-labels",
-    type=click.Path(path_type=Path),
-    help="Folder that --folds wrote: the answers of models that did not see a text soften its labels.",
-)
-@click.option(
-    "--teacher",
-    "teachers",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Packaged checkpoint that answers the --unlabelled texts; of several, the mean.",
-)
-@click.option(
-    "--unlabelled",
-    multiple=True,
-    metavar="NAME:LIMIT",
-    help="Texts of a corpus in --corpora, at most LIMIT, that learn from the teachers' answers alone.",
-)
-@click.option(
-    "--augment",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of texts that are read with typos, fillers, other punctuation or Taiwan's wording.",
-)
 @click.option("--corpora", type=click.Path(path_type=Path), help="Folder of the public corpora.")
 @click.option(
     "--folds",
@@ -108,11 +80,6 @@ def command(
     mapping: str | None,
     blank: str,
     standoff: tuple[str, ...],
-    weak: tuple[str, ...],
-    soft_labels: Path | None,
-    teachers: tuple[Path, ...],
-    unlabelled: tuple[str, ...],
-    augment: float,
     corpora: Path | None,
     folds: int | None,
     seeds: int | None,
@@ -136,13 +103,8 @@ def command(
     from training.steps import STEPS, newest_step
     from training.train import PARTLY, Recipe
 
-    if (standoff or weak or unlabelled) and corpora is None:
-        raise Failure(
-            "expected --corpora DIR beside --standoff, --weak or --unlabelled, found none; "
-            "give the folder of the corpora"
-        )
-    if bool(teachers) != bool(unlabelled):
-        raise Failure("expected --teacher and --unlabelled together, found one of them; give both")
+    if standoff and corpora is None:
+        raise Failure("expected --corpora DIR beside --standoff, found none; give the folder of the corpora")
     if resume and overwrite:
         raise Failure("expected --resume or --overwrite, found both; --resume goes on, --overwrite begins anew")
     if resume and newest_step(output) is None:
@@ -154,16 +116,12 @@ def command(
         standoff=tuple(apart),
         weights=labelled | apart,
         corpora=corpora,
-        weak=tuple(_weak(item) for item in weak),
-        soft_labels=soft_labels,
-        teachers=teachers,
-        unlabelled=tuple(_limited(item) for item in unlabelled),
         mapping=parse_mapping(mapping),
         blank_none=blank == "none",
     )
     told = {"epochs": epochs, "learning_rate": learning_rate, "keep": keep}
     given: dict[str, Any] = {
-        "batch_size": batch_size, "max_tokens": max_tokens, "patience": patience, "augment": augment, "seed": seed,
+        "batch_size": batch_size, "max_tokens": max_tokens, "patience": patience, "seed": seed,
         **{name: value for name, value in told.items() if value is not None},
     }  # fmt: skip
     recipe, partly = replace(Recipe(), **given), replace(PARTLY, **given)
@@ -239,21 +197,3 @@ def _weighted(item: str) -> tuple[Path, float]:
     if not 0 < weight < float("inf"):
         raise Failure(f"expected FILE=WEIGHT with a weight above 0, found {item!r}; for example other.csv=0.6")
     return Path(name), weight
-
-
-def _weak(item: str) -> tuple[str, int, float]:
-    name, *numbers = item.split(":")
-    try:
-        limit, weight = int(numbers[0]), float((numbers[1:] or ["0.3"])[0])
-    except (IndexError, ValueError):
-        raise Failure(
-            f"expected --weak NAME:LIMIT or NAME:LIMIT:WEIGHT, found {item!r}; for example --weak film_maoyan:12000"
-        ) from None
-    return name, limit, weight
-
-
-def _limited(item: str) -> tuple[str, int]:
-    name, _, limit = item.partition(":")
-    if not limit.isdigit():
-        raise Failure(f"expected --unlabelled NAME:LIMIT, found {item!r}; for example --unlabelled film_maoyan:8000")
-    return name, int(limit)

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from sentiment.cli import main
-from sentiment.cli.train import _limited, _weak, _weighted
+from sentiment.cli.train import _weighted
 from sentiment.taxonomy import Taxonomy
 from training.bases import BaseError
 from training.example import DatasetError
@@ -34,15 +34,14 @@ def write(path: Path, *texts: str) -> Path:
 
 def test_gather_weighs_each_file_as_told(tmp_path: Path, taxonomy: Taxonomy) -> None:
     own, other = write(tmp_path / "own.jsonl", "座椅太硬"), write(tmp_path / "other.jsonl", "这家馆子上菜太慢")
-    labelled, weak = gather(Sources(data=(own, other), weights={other: 0.6}), taxonomy)
+    labelled = gather(Sources(data=(own, other), weights={other: 0.6}), taxonomy)
     assert [(example.text, example.weight) for example in labelled] == [("座椅太硬", 1.0), ("这家馆子上菜太慢", 0.6)]
-    assert weak == []
 
 
 def test_gather_leaves_out_what_nearly_repeats_a_development_text(tmp_path: Path, taxonomy: Taxonomy) -> None:
     data = write(tmp_path / "own.jsonl", "三号厅的空调冷得像冰窖一样", "爆米花太甜了")
     dev = write(tmp_path / "dev.jsonl", "三号厅的空调冷得像冰窖一样！！")
-    labelled, _ = gather(Sources(data=(data,), dev=(dev,)), taxonomy)
+    labelled = gather(Sources(data=(data,), dev=(dev,)), taxonomy)
     assert [example.text for example in labelled] == ["爆米花太甜了"]
 
 
@@ -51,7 +50,7 @@ def test_gather_reads_development_tables_by_the_codings_of_the_data(tmp_path: Pa
     data.write_text("text,seating\n座椅太硬,-1\n三号厅的空调冷得像冰窖一样,-2\n", "utf-8")
     dev.write_text("text,seating\n三号厅的空调冷得像冰窖一样！！,-2\n", "utf-8")
     codings = {"-1": "negative", "-2": "none"}
-    labelled, _ = gather(Sources(data=(data,), dev=(dev,), mapping=codings), taxonomy)
+    labelled = gather(Sources(data=(data,), dev=(dev,), mapping=codings), taxonomy)
     assert [(example.text, example.labels["seating"][0]) for example in labelled] == [("座椅太硬", "negative")]
 
 
@@ -64,18 +63,6 @@ def test_train_option_gives_a_file_its_weight(tmp_path: Path) -> None:
     for item in ("other.csv=0", "other.csv=-1", "other.csv=inf", "other.csv=nan"):
         with pytest.raises(click.ClickException, match="expected FILE=WEIGHT with a weight above 0"):
             _weighted(item)
-
-
-def test_train_options_name_a_corpus_its_limit_and_weight() -> None:
-    assert _weak("film:12000") == ("film", 12000, 0.3)
-    assert _weak("film:9:0.5") == ("film", 9, 0.5)
-    assert _limited("film:8000") == ("film", 8000)
-    for item in ("film", "film:", "film:many", "film:9:much"):
-        with pytest.raises(click.ClickException, match="expected --weak NAME:LIMIT"):
-            _weak(item)
-    for item in ("film", "film:", "film:-1", "film:1.5"):
-        with pytest.raises(click.ClickException, match="expected --unlabelled NAME:LIMIT"):
-            _limited(item)
 
 
 @pytest.fixture
@@ -95,13 +82,11 @@ def test_train_command_hands_every_option_on(
     tmp_path: Path, trainings: list[tuple[tuple[Any, ...], dict[str, Any]]]
 ) -> None:
     arguments = ["train", "--data", "a.csv=0.6", "--data", "b.csv", "--dev", "c.csv", "--dev", "d.csv"]
-    arguments += ["--standoff", "e.jsonl=0.5", "--weak", "film:12", "--weak", "trades:34:0.7", "--corpora", "corpora"]
-    arguments += ["--soft-labels", "folds", "--teacher", "t1", "--teacher", "t2", "--unlabelled", "film:56"]
+    arguments += ["--standoff", "e.jsonl=0.5", "--corpora", "corpora"]
     arguments += ["--map", "1=positive,-2=none", "--blank", "none"]
     arguments += ["--base", "hub/base", "--warm-start", "ours", "--taxonomy", "own.yaml", "--layers", "7"]
     arguments += ["--epochs", "5", "--learning-rate", "1e-4", "--keep", "0.25", "--batch-size", "16"]
     arguments += ["--max-tokens", "99", "--patience", "4", "--seed", "21"]
-    arguments += ["--augment", "0.2"]
     result = CliRunner().invoke(main, [*arguments, "-o", str(tmp_path / "out")])
     assert result.exit_code == 0, result.stderr
     ((sources, start, output, recipe), options) = trainings[0]
@@ -110,10 +95,6 @@ def test_train_command_hands_every_option_on(
         dev=(Path("c.csv"), Path("d.csv")),
         standoff=(Path("e.jsonl"),),
         corpora=Path("corpora"),
-        weak=(("film", 12, 0.3), ("trades", 34, 0.7)),
-        soft_labels=Path("folds"),
-        teachers=(Path("t1"), Path("t2")),
-        unlabelled=(("film", 56),),
         weights={Path("a.csv"): 0.6, Path("b.csv"): 1.0, Path("e.jsonl"): 0.5},
         mapping={"1": "positive", "-2": "none"},
         blank_none=True,
@@ -123,7 +104,6 @@ def test_train_command_hands_every_option_on(
     given = {
         "epochs": 5.0, "learning_rate": 1e-4, "keep": 0.25, "batch_size": 16, "max_tokens": 99, "patience": 4,
         "seed": 21,
-        "augment": 0.2,
     }  # fmt: skip
     assert recipe == replace(Recipe(), **given)
     assert options == {"partly": replace(PARTLY, **given), "resume": False}

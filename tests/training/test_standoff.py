@@ -143,7 +143,7 @@ def test_standoff_labels_replace_those_of_the_same_text_elsewhere(
     others = [{"text": TEXTS[0], "overall": "positive"}, {"text": "停车场太远", "overall": "negative"}]
     data.write_text("\n".join(json.dumps(other) for other in others), "utf-8")
     path = standoff(tmp_path, row(TEXTS[0], overall="negative"))
-    labelled, _ = gather(Sources(data=(data,), standoff=(path,), corpora=corpora), taxonomy)
+    labelled = gather(Sources(data=(data,), standoff=(path,), corpora=corpora), taxonomy)
     assert {example.text: example.overall for example in labelled} == {"停车场太远": "negative", TEXTS[0]: "negative"}
     assert len(labelled) == 2
 
