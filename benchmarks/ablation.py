@@ -75,7 +75,7 @@ class Bench:
     def identity(self, variant: Variant) -> str:
         """A hash of all that the answers of a variant depend on: texts with their labels, recipe, base, layers, and of
         tokens, corpora and teachers those that it uses."""
-        made_of: list[Any] = [len(self.fit), self._weights, self.space.keys, replace(self.recipe, **variant.changes)]
+        made_of: list[Any] = [len(self.fit), self._weights, self.space.keys, self.recipe]
         made_of.append((variant.layers, variant.start, variant.soft))
         if variant.start != "base":
             made_of.append(self._start_identity(variant.start))
@@ -140,7 +140,7 @@ class Bench:
             return Scores(**{name: table[name] for name in HEADS}, evidence=spans)
 
     def _train(self, variant: Variant, number: int, folder: Path) -> None:
-        recipe = replace(self.recipe, seed=self.recipe.seed + number, **variant.changes)
+        recipe = replace(self.recipe, seed=self.recipe.seed + number)
         texts, more = self.fit, []
         if variant.soft == "smoothed":
             texts, recipe = [smoothed(example, self.space) for example in texts], replace(recipe, soft=1.0)
@@ -334,7 +334,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     recipe = Recipe(epochs=options.epochs, patience=99)
     sources = Sources(data=tuple(options.data), standoff=tuple(options.standoff), corpora=options.corpora)
     try:
-        fit, judged = halves(gather(sources, space)[0], options.texts, options.judged)
+        fit, judged = halves(gather(sources, space), options.texts, options.judged)
         bench = Bench(fit, judged, space, options.base, options.corpora, options.work, recipe, options.seeds,
                       options.unlabelled, options.tokens)  # fmt: skip
         chosen = [v for v in VARIANTS if options.only is None or v.name in {*options.only, REFERENCE}]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 LAYERS = tuple(range(8))
 REFERENCE = "plain"
@@ -22,8 +20,8 @@ UNLABELLED = ("venue_broad", "film_maoyan")
 class Variant:
     """One training that differs from the reference in one thing.
 
-    `start` is `base`, `weak` or `pretrained`; `soft` is `weak` (such texts beside), `teachers`, `smoothed` or nothing;
-    `changes` are of the recipe. `seeds`: at most so many runs.
+    `start` is `base`, `weak` or `pretrained`; `soft` is `weak` (such texts beside), `teachers`, `smoothed` or nothing.
+    `seeds`: at most so many runs.
     """
 
     name: str
@@ -31,7 +29,6 @@ class Variant:
     what: str
     layers: tuple[int, ...] = LAYERS
     start: str = "base"
-    changes: Mapping[str, Any] = field(default_factory=dict)
     soft: str = ""
     seeds: int | None = None
 
@@ -40,8 +37,9 @@ class Variant:
         return min(seeds, self.seeds or seeds)
 
 
-# Six parts: pretraining, weak labels (two ways of using them, one of them tried once), distillation, other typings,
-# smoothed labels, and `COMMON` against thresholds of every dimension's own.
+# Five parts: pretraining, weak labels (two ways of using them, one of them tried once), distillation, smoothed labels,
+# and `COMMON` against thresholds of every dimension's own. The sixth, a share of the texts in another typing, is in the
+# results alone: it brought nothing, and its code has left.
 VARIANTS = (
     Variant(REFERENCE, "both", "first 8 layers, labelled texts alone"),
     Variant("12 layers", "depth", "all 12 layers", tuple(range(12))),
@@ -54,6 +52,5 @@ VARIANTS = (
     Variant("weak stage", "part", "a stage on stars and on aspects of other trades first", start="weak", seeds=1),
     Variant("weak beside", "part", "a quarter of these beside the labelled texts, at a weight of 0.3", soft="weak"),
     Variant("distilled", "part", "unlabelled comments answered by the mean of the plain models", soft="teachers"),
-    Variant("augmented", "part", "0.3 of the texts in another typing", changes={"augment": 0.3}),
     Variant("smoothed", "part", f"labels smoothed by {SMOOTHING}", soft="smoothed"),
 )

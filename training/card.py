@@ -180,8 +180,8 @@ def _active(name: str, recipe: Mapping[str, Any], texts: Mapping[str, int]) -> b
     """Whether a setting of the recipe changed anything: others are defaults that the run had no use for."""
     if not _is_number(recipe[name]):
         return False
-    if name in ("augment", "keep", "weight_decay", "warmup"):
-        return bool(recipe[name])
+    if not recipe[name] and name != "seed":  # of checkpoints before, also of settings that are no more
+        return False
     if name == "soft":
         return bool(texts.get("soft"))
     return name != "patience" or _stops_early(recipe)

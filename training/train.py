@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any, cast
 import datasets
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
@@ -23,7 +21,6 @@ from transformers import (
     set_seed,
 )
 
-from training.augment import augmented
 from training.dataset import Collator, encode
 from training.example import DatasetError, Example
 from training.interpolate import copied, keep_of_start
@@ -45,9 +42,8 @@ LABELS = (
 class Recipe:
     """How a model is fine-tuned. Rates are AdamW's peaks; the heads, which nothing has trained yet, learn faster.
 
-    `augment`: share of texts read in another typing (`training.augment`). `soft`: share of the loss that soft labels
-    have, where examples carry any (`training.soft_labels`). `keep`: share of the start's weights in the result, None to
-    choose it (`training.interpolate`).
+    `soft`: share of the loss that soft labels have, where examples carry any (`training.soft_labels`). `keep`: share of
+    the start's weights in the result, None to choose it (`training.interpolate`).
     """
 
     epochs: float = 8
@@ -60,7 +56,6 @@ class Recipe:
     evaluations_per_epoch: int = 1
     held_out: float = 0.1
     max_tokens: int = 192
-    augment: float = 0.0
     soft: float = 0.5
     keep: float | None = 0.0
     seed: int = 13
@@ -76,21 +71,6 @@ class Run:
 
     folder: Path
     metrics: dict[str, Any] = field(default_factory=dict)
-
-
-class Varied(Dataset[dict[str, Any]]):
-    """Texts, of which a share is read in another typing, drawn anew each time."""
-
-    def __init__(self, rows: datasets.Dataset, variants: datasets.Dataset, share: float, seed: int) -> None:
-        self.rows, self.variants, self.share = rows, variants, share
-        self.rng = random.Random(seed)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        source = self.variants if self.rng.random() < self.share else self.rows
-        return cast("dict[str, Any]", source[index])
 
 
 class CinesentTrainer(Trainer):
@@ -179,11 +159,6 @@ def fine_tune(
         # The fused attention's backward pass on a CPU is slow at the lengths of reviews: a quarter of a step.
         model.encoder.set_attn_implementation("eager")
     train = encode(fit, tokenizer, space, recipe.max_tokens)
-    texts: datasets.Dataset | Varied = train
-    if recipe.augment:
-        rng = random.Random(recipe.seed)
-        variants = encode([augmented(example, rng) for example in fit], tokenizer, space, recipe.max_tokens)
-        texts = Varied(train, variants, recipe.augment, recipe.seed)
     holdout = encode([examples[i] for i in held], tokenizer, space, recipe.max_tokens)
     if step is None:
         labels = np.array(train["mention_labels"], dtype=float)
@@ -226,7 +201,7 @@ def fine_tune(
     trainer = CinesentTrainer(
         model=model,
         args=arguments,
-        train_dataset=texts,
+        train_dataset=train,
         eval_dataset=holdout,
         data_collator=Collator(int(tokenizer.pad_token_id or 0)),
         processing_class=tokenizer,

@@ -202,12 +202,12 @@ def test_identity_tells_what_the_answers_of_a_variant_depend_on(
     }  # fmt: skip
 
 
-def test_six_parts_have_three_runs() -> None:
+def test_parts_have_three_runs() -> None:
     by_name = {variant.name: variant for variant in VARIANTS}
     assert by_name["weak stage"].runs(3) == 1  # a second way of one part
     parts = [variant.name for variant in VARIANTS if variant.group == "part" and variant.runs(3) == 3]
-    assert parts == ["pretrained", "weak beside", "distilled", "augmented", "smoothed"]
-    assert by_name[REFERENCE].runs(3) == 3 and by_name[REFERENCE].layers == LAYERS  # the sixth: its thresholds
+    assert parts == ["pretrained", "weak beside", "distilled", "smoothed"]
+    assert by_name[REFERENCE].runs(3) == 3 and by_name[REFERENCE].layers == LAYERS  # the fifth: its thresholds
     assert Variant("x", "part", "x", seeds=2).runs(1) == 1
 
 
@@ -287,6 +287,27 @@ def test_ablation_block_tells_differences_to_the_best_depth_and_the_rule() -> No
     assert sum("| the best |" in line for line in lines) == 1
     assert "less than 1.0 points of joint F1 against the best depth (all 12 layers)" in lines[-1]
     assert lines[-1].endswith("**first 8 layers**.")
+
+
+def test_ablation_block_says_whether_a_part_helps() -> None:
+    rate = {"value": 0.5, "low": 0.4, "high": 0.6}
+    rises, unsure = ({"value": 0.01, "low": low, "high": 0.02} for low in (0.001, -0.001))
+
+    def told(*gained: dict[str, float]) -> str:
+        figures = {"joint": rate, "mention": rate, "overall": rate}
+        entries: list[dict[str, Any]] = [
+            {"name": "plain", "group": "both", "what": "first 8 layers", "seeds": 3, "figures": figures}
+        ]
+        entries += [
+            {"name": str(i), "group": "part", "what": f"part {i}", "seeds": 3, "figures": figures,
+             "differences": {"joint": one, "overall": one}}
+            for i, one in enumerate(gained)
+        ]  # fmt: skip
+        found = {"fitted": 1, "judged": 1, "judged_comments": 1, "epochs": 3, "tokens": 1, "unlabelled": 1}
+        return ablation_block({**found, "variants": entries}).splitlines()[-1]
+
+    assert told(unsure, unsure).startswith("No part raises joint F1 with its whole interval")
+    assert told(unsure, rises).startswith("Joint F1 rises with the whole interval: part 1. The other parts")
 
 
 def test_ablation_names_the_variants_that_it_knows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from training.metrics import UNKNOWN
 from training.model import CinesentModel, build_model
 from training.near_duplicates import shingles
 from training.steps import newest_step
-from training.train import CinesentTrainer, Recipe, Run, Varied, fine_tune
+from training.train import CinesentTrainer, Recipe, Run, fine_tune
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -177,20 +177,6 @@ def test_train_weak_examples_are_fitted_and_counted(kitchen: Kitchen, tmp_path: 
     _, run = kitchen.train(tmp_path / "run", recipe, always=weak)
     assert run.metrics["texts"]["weak"] == 5
     assert run.metrics["texts"]["fitted"] + run.metrics["texts"]["held_out"] == 45
-
-
-def test_train_augments_a_share_of_the_texts(kitchen: Kitchen, own_taxonomy: Taxonomy, tmp_path: Path) -> None:
-    rows = encode(kitchen.examples, kitchen.tokenizer, own_taxonomy, 64)
-    others = encode([Example(text="别的")] * len(rows), kitchen.tokenizer, own_taxonomy, 64)
-    texts = Varied(rows, others, 0.3, seed=1)
-    drawn = [texts[i % len(rows)]["input_ids"] == others[0]["input_ids"] for i in range(1000)]
-    assert len(texts) == len(rows)
-    assert 250 < sum(drawn) < 350
-
-    plain, _ = kitchen.train(tmp_path / "plain")
-    typed, run = kitchen.train(tmp_path / "typed", replace(SMALL, augment=0.5))
-    assert run.metrics["recipe"]["augment"] == 0.5
-    assert not torch.equal(plain.mention_weight, typed.mention_weight)
 
 
 def test_train_follows_soft_labels(kitchen: Kitchen, tmp_path: Path, own_taxonomy: Taxonomy) -> None:
