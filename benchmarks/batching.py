@@ -130,13 +130,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def load(**choice: Any) -> Analyzer:
         return Analyzer.load(options.model, threads=options.threads, runtime=options.runtime.name, **choice)
 
-    default, single = load(), load(dimensions=["seating"])
+    whole, single = load(), load(dimensions=["seating"])
     cases: dict[str, Callable[[], object]] = {
-        "one by one": lambda: one_by_one(default, texts),
-        "default": lambda: list(default.analyze_many(texts)),
+        "one by one": lambda: one_by_one(whole, texts),
+        "default": lambda: list(whole.analyze_many(texts)),
         "1 dimension": lambda: list(single.analyze_many(texts)),
-        ALONE: lambda: default.analyze(long),
-        TOGETHER: lambda: list(default.analyze_many([*texts[:100], long, *texts[100:]])),
+        ALONE: lambda: whole.analyze(long),
+        TOGETHER: lambda: list(whole.analyze_many([*texts[:100], long, *texts[100:]])),
     }
     for size in SIZES:
         sized = load(batch_size=size)

@@ -41,7 +41,8 @@ def random_engine(checkpoint: Checkpoint, layers: int, threads: int, folder: Pat
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(checkpoint.folder / "tokenizer.json"), **checkpoint.config["special_tokens"]
     )
-    write_float(model.eval(), tokenizer, folder)
+    model.train(False)
+    write_float(model, tokenizer, folder)
     return Engine(load_checkpoint(folder), threads=threads)
 
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.decode import join
 from sentiment.engine import Engine
-from sentiment.runtimes import RuntimeChoiceError
+from sentiment.runtimes import Runtime, RuntimeChoiceError
 from training.compare import compare
 from training.example import DatasetError, Example
 from training.labelled_files import read_labelled
@@ -113,7 +113,7 @@ def engine_on(checkpoint: Checkpoint, session: Session | None, threads: int) -> 
     """Our engine, with its tokeniser and the batches of ONNX Runtime, on another session."""
     engine = Engine(checkpoint, threads=threads, runtime="onnxruntime")
     if session is not None:
-        engine._session = session
+        engine._session = cast(Runtime, session)  # the batches are made already, by ONNX Runtime's own lengths
     return engine
 
 

@@ -47,7 +47,8 @@ def kill_worker(bench: Bench, number: int, expected: str) -> dict[str, Any]:
     """A job in which a worker is killed at a moment drawn by lot."""
     rng = random.Random(11 + number)
     blocks = -(-bench.rows() // bench.block_rows)
-    after, killed = rng.randint(0, max(0, blocks - 3)) * bench.block_rows, []
+    after = rng.randint(0, max(0, blocks - 3)) * bench.block_rows
+    killed: list[int] = []
 
     def watch(tick: Tick) -> None:
         if not killed and tick.scored > after:

@@ -89,18 +89,20 @@ async def client(port: int, sending: Iterator[tuple[str, str]], answers: Answers
             status, headers = await _ask(connection, identifier, text, started, answers)
         except _LOST:
             answers.wrong["no answer"] += 1
-            connection = _closed(connection)
+            _close(connection)
+            connection = None
             await asyncio.sleep(0.1)
             continue
         if status == 429:
             told = headers.get("retry-after", "")
             await asyncio.sleep(min(float(told), 1.0) if told.isdigit() else 1.0)
         if headers.get("connection") == "close":
-            connection = _closed(connection)
-    _closed(connection)
+            _close(connection)
+            connection = None
+    _close(connection)
 
 
-def _closed(connection: Connection | None) -> None:
+def _close(connection: Connection | None) -> None:
     if connection is not None:
         connection[1].close()
 
@@ -128,16 +130,16 @@ async def offer(port: int, rate: float, sending: Iterator[tuple[str, str]]) -> t
                 if started - since < _REST_SECONDS:
                     connection = found
                 else:
-                    _closed(found)
+                    _close(found)
             if connection is None:
                 connection = await asyncio.open_connection("127.0.0.1", port)
             _, headers = await _ask(connection, identifier, text, started, answers)
         except _LOST:
             answers.wrong["no answer"] += 1
-            _closed(connection)
+            _close(connection)
             return
         if headers.get("connection") == "close":
-            _closed(connection)
+            _close(connection)
         else:
             resting.append((time.perf_counter(), connection))
 
@@ -151,7 +153,7 @@ async def offer(port: int, rate: float, sending: Iterator[tuple[str, str]]) -> t
     seconds = time.perf_counter() - begun
     await asyncio.gather(*under_way)
     for _, connection in resting:
-        _closed(connection)
+        _close(connection)
     return answers, sent, seconds
 
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import uvicorn
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import ViewportSize, sync_playwright
 
 from serve.app import create_app
 from serve.settings import Settings
@@ -22,7 +22,7 @@ TEXT = (
     "周六晚上带老人来看，7号厅出口的灯坏了，我妈下台阶差点摔倒；找值班经理反映，对方爱理不理。"
     "音响震撼，爆米花又贵又不脆。要求给个说法，否则投诉到消协！"
 )
-SIZE = {"width": 1280, "height": 900}
+SIZE: ViewportSize = {"width": 1280, "height": 900}
 MOST_BYTES = 300_000
 
 

@@ -56,35 +56,36 @@ def measured_confusion() -> Floats:
     first = models[0] if isinstance(models, list) else next(iter(models.values()))
     found = first["sets"]["written"]
     order = [found["dimension_labels"].index(name) for name in ("negative", "neutral", "positive", "none")]
-    counts = sum(np.array(d["confusion"], float) for key, d in found["dimensions"].items() if key != "film")
-    counts = counts[np.ix_(order, order)]
+    told = [np.array(d["confusion"], float) for key, d in found["dimensions"].items() if key != "film"]
+    counts: Floats = np.sum(told, axis=0)[np.ix_(order, order)]
     return np.asarray(counts / counts.sum(1, keepdims=True))
 
 
 def draw_states(shares: Floats, size: int, rng: np.random.Generator) -> NDArray[np.int8]:
     """States of `size` texts × D dimensions from their shares (D, 4) or, by text, (size, D, 4)."""
     below = np.cumsum(shares, -1)[..., :-1]
-    return (rng.random((size, shares.shape[-2]))[..., None] > below).sum(-1).astype(np.int8)
+    states: NDArray[np.int8] = (rng.random((size, shares.shape[-2]))[..., None] > below).sum(-1).astype(np.int8)
+    return states
 
 
 def observed(states: NDArray[np.int8], shares: Floats, errors: Errors | None, rng: np.random.Generator) -> Floats:
     """What the report gets: probabilities (n, D, 3). `shares` (D, 4) are those of the population, which calibration
     knows."""
-    onehot = np.eye(4, dtype=np.float32)
+    onehot: Floats = np.eye(4, dtype=np.float32)
     if errors is None:
-        return onehot[states][..., :3]
+        return np.asarray(onehot[states][..., :3])
     said = draw_states(errors.said[states], len(states), rng)
     if errors.mode == "counts":
-        return onehot[said][..., :3]
+        return np.asarray(onehot[said][..., :3])
     joint = shares[:, :, None] * errors.said[None]  # (D, truth, said)
     posterior = joint / np.maximum(joint.sum(1, keepdims=True), 1e-12)
     dimension = np.arange(states.shape[1])
-    return posterior[dimension, :, said][..., :3].astype(np.float32)
+    return np.asarray(posterior[dimension, :, said][..., :3], np.float32)
 
 
 def true_index(shares: Floats) -> Floats:
     """The index of each dimension in the population."""
-    return 100 * (shares[:, 2] + shares[:, 1] / 2) / shares[:, :3].sum(1)
+    return np.asarray(100 * (shares[:, 2] + shares[:, 1] / 2) / shares[:, :3].sum(1))
 
 
 def usual_shares(size: int, rng: np.random.Generator) -> Floats:

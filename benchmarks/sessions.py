@@ -132,7 +132,7 @@ class OpenVino:
     """
 
     def __init__(self, model: Any, asked: str, threads: int) -> None:
-        import openvino  # type: ignore[import-untyped]
+        import openvino
 
         hints = {
             "INFERENCE_PRECISION_HINT": asked, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY",
@@ -159,8 +159,8 @@ def openvino_int8(graph: onnx.ModelProto, feeds: Sequence[Feed], threads: int) -
     The encoder's products, as in `static_int8`, and weights of seven bits where that has them.
     """
     os.environ.setdefault("NNCF_CI", "1")  # otherwise it reports its use over the network
-    import nncf  # type: ignore[import-untyped]
-    from nncf.quantization.advanced_parameters import (  # type: ignore[import-untyped]
+    import nncf
+    from nncf.quantization.advanced_parameters import (
         AdvancedQuantizationParameters,
         OverflowFix,
     )
