@@ -109,6 +109,31 @@ def test_train_command_hands_every_option_on(
     assert options == {"partly": replace(PARTLY, **given), "resume": False}
 
 
+@pytest.mark.parametrize(("flag", "name"), [("--folds", "over_folds"), ("--seeds", "over_seeds")])
+def test_train_command_hands_repeated_trainings_what_one_gets(
+    flag: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def spy(*arguments: Any) -> Any:
+        asked.append(arguments)
+        return {"mean": {"joint": 0.5}, "deviation": {"joint": 0.01}, "runs": [{}] * 4}
+
+    monkeypatch.setattr(f"training.repeat.{name}", spy)
+    arguments = ["train", "--data", "a.csv=0.6", "--dev", "c.csv", "--map", "1=positive", "--blank", "none"]
+    arguments += ["--base", "hub/base", "--layers", "7", "--epochs", "5", "--keep", "0.25", "--seed", "21", flag, "4"]
+    result = CliRunner().invoke(main, [*arguments, "-o", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.stderr
+    assert "joint 0.500 ± 0.010 over 4 trainings" in result.stderr
+    sources = Sources(
+        data=(Path("a.csv"),), dev=(Path("c.csv"),), weights={Path("a.csv"): 0.6}, mapping={"1": "positive"},
+        blank_none=True,
+    )  # fmt: skip
+    given = {"epochs": 5.0, "keep": 0.25, "seed": 21}
+    recipes = (replace(Recipe(), **given), 4, replace(PARTLY, **given))
+    assert asked == [(sources, Start("hub/base", layers=7), tmp_path / "out", *recipes)]
+
+
 def test_train_command_by_default_trains_by_the_recipes(
     tmp_path: Path, trainings: list[tuple[tuple[Any, ...], dict[str, Any]]]
 ) -> None:
