@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from benchmarks.ceiling import units
 from benchmarks.journal import Journal, code_hash
 from benchmarks.machine import MachineError, add_busy, conditions, machine
-from benchmarks.rounds import interleaved, rate_of, scoring_seconds
+from benchmarks.rounds import interleaved, rate_of, reordered, scoring_seconds
 from benchmarks.sessions import (
     Feed,
     OpenVino,
@@ -60,7 +60,7 @@ AFTER_GELU = r"\.[0-9]+\.output\.dense"
 POINT = 0.01  # the most that joint and overall may lose
 MODULES = ("engines", "sessions", "texts", "ceiling")  # whose code the rates depend on
 
-# `onnxruntime` and `fast` are the product's own runtimes; all others run on the batches of ONNX Runtime.
+# `onnxruntime` and `fast` are the product's own runtimes; the others run on the batches of their library's.
 ENGINES = {
     "onnxruntime": (
         "ONNX Runtime, float32 (as `pip install` gives it)",
@@ -74,6 +74,10 @@ ENGINES = {
     ),
     "openvino-f32": ("OpenVINO, float32", "OpenVINO，float32"),
     "openvino-int8": ("OpenVINO, int8 by NNCF", "OpenVINO，NNCF int8"),
+    "openvino-mixed": (
+        "OpenVINO, int8 by NNCF, second half of each feed-forward part not",
+        "OpenVINO，NNCF int8，前馈层后半除外",
+    ),
 }
 REFERENCE = "onnxruntime"
 Made = tuple[Engine, dict[str, Any]]  # an engine, and its settings
@@ -106,14 +110,18 @@ def makers(checkpoint: Checkpoint, feeds: Sequence[Feed], threads: int) -> dict[
         "onnxruntime-mixed": partial(on, partial(static_int8, graph, feeds, threads, keep=AFTER_GELU)),
         "openvino-f32": partial(on, openvino_f32),
         "openvino-int8": partial(on, partial(openvino_int8, graph, feeds, threads)),
+        "openvino-mixed": partial(on, partial(openvino_int8, graph, feeds, threads, keep=AFTER_GELU)),
     }
 
 
 def engine_on(checkpoint: Checkpoint, session: Session | None, threads: int) -> Engine:
-    """Our engine, with its tokeniser and the batches of ONNX Runtime, on another session."""
+    """Our engine, with its tokeniser, on another session: on the product's batches for OpenVINO where it is one of it,
+    on those for ONNX Runtime otherwise."""
     engine = Engine(checkpoint, threads=threads, runtime="onnxruntime")
     if session is not None:
-        engine._session = cast(Runtime, session)  # the batches are made already, by ONNX Runtime's own lengths
+        engine._session = cast(Runtime, session)
+    if isinstance(session, OpenVino):
+        engine._multiple, engine._padding = session.multiple, session.padding
     return engine
 
 
@@ -234,14 +242,14 @@ def measure(
         analyzer = Analyzer(checkpoint, engine)
         for part, texts in drawn.items():
             scoring_seconds(analyzer, texts.subsample(100).texts)  # warm
-            tasks[f"{name} on {part}"] = partial(scoring_seconds, analyzer, texts.texts)
+            tasks[f"{name} on {part}"] = reordered(partial(scoring_seconds, analyzer), texts.texts)
     facts = {
         "hash": checkpoint.hash, "threads": threads, "versions": versions(), "calibration": options.calibration,
         "texts": {part: texts.facts() for part, texts in drawn.items()}, "processor": machine()["processor"],
         "code": code_hash(MODULES),
     }  # fmt: skip
     journal = Journal(options.work / "rounds.jsonl", facts)
-    sittings = journal.circumstances(circumstances)
+    journal.circumstances(circumstances)
     values = interleaved(tasks, options.rounds, journal)
     judged = quality(checkpoint, engines, sets)
     mixed = [text for texts in drawn.values() for text in texts.subsample(options.neighbours // 2).texts]
@@ -259,7 +267,7 @@ def measure(
         },
         "calibration": {"file": OWN.name, "texts": options.calibration, "windows": len(feeds)},
         "sittings": journal.sittings,
-        "circumstances": sittings,
+        "circumstances": journal.circumstances(circumstances),
         "engines": list(entries.values()),
     }, journal
 

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import QUIET
+
+BESIDE = "others beside "  # before a task's name: the cores that others kept busy meanwhile
 ROOT = Path(__file__).parent.parent
 
 
@@ -78,10 +81,17 @@ class Journal:
         return self._values.get(name)
 
     def circumstances(self, of_this: Mapping[str, Any]) -> list[Any]:
-        """What each sitting recorded of the machine (`benchmarks.machine.conditions`), this one's last."""
+        """What each sitting recorded of the machine (`benchmarks.machine.conditions`), this one's last; then that task
+        of all so far beside which others worked most."""
         self.once(f"circumstances of sitting {self.sittings}", lambda: dict(of_this))
         found = [self.get(f"circumstances of sitting {number + 1}") for number in range(self.sittings)]
-        return [entry for entry in found if entry is not None]
+        found = [entry for entry in found if entry is not None]
+        loads = {name.removeprefix(BESIDE): load for name, load in self._values.items() if name.startswith(BESIDE)}
+        known = {name: load for name, load in loads.items() if load is not None}
+        if known:
+            most = max(known, key=lambda name: known[name])
+            found.append({"during": most, "other_load": known[most], "busy": known[most] > QUIET})
+        return found
 
     def close(self) -> None:
         """Removes the file, once the results that it served are written."""

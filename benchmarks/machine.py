@@ -38,23 +38,37 @@ def machine() -> dict[str, object]:
     }
 
 
-def others_load(seconds: float = WATCHED_SECONDS) -> float | None:
-    """Cores that other processes keep busy, over so many seconds in which this one sleeps. Linux only, else None."""
+class Others:
+    """How many cores other processes keep busy from now on: neither this one, nor its children that have ended. What
+    the host of a virtual machine took away counts as theirs. Linux only."""
+
+    def __init__(self) -> None:
+        self._started, self._before = time.monotonic(), _others_seconds()
+
+    def load(self) -> float | None:
+        """Cores, on average; None where it cannot be told."""
+        now = _others_seconds()
+        if now is None or self._before is None:
+            return None
+        return round(max((now - self._before) / (time.monotonic() - self._started), 0.0), 2)
+
+
+def _others_seconds() -> float | None:
     stat = Path("/proc/stat")
     if not stat.is_file():
         return None
+    values = [int(value) for value in stat.read_text("utf-8").split(maxsplit=9)[1:9]]
+    user, nice, system, stolen = *values[:3], values[7]
+    own = os.times()
+    taken = own.user + own.system + own.children_user + own.children_system
+    return (user + nice + system + stolen) / os.sysconf("SC_CLK_TCK") - taken
 
-    def busy() -> float:
-        user, nice, system = (int(value) for value in stat.read_text("utf-8").split(maxsplit=4)[1:4])
-        return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
-    def own() -> float:
-        times = os.times()
-        return times.user + times.system
-
-    started, before = time.monotonic(), busy() - own()
+def others_load(seconds: float = WATCHED_SECONDS) -> float | None:
+    """Cores that other processes keep busy, over so many seconds in which this one sleeps. Linux only, else None."""
+    others = Others()
     time.sleep(seconds)
-    return round(max((busy() - own() - before) / (time.monotonic() - started), 0.0), 2)
+    return others.load()
 
 
 def conditions(*, busy: bool = False) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import statistics
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
-from benchmarks.journal import Journal
-from benchmarks.machine import tokenising_on_one_core
+from benchmarks.journal import BESIDE, Journal
+from benchmarks.machine import Others, tokenising_on_one_core
 from benchmarks.texts import Drawn
 from sentiment.analyzer import Analyzer
 
@@ -29,7 +30,7 @@ def interleaved(
 ) -> dict[str, list[Answer]]:  # fmt: skip
     """What every task answered, round by round; progress goes to standard error.
 
-    What the journal has of an earlier sitting is not measured again.
+    What the journal has of an earlier sitting is not measured again. It also gets how busy others were meanwhile.
 
     Args:
         once: tasks that take part in the first round only.
@@ -42,10 +43,28 @@ def interleaved(
         for name in [*names[shift:], *names[:shift]]:
             if number and name in once:
                 continue
-            started = time.perf_counter()
-            found[name].append(journal.once(f"round {number + 1}, {name}", tasks[name]))
+            started, task, others = time.perf_counter(), f"round {number + 1}, {name}", Others()
+            known = journal.get(task) is not None
+            found[name].append(journal.once(task, tasks[name]))
+            if not known:
+                journal.once(f"{BESIDE}{task}", others.load)
             print(f"round {number + 1}, {name}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
     return found
+
+
+def reordered(seconds: Callable[[list[str]], Answer], texts: Sequence[str]) -> Callable[[], Answer]:
+    """A task over the texts in another order each time, the same for every task: so that no batch comes twice, whose
+    shape a runtime would have prepared for."""
+    turn = 0
+
+    def task() -> Answer:
+        nonlocal turn
+        turn += 1
+        shuffled = list(texts)
+        random.Random(turn).shuffle(shuffled)
+        return seconds(shuffled)
+
+    return task
 
 
 def scoring_seconds(analyzer: Analyzer, texts: Sequence[str], *, one_core: bool = False) -> float:

@@ -22,11 +22,13 @@ from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from benchmarks.ceiling import units
+from sentiment import runtimes
 from sentiment.engine import Engine
 from sentiment.text import normalise
 from sentiment.windows import split_windows
 
 Feed = Mapping[str, NDArray[np.int64]]
+PRODUCTS = ("MatMul", "Gemm")
 WIDE = ("amx_int8", "avx512_vnni", "avx_vnni")  # units that add products of eight bits without saturating
 
 
@@ -92,8 +94,16 @@ def products_of(graph: onnx.ModelProto) -> tuple[list[str], list[str]]:
     """
     weights = {tensor.name for tensor in graph.graph.initializer if tensor.name.startswith("encoder.encoder.")}
     named = [(node.name, not weights.isdisjoint(node.input)) for node in graph.graph.node
-             if node.op_type in ("MatMul", "Gemm")]  # fmt: skip
+             if node.op_type in PRODUCTS]  # fmt: skip
     return [name for name, inner in named if inner], [name for name, inner in named if not inner]
+
+
+def chosen_products(graph: onnx.ModelProto, keep: str | None) -> tuple[list[str], list[str]]:
+    """The encoder's products whose weight's name has no part like the regular expression `keep`, and all others."""
+    inner, rest = products_of(graph)
+    weights = {node.name: node.input[1] for node in graph.graph.node if node.op_type in PRODUCTS}
+    kept = [name for name in inner if keep is not None and re.search(keep, weights[name])]
+    return [name for name in inner if name not in kept], [*kept, *rest]
 
 
 def static_int8(
@@ -108,8 +118,7 @@ def static_int8(
     products would saturate.
     """
     narrow = not set(WIDE) & set(units())
-    weights = {node.name: node.input[1] for node in graph.graph.node if node.op_type == "MatMul"}
-    chosen = [name for name in products_of(graph)[0] if keep is None or not re.search(keep, weights[name])]
+    chosen, _ = chosen_products(graph, keep)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
@@ -126,18 +135,18 @@ def static_int8(
 
 
 class OpenVino:
-    """An OpenVINO model, compiled for the CPU, as a session.
+    """An OpenVINO model, compiled for the CPU as the product compiles its own, as a session.
 
     `precision` is what it computes in, which is not what was asked for where the processor lacks the units.
     """
 
+    multiple, padding = runtimes.OpenVino.multiple, runtimes.OpenVino.padding
+
     def __init__(self, model: Any, asked: str, threads: int) -> None:
         import openvino
 
-        hints = {
-            "INFERENCE_PRECISION_HINT": asked, "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY",
-        }  # fmt: skip
-        compiled = openvino.Core().compile_model(model, "CPU", hints)
+        settings = runtimes.openvino_settings(asked, threads)
+        compiled = openvino.Core().compile_model(model, "CPU", settings)
         self.precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
         self._request = compiled.create_infer_request()
 
@@ -153,10 +162,13 @@ def read_openvino(graph: onnx.ModelProto) -> Any:
     return openvino.Core().read_model(graph.SerializeToString())
 
 
-def openvino_int8(graph: onnx.ModelProto, feeds: Sequence[Feed], threads: int) -> tuple[Session, dict[str, Any]]:
+def openvino_int8(
+    graph: onnx.ModelProto, feeds: Sequence[Feed], threads: int, *, keep: str | None = None
+) -> tuple[Session, dict[str, Any]]:
     """OpenVINO in int8 by NNCF's quantisation for transformers, with scales from the calibration texts.
 
-    The encoder's products, as in `static_int8`, and weights of seven bits where that has them.
+    The encoder's products, as in `static_int8`, `keep` too, and weights of seven bits where that has them. All else is
+    in bfloat16 where the processor has units for it.
     """
     os.environ.setdefault("NNCF_CI", "1")  # otherwise it reports its use over the network
     import nncf
@@ -167,7 +179,7 @@ def openvino_int8(graph: onnx.ModelProto, feeds: Sequence[Feed], threads: int) -
 
     nncf.set_log_level("ERROR")
     narrow = not set(WIDE) & set(units())
-    chosen, rest = products_of(graph)
+    chosen, rest = chosen_products(graph, keep)
     quantised = nncf.quantize(
         read_openvino(graph),
         nncf.Dataset(list(feeds)),
@@ -180,6 +192,6 @@ def openvino_int8(graph: onnx.ModelProto, feeds: Sequence[Feed], threads: int) -
             overflow_fix=OverflowFix.ENABLE if narrow else OverflowFix.DISABLE
         ),
     )
-    session = OpenVino(quantised, "f32", threads)
+    session = OpenVino(quantised, "bf16", threads)
     settings = {"precision": "int8", "rest": session.precision, "products": len(chosen)}
     return session, settings | {"weight_bits": 7 if narrow else 8}

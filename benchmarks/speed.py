@@ -30,7 +30,7 @@ from benchmarks.contestants import OURS, Contestant, analyzers_of, check_peers, 
 from benchmarks.journal import Journal, code_hash
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rivals import Size, write_bert
-from benchmarks.rounds import interleaved, probed, rate_of, spread
+from benchmarks.rounds import interleaved, probed, rate_of, reordered, spread
 from benchmarks.speed_targets import targets
 from benchmarks.stages import shares
 from benchmarks.starts import large_job, starts
@@ -91,7 +91,7 @@ def in_rounds(
             whole, known = entry.kind == "checkpoint", journal.get(f"probe of {key}")
             rate, texts = given[key] = probed(entry.seconds, drawn, everything=whole, known=known)
             journal.once(f"probe of {key}", partial(float, rate))
-            tasks[key] = partial(entry.seconds, texts.texts)
+            tasks[key] = reordered(entry.seconds, texts.texts)
             if not whole and len(texts.texts) / rate > LONGEST_ROUND:
                 once.add(key)
             said = ", in one round" if key in once else ""
@@ -106,7 +106,7 @@ def in_rounds(
     keys = {(entry.name, part): entry.key(part) for entry in entries for part in sets}
     for name in owns:
         for part, drawn in sets.items():
-            tasks[f"stages of {keys[name, part]}"] = partial(shares, analyzers[name], drawn.texts)
+            tasks[f"stages of {keys[name, part]}"] = reordered(partial(shares, analyzers[name]), drawn.texts)
     values = interleaved(tasks, rounds, journal, once=once)
 
     needed = {part: tokens_run(analyzers["ours"]._engine, drawn.texts) for part, drawn in sets.items()}
@@ -271,6 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results["measured"]["sittings"] = journal.circumstances(circumstances)
         entries = contestants(analyzers, checkpoint, bert, peers, threads)
         results |= in_rounds(analyzers, checkpoint, entries, sets, options.rounds, threads, journal)
+        results["measured"]["sittings"] = journal.circumstances(circumstances)
         results["cold_start"] = cold_starts(options.model, bert, options.starts)
     if options.rows:
         found = large_job(options.rows, options.model, options.work, options.runtime, threads)

@@ -131,6 +131,20 @@ class OnnxRuntime:
         return answers
 
 
+def openvino_settings(precision: str, threads: int) -> dict[str, Any]:
+    """How OpenVINO compiles a graph for us; `precision` is bf16 or f32."""
+    return {
+        "INFERENCE_PRECISION_HINT": precision,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        # Compiled kernels that are kept; with the default, memory goes on growing with the shapes that were seen.
+        "CPU_RUNTIME_CACHE_CAPACITY": 256,
+        "ENABLE_CPU_PINNING": False,  # several processes would share the first cores
+    }
+
+
 class OpenVino:
     """The graph in bfloat16, or in float32 where the processor has no units for it."""
 
@@ -147,16 +161,7 @@ class OpenVino:
         manager = passes.Manager()
         manager.register_pass(passes.ConstantFolding())
         manager.run_passes(model)
-        settings = {
-            "INFERENCE_PRECISION_HINT": "bf16" if choice.precision == "bfloat16" else "f32",
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": 1,
-            "INFERENCE_NUM_THREADS": threads,
-            # Compiled kernels that are kept; with the default, memory goes on growing with the shapes that were seen.
-            "CPU_RUNTIME_CACHE_CAPACITY": 256,
-            "ENABLE_CPU_PINNING": False,  # several processes would share the first cores
-        }
+        settings = openvino_settings("bf16" if choice.precision == "bfloat16" else "f32", threads)
         self._compiled = core.compile_model(model, "CPU", settings)
         self._idle: list[Any] = []
 

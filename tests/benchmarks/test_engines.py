@@ -169,7 +169,7 @@ def test_engines_command_measures_and_says_what_is_missing(
         assert entries[name]["short"]["least"] <= entries[name]["short"]["greatest"]
     assert entries["onnxruntime"]["within_a_point"] and entries["onnxruntime"]["neighbours"]["independent"]
     assert "other_load" in found["circumstances"][0]
-    for name in ("fast", "openvino-f32", "openvino-int8"):
+    for name in ("fast", "openvino-f32", "openvino-int8", "openvino-mixed"):
         assert "expected" in entries[name]["skipped"] and "short" not in entries[name]
     said = capsys.readouterr().err
     assert "openvino-f32: skipped, expected openvino, found none; pip install openvino" in said
@@ -199,7 +199,9 @@ def test_engines_openvino_answers_as_the_packaged_engine(
 ) -> None:
     made_here = makers(checkpoint, [], 1)
     session, settings = made_here["openvino-f32"]()
-    assert settings == {"precision": "f32"} and session._multiple == engine._multiple
+    assert settings == {"precision": "f32"} and (session._multiple, session._padding) == (8, 0)
+    texts = [text for text in sample_texts if text.strip()][:30]
+    assert neighbours(checkpoint, session, texts)["largest_difference"] < 1e-6  # as the product's own: padded alike
     assert largest(engine, session, sample_texts[:20]) < 1e-3
     fast, settings = made_here["fast"]()
     product = Engine(checkpoint, threads=1, runtime="openvino")

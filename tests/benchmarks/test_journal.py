@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import benchmarks.journal as journal_module
-from benchmarks.journal import Journal, code_hash
+from benchmarks.journal import BESIDE, Journal, code_hash
 
 FACTS = {"hash": "00", "texts": 20}
 
@@ -61,6 +61,14 @@ def test_journal_keeps_the_circumstances_of_every_sitting(tmp_path: Path) -> Non
     assert Journal(path, FACTS).circumstances({"busy": True}) == [{"busy": True}]
     Journal(path, FACTS)  # ended before it had looked
     assert Journal(path, FACTS).circumstances({"busy": False}) == [{"busy": True}, {"busy": False}]
+
+
+def test_journal_tells_of_the_task_beside_which_others_worked_most(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "rounds.jsonl", FACTS)
+    for name, load in (("a", 0.1), ("b", 0.35), ("c", None)):
+        journal.once(f"{BESIDE}{name}", lambda load=load: load)
+    later = Journal(tmp_path / "rounds.jsonl", FACTS).circumstances({"busy": False})
+    assert later == [{"busy": False}, {"during": "b", "other_load": 0.35, "busy": True}]
 
 
 def test_journal_drops_a_line_cut_in_two_and_goes_on(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,6 +41,22 @@ def test_machine_counts_what_others_do_and_not_itself(monkeypatch: pytest.Monkey
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     monkeypatch.setattr("os.times", lambda: os.times_result((next(own), 0.0, 0.0, 0.0, 0.0)))
     assert others_load() == 0.5
+
+
+@linux
+def test_machine_counts_its_ended_children_as_its_own_and_stolen_time_as_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticks = os.sysconf("SC_CLK_TCK")
+    lines = iter([f"cpu  {100 * ticks} 0 0 999 0 0 0 0 0 0\n", f"cpu  {102 * ticks} 0 {ticks} 999 0 0 0 {ticks} 0 0\n"])
+    monkeypatch.setattr(
+        machine, "Path", lambda name: SimpleNamespace(is_file=lambda: True, read_text=lambda _: next(lines))
+    )
+    clock = iter([0.0, 2.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    spent = iter([(1.0, 0.0, 4.0, 0.0), (1.5, 0.5, 5.0, 0.5)])  # own, and of children that have ended
+    monkeypatch.setattr("os.times", lambda: os.times_result((*next(spent), 0.0)))
+    assert machine.Others().load() == pytest.approx((4 - 2.5) / 2)
 
 
 @linux

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from benchmarks.journal import Journal
-from benchmarks.rounds import Seconds, interleaved, probed, rate_of, spread
+from benchmarks.journal import BESIDE, Journal
+from benchmarks.machine import Others
+from benchmarks.rounds import Seconds, interleaved, probed, rate_of, reordered, spread
 from benchmarks.texts import Drawn
 
 TEXTS = [f"第{i}条" + "好" * (i % 7) for i in range(1000)]
@@ -52,6 +56,37 @@ def test_rounds_of_an_earlier_sitting_are_not_run_again(tmp_path: Path) -> None:
     found = interleaved({name: partial(task, name) for name in "ab"}, 2, Journal(path, {}))
     assert asked == ["a", "b", "b", "a"]  # of the second sitting all but the first
     assert found == {"a": [1, 4], "b": [2, 3]}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_rounds_watch_what_others_do_meanwhile(tmp_path: Path) -> None:
+    code = "print('busy', flush=True)\nwhile True: pass"
+
+    def beside() -> float:
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
+            assert other.stdout is not None and other.stdout.readline() == b"busy\n"
+            time.sleep(1)
+            alone = Others()  # it has not ended yet: its work counts as another's
+            time.sleep(1)
+            load = alone.load()
+            other.kill()
+        assert load is not None
+        return load
+
+    journal = Journal(tmp_path / "rounds.jsonl", {})
+    found = interleaved({"a": beside}, 1, journal)
+    assert found["a"][0] > 0.2
+    assert isinstance(journal.get(f"{BESIDE}round 1, a"), float)
+    before = journal.get(f"{BESIDE}round 1, a")
+    interleaved({"a": beside}, 1, journal)  # known: nothing runs
+    assert journal.get(f"{BESIDE}round 1, a") == before
+
+
+def test_rounds_reorder_the_texts_alike_for_every_task() -> None:
+    one, other = (reordered(list, TEXTS) for _ in range(2))
+    first, second = one(), one()
+    assert first == other() and second == other()
+    assert first != second and first != TEXTS and sorted(first) == sorted(second) == sorted(TEXTS)
 
 
 @pytest.mark.parametrize(("rate", "given"), [(0.5, 300), (1.0, 300), (49.0, 300), (50.0, 1000), (5000.0, 1000)])
