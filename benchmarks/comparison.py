@@ -66,6 +66,10 @@ CONTESTANTS: dict[str, tuple[str, str, str, str]] = {
         "TF-IDF of characters (1–3-grams) + logistic regression", "字符 TF-IDF（1–3 元）+ 逻辑回归", "baseline",
         "Fitted on all training texts, on public sets on all other rows; regularisation chosen within them.",
     ),
+    "tfidf-sample": (
+        "the same, on the sample of rows that ours and SetFit get", "同上，仅用本项目微调与 SetFit 所用的抽样行",
+        "baseline", "As TF-IDF above, on the sample of other rows alone.",
+    ),
     "setfit": (
         "SetFit on the same encoder", "SetFit（同一编码器）", "peer",
         "On public sets fitted on the same sample of other rows as ours, on own sets on a sample of training texts.",
@@ -83,6 +87,7 @@ CONTESTANTS: dict[str, tuple[str, str, str, str]] = {
 USED = {  # options that an answer depends on
     "fine-tuned": ("rows", "epochs", "learning_rate", "max_tokens"),
     "mixed": ("rows", "epochs", "learning_rate", "max_tokens", "mix_rows"),
+    "tfidf-sample": ("rows",),
     "setfit": ("rows", "max_tokens", "setfit_steps", "setfit_base"),
     "snownlp": ("cut_texts", "peer_texts"),
     "cnsenti": ("cut_texts", "peer_texts"),
@@ -110,6 +115,7 @@ def measure(bench: Bench, public: Sequence[PublicSet], facts: Mapping[str, Any],
         "fine-tuned": lambda part: public_fine_tuned(bench, part, mixed=False),
         "mixed": lambda part: public_fine_tuned(bench, part, mixed=True),
         "tfidf": lambda part: public_tfidf(bench, part),
+        "tfidf-sample": lambda part: public_tfidf(bench, part, bench.options.rows),
         "setfit": lambda part: public_setfit(bench, part),
         "snownlp": lambda part: public_scored(bench, part, "snownlp"),
         "cnsenti": lambda part: public_scored(bench, part, "cnsenti"),

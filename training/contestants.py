@@ -287,10 +287,12 @@ def mix_lines(files: Sequence[Path], most: int, seed: int) -> list[str]:
     return [lines[i] for i in sorted(chosen)]
 
 
-def public_tfidf(bench: Bench, part: PublicSet) -> dict[str, Any]:
-    """The strength is chosen on a fifth of the other rows, then all of them are fitted."""
-    texts = [normalise(example.text).text for example in part.other]
-    gold = gold_classes(part.other)
+def public_tfidf(bench: Bench, part: PublicSet, most: int | None = None) -> dict[str, Any]:
+    """The strength is chosen on a fifth of the other rows, then all of them are fitted; with `most`, of the sample
+    of so many that our fine-tuning and SetFit get."""
+    rows = part.other if most is None else sampled(part.other, most, bench.options.seed)
+    texts = [normalise(example.text).text for example in rows]
+    gold = gold_classes(rows)
     order = np.random.default_rng(bench.options.seed).permutation(len(texts))
     rest, chosen = order[len(order) // 5 :], order[: len(order) // 5]
 

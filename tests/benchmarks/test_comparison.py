@@ -164,7 +164,7 @@ def test_comparison_fine_tunes_and_measures_what_that_does_to_development_figure
     bench: Callable[..., dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments: dict[str, Any] = {
-        "only": ["fine-tuned", "mixed", "tfidf"],
+        "only": ["fine-tuned", "mixed", "tfidf", "tfidf-sample"],
         "test": None,
         "mix": [tmp_path / "train.jsonl"],
     }
@@ -179,6 +179,8 @@ def test_comparison_fine_tunes_and_measures_what_that_does_to_development_figure
         assert all(entry["low"] <= entry["value"] <= entry["high"] for entry in change.values())
     assert entries["tfidf"]["public"]["waimai_10k"]["accuracy"]["value"] > 0.8
     assert entries["tfidf"]["own"]["real"]["mention"] is not None
+    whole, sample = (entries[name]["public"]["waimai_10k"]["fitted"] for name in ("tfidf", "tfidf-sample"))
+    assert sample == found["options"]["rows"] < whole == found["public"]["waimai_10k"]["other"]
     for lang in ("en", "zh"):
         block = comparison_block(found, lang)
         assert block.count("\n| waimai_10k") == 2

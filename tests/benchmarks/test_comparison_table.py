@@ -34,7 +34,7 @@ def found() -> dict[str, Any]:
     change = {"real": {"after": {"differences": {"joint": rate(-0.05), "overall": rate(0.01)}}}}
     entries = [
         ("packaged", "ours", "checkpoint", own(0.8, 0.7), public(0.9, 480)),
-        ("fine-tuned", "ours, fitted", "checkpoint", None, public(0.95, 480, development=change)),
+        ("fine-tuned", "ours, fitted", "checkpoint", None, public(0.95, 480, development=change, fitted=1350)),
         ("snownlp", "SnowNLP", "peer", own(0.5, None), public(0.75, 200)),
         ("setfit", "SetFit", "peer", None, None),
     ]
@@ -53,7 +53,7 @@ def found() -> dict[str, Any]:
 def test_every_figure_has_its_cell(found: dict[str, Any]) -> None:
     block = comparison_block(found)
     assert "| **ours** | 80.0 [78.0–82.0] | 70.0 [68.0–72.0] | 90.0 [88.0–92.0]; 89.0 |" in block
-    assert "| **ours, fitted** | – | – | 95.0 [93.0–97.0]; 94.0 |" in block
+    assert "| **ours, fitted** | – | – | 95.0 [93.0–97.0]; 94.0; n 1,350 |" in block
     assert "| SnowNLP | 50.0 [48.0–52.0] | – | 75.0 [73.0–77.0]; 74.0 (of 200) |" in block
     assert "| SetFit | – | – | – |" in block and "Not measured: SetFit." in block
     assert "other* rows of the public sets (waimai_10k 1,080), never" in block
