@@ -111,7 +111,7 @@ def renewed(
     if card and compared is not None:
         text = with_section(text, "comparison")
     if "<!-- comparison:begin -->" in text:
-        text = insert(text, "comparison", comparison_block(compared, lang))
+        text = insert(text, "comparison", comparison_block(compared, lang, detailed=card))
     text = insert(text, "quality", quality_block(results, lang, detailed=card, texts=texts))
     text = insert(text, "targets", targets_block(judged) if card else targets_line(judged, lang))
     if not card:

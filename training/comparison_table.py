@@ -30,8 +30,9 @@ NOTES: Mapping[Language, tuple[str, ...]] = {
 RUNS = {"fine-tuned": ("that set alone", "仅该数据集"), "mixed": ("our texts mixed in", "混入自有数据")}
 
 
-def comparison_block(found: Mapping[str, Any] | None, lang: Language = "en") -> str:
-    """One table: a row for each program, a column for each set; then what fine-tuning did to development figures."""
+def comparison_block(found: Mapping[str, Any] | None, lang: Language = "en", *, detailed: bool = True) -> str:
+    """One table: a row for each program, a column for each set; `detailed`: then what fine-tuning did to development
+    figures."""
     if found is None:
         return _say(
             lang,
@@ -69,7 +70,7 @@ def comparison_block(found: Mapping[str, Any] | None, lang: Language = "en") -> 
     left_out = [entry["zh" if lang == "zh" else "title"] for entry in found["contestants"] if entry.get("skipped")]
     if left_out:
         lines.append(_say(lang, f"- Not measured: {', '.join(left_out)}.", f"- 未评测：{'、'.join(left_out)}。"))
-    kept = kept_block(found, lang)
+    kept = kept_block(found, lang) if detailed else ""
     return "\n".join([*lines, "", kept] if kept else lines)
 
 
