@@ -136,6 +136,7 @@ class OpenVino:
 
     multiple = 8
     padding = 0
+    pinning = False  # several processes would share the first cores
 
     def __init__(self, choice: Choice, graph: Path, threads: int) -> None:
         import openvino
@@ -155,7 +156,7 @@ class OpenVino:
             "INFERENCE_NUM_THREADS": threads,
             # Compiled kernels that are kept; with the default, memory goes on growing with the shapes that were seen.
             "CPU_RUNTIME_CACHE_CAPACITY": 256,
-            "ENABLE_CPU_PINNING": False,  # several processes would share the first cores
+            "ENABLE_CPU_PINNING": self.pinning,
         }
         self._compiled = core.compile_model(model, "CPU", settings)
         self._idle: list[Any] = []
