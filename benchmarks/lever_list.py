@@ -8,17 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sentiment.runtimes import OnnxRuntime
+from sentiment.runtimes import OnnxRuntime, OpenVino
 
 PACKAGED = "packaged"  # the side that is the product as it is
-Scope = Literal["scoring", "tokenising", "job"]
+Scope = Literal["scoring", "job"]
 
 
 @dataclass(frozen=True)
 class Lever:
     """`pulled` and `released` name the sides; one of them is what the product does, as `used` says.
 
-    `reason` and `reason_zh` say why beyond the ratio, which the results hold.
+    `reason` and `reason_zh` say why beyond the ratio, which the results hold. `graph`: it changes the ONNX graph, and
+    is measured on ONNX Runtime alone.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Lever:
     released: str
     reason: str
     reason_zh: str
+    graph: bool = False
 
 
 LEVERS = (
@@ -38,8 +40,10 @@ LEVERS = (
         "length-sorted batches under a token budget and a padding limit, against batches of 32 in the given order",
         "按长度排序、限定词元数与填充的批次，对比按原顺序每批 32 条",
         "scoring", True, PACKAGED, "in-order",
-        f"texts of one length go together: a batch has at most {OnnxRuntime.padding} tokens of padding",
-        f"长度相近的文本同批：每批至多 {OnnxRuntime.padding} 个填充词元",
+        f"texts of one length go together: a batch has at most {OnnxRuntime.padding} tokens of padding on "
+        f"ONNX Runtime, one padded length on OpenVINO (multiples of {OpenVino.multiple})",
+        f"长度相近的文本同批：ONNX Runtime 每批至多 {OnnxRuntime.padding} 个填充词元，"
+        f"OpenVINO 每批只有一种填充长度（{OpenVino.multiple} 的倍数）",
     ),
     Lever(
         "budget",
@@ -56,6 +60,7 @@ LEVERS = (
         "scoring", False, "packed", PACKAGED,
         "attention reads rows of several texts, and the graph needs a mask of pairs of tokens",
         "注意力要读多条文本拼成的行，且计算图需要逐对掩码",
+        graph=True,
     ),
     Lever(
         "vocabulary",
@@ -64,6 +69,7 @@ LEVERS = (
         "scoring", False, "pruned", PACKAGED,
         "the table was cut to Chinese when the base was made; cut further, it would not know the words of other texts",
         "制作基座时词表已裁剪为中文所用；再裁则不识其他文本中的词",
+        graph=True,
     ),
     Lever(
         "attention",
@@ -72,12 +78,13 @@ LEVERS = (
         "scoring", False, "fused", PACKAGED,
         "the packaged graph holds only operators of the ONNX standard, which other engines read too",
         "随包计算图只用 ONNX 标准算子，其他引擎也能读取",
+        graph=True,
     ),
     Lever(
         "tokenising",
         "texts tokenised in batches, against one by one",
         "成批分词，对比逐条分词",
-        "tokenising", True, "batch", "one-by-one",
+        "scoring", True, PACKAGED, "one-by-one",
         "the tokeniser can spread a batch over the threads",
         "分词器可把一批文本分给多个线程",
     ),

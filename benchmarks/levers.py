@@ -2,9 +2,10 @@
 
 `python -m benchmarks.levers --corpora DIR` writes benchmarks/results/levers.json. The texts are drawn as those of
 `benchmarks.speed`, fewer of them; a ratio is the rate with the lever pulled over that with it released, of medians of
-the rounds, with the least and the greatest of them. All run on ONNX Runtime: some levers change its graph or its
-threads. Depths are measured with random weights of the checkpoint's width, inference alone; what they are worth comes
-from `benchmarks.ablation`, and what engines bring from `benchmarks.engines`.
+the rounds, with the least and the greatest of them. Every runtime that is installed takes part in the same rounds, each
+side held against the other on the same runtime; levers that change the ONNX graph, and depths, are measured on ONNX
+Runtime alone. Depths have random weights of the checkpoint's width, inference alone; what they are worth comes from
+`benchmarks.ablation`, and what engines bring from `benchmarks.engines`.
 """
 
 from __future__ import annotations
@@ -30,21 +31,32 @@ import onnx
 
 from benchmarks.ceiling import units
 from benchmarks.depths import depths_beside, inference_seconds, own_depth, random_engine
-from benchmarks.engines import engine_on, labels, probabilities
+from benchmarks.engines import labels, probabilities
 from benchmarks.graphs import GraphError, optimiser_finds, table_bytes
 from benchmarks.journal import Journal, code_hash
-from benchmarks.lever_list import LEVERS, PACKAGED
+from benchmarks.lever_list import LEVERS, PACKAGED, Lever
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rounds import interleaved, scoring_seconds
-from benchmarks.runtimes import PORTABLE
+from benchmarks.runtimes import PORTABLE, installed
 from benchmarks.sessions import float_graph, windows_of
 from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
-from benchmarks.variants import InOrder, OneByOne, Overlapped, Packed, Pinned, Sorted, cut_table, fused_session
+from benchmarks.variants import (
+    InOrder,
+    Overlapped,
+    Packed,
+    Pinned,
+    PinnedOpenVino,
+    Sorted,
+    cut_table,
+    fused_session,
+    one_by_one,
+    with_session,
+)
 from sentiment.analyzer import BLOCK, Analyzer
 from sentiment.batch import LocalRunner, ScoreOptions, score_with
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.runtimes import choose_runtime
+from sentiment.runtimes import Choice
 from sentiment.tables import ReadOptions, open_tables
 from sentiment.text import normalise
 from training.example import DatasetError
@@ -56,7 +68,15 @@ TEXTS, ROUNDS, COMPARED = 3_000, 5, 200
 BLOCKS = 10  # of a job; with fewer there is little to overlap
 TOLERANCE = 1e-4  # of a probability, between sides that add in another order
 NOISE = 0.02  # a ratio nearer to 1 is neither a gain nor a loss
+RUNNERS = {"serial": LocalRunner, "overlapped": Overlapped}
 Texts = Mapping[str, Drawn]
+Tasks = dict[str, Callable[[], float]]
+Told = dict[str, dict[str, Any]]  # side → what is told of it: `records`, and `skipped` or how large it is
+
+
+def task(side: str, part: str, choice: Choice) -> str:
+    """The name of a measurement."""
+    return f"{side} on {part}, {choice.name}"
 
 
 def blocks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
@@ -66,13 +86,11 @@ def blocks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
         yield block
 
 
-def engines_of(
-    checkpoint: Checkpoint, texts: Texts, threads: int
-) -> tuple[dict[str, Engine], dict[str, dict[str, Any]]]:
-    """Side → engine, and what is told of a side: `skipped`, where it could not be made, or how large it is."""
-    plain = Engine(checkpoint, threads=threads)
+def engines_of(checkpoint: Checkpoint, texts: Texts, threads: int, choice: Choice) -> tuple[dict[str, Engine], Told]:
+    """Side → engine on this runtime, and what is told of a side: `skipped`, where it could not be made."""
+    plain = Engine(checkpoint, threads=threads, runtime=choice.name)
     engines: dict[str, Engine] = {PACKAGED: plain}
-    told: dict[str, dict[str, Any]] = {}
+    told: Told = {}
 
     def pruned() -> Engine:
         drawn = [text for part in texts.values() for text in part.texts]
@@ -83,7 +101,7 @@ def engines_of(
             packed, unpacked = table_bytes(one)
             told["pruned"][name] = {"file_mb": round(packed / 1e6, 2), "memory_mb": round(unpacked / 1e6, 2)}
         told["pruned"] |= {"pieces": int(checkpoint.config["encoder"]["vocab_size"]), "kept": len(ids)}
-        return engine_on(checkpoint, session, threads)
+        return with_session(plain, session)
 
     def fused() -> Engine:
         sizes = (int(checkpoint.config["encoder"][name]) for name in ("num_attention_heads", "hidden_size"))
@@ -91,22 +109,27 @@ def engines_of(
             path = Path(scratch) / "float32.onnx"
             onnx.save(float_graph(checkpoint.folder / "model.onnx"), str(path))
             told["fused"] = {"found_by_the_optimiser": optimiser_finds(str(path), *sizes)}
-        return engine_on(checkpoint, fused_session(checkpoint, threads), threads)
+        return with_session(plain, fused_session(checkpoint, threads))
+
+    def pinned() -> Engine:
+        if choice.name == PORTABLE:
+            return with_session(plain, Pinned(checkpoint, threads))
+        return with_session(plain, PinnedOpenVino(choice, checkpoint.folder / "model.onnx", threads))
 
     makers: dict[str, Callable[[], Engine]] = {
-        "in-order": lambda: InOrder(checkpoint, threads=threads),
-        "sorted": lambda: Sorted(checkpoint, threads=threads),
-        "packed": lambda: Packed(checkpoint, threads=threads),
-        "pruned": pruned,
-        "fused": fused,
-        "pinned": lambda: engine_on(checkpoint, Pinned(checkpoint, threads), threads),
+        "in-order": lambda: InOrder(checkpoint, threads=threads, runtime=choice.name),
+        "sorted": lambda: Sorted(checkpoint, threads=threads, runtime=choice.name),
+        "one-by-one": lambda: one_by_one(plain),
+        "pinned": pinned,
     }
+    if choice.name == PORTABLE:  # these change the ONNX graph
+        makers |= {"packed": lambda: Packed(checkpoint, threads=threads), "pruned": pruned, "fused": fused}
     for name, make in makers.items():
         try:
             engines[name] = make()
         except (GraphError, OSError) as error:
             told[name] = {"skipped": str(error)}
-            print(f"{name}: skipped, {error}", file=sys.stderr)
+            print(f"{name} on {choice.title}: skipped, {error}", file=sys.stderr)
     return engines, told
 
 
@@ -135,7 +158,7 @@ def window_blocks(engine: Engine, texts: Sequence[str]) -> list[list[list[int]]]
 def padding(engine: Engine, together: Sequence[Sequence[Sequence[int]]]) -> float:
     """Which share of the tokens that the encoder reads is padding."""
     extra = len(engine._prefix) + len(engine._suffix)
-    real = read = 0
+    real = read = 0  # rows are padded as the runtime wants them
     for windows in together:
         real += sum(len(window) + extra for window in windows)
         if isinstance(engine, Packed):
@@ -143,7 +166,7 @@ def padding(engine: Engine, together: Sequence[Sequence[Sequence[int]]]) -> floa
             continue
         order = sorted(range(len(windows)), key=lambda i: (len(windows[i]), i))
         for batch in engine._batches(order, windows):
-            read += len(batch) * (max(len(windows[i]) for i in batch) + extra)
+            read += len(batch) * max(engine._length(windows[i]) for i in batch)
     return round(1 - real / read, 4) if read else 0.0
 
 
@@ -180,71 +203,134 @@ def verdict(parts: Sequence[Mapping[str, Any]]) -> str:
     return "gains" if gains else "loses" if loses else "even"
 
 
-def measure(
-    checkpoint: Checkpoint, texts: Texts, options: argparse.Namespace, threads: int, journal: Journal
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """An entry for each lever, and for each depth; rounds that the journal has are not run again."""
-    engines, told = engines_of(checkpoint, texts, threads)
+def write_csvs(texts: Texts, folder: Path) -> None:
+    """The texts as the CSVs that jobs read, one for each part."""
+    for part, drawn in texts.items():
+        with (folder / f"{part}.csv").open("w", encoding="utf-8", newline="", errors="replace") as handle:
+            csv.writer(handle).writerows([("编号", "评论"), *((str(i), t) for i, t in enumerate(drawn.texts))])
+
+
+def output(folder: Path, side: str, part: str, choice: Choice) -> Path:
+    """What a job writes."""
+    return folder / f"{side}-{part}-{choice.name}.csv"
+
+
+def tasks_on(
+    choice: Choice, checkpoint: Checkpoint, engines: Mapping[str, Engine], texts: Texts, folder: Path
+) -> Tasks:
+    """Every side of scoring and of jobs on this runtime, warm."""
+    tasks: Tasks = {}
+    for name, engine in engines.items():
+        analyzer = Analyzer(checkpoint, engine)
+        for part, drawn in texts.items():
+            scoring_seconds(analyzer, drawn.subsample(100).texts)
+            tasks[task(name, part, choice)] = partial(scoring_seconds, analyzer, drawn.texts)
+    for part, drawn in texts.items():
+        for name, runner in RUNNERS.items():
+            arguments = (folder / f"{part}.csv", output(folder, name, part, choice), len(drawn.texts))
+            job = partial(job_seconds, runner(Analyzer(checkpoint, engines[PACKAGED])), *arguments)
+            tasks[task(name, part, choice)] = job
+    return tasks
+
+
+def pieces(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """The pieces of each text."""
+    return [encoding.ids for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+
+def records(checkpoint: Checkpoint, engines: Mapping[str, Engine], texts: Sequence[str]) -> Told:
+    """Side → `records`, how far its are from those of the packaged way."""
     plain = engines[PACKAGED]
-    together = {part: window_blocks(plain, drawn.texts) for part, drawn in texts.items()}
-    tasks: dict[str, Callable[[], float]] = {}
-    equal: dict[str, dict[str, Any]] = {}
+    found = {
+        name: {"records": differences(checkpoint, plain, engine, texts)}
+        for name, engine in engines.items()
+        if name != PACKAGED
+    }
+    same = pieces(engines["one-by-one"].tokenizer, texts) == pieces(plain.tokenizer, texts)
+    found["one-by-one"]["records"]["equal"] &= same
+    return found
+
+
+def measure(
+    checkpoint: Checkpoint, texts: Texts, options: argparse.Namespace, threads: int, journal: Journal,
+    choices: Sequence[Choice],
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:  # fmt: skip
+    """An entry for each lever, with its figures on each of the runtimes, the portable one first, and for each depth;
+    rounds that the journal has are not run again."""
+    portable = choices[0]
+    some = [text for drawn in texts.values() for text in drawn.subsample(options.compared // 2).texts]
+    made: dict[str, tuple[dict[str, Engine], Told]] = {}
+    tasks: Tasks = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for name, engine in engines.items():
-            analyzer = Analyzer(checkpoint, engine)
-            for part, drawn in texts.items():
-                scoring_seconds(analyzer, drawn.subsample(100).texts)  # warm
-                tasks[f"{name} on {part}"] = partial(scoring_seconds, analyzer, drawn.texts)
-            some = [text for drawn in texts.values() for text in drawn.subsample(options.compared // 2).texts]
-            if name != PACKAGED:
-                equal[name] = differences(checkpoint, plain, engine, some)
-        tokenizers: dict[str, Any] = {"batch": plain.tokenizer, "one-by-one": OneByOne(plain.tokenizer)}
-        runners = {"serial": LocalRunner, "overlapped": Overlapped}
-        outputs = {}
+        folder = Path(scratch)
+        write_csvs(texts, folder)
+        for choice in choices:
+            engines, told = engines_of(checkpoint, texts, threads, choice)
+            for name, found in records(checkpoint, engines, some).items():
+                told[name] = told.get(name, {}) | found
+            tasks |= tasks_on(choice, checkpoint, engines, texts, folder)
+            made[choice.name] = engines, told
+        plain = made[portable.name][0]
+        together = {part: window_blocks(plain[PACKAGED], drawn.texts) for part, drawn in texts.items()}
         for part, drawn in texts.items():
             normalised = [normalise(text).text for text in drawn.texts]
-            for name, tokenizer in tokenizers.items():
-                tasks[f"{name} on {part}"] = partial(tokenising_seconds, tokenizer, normalised)
-            source = Path(scratch) / f"{part}.csv"
-            with source.open("w", encoding="utf-8", newline="", errors="replace") as handle:
-                csv.writer(handle).writerows([("编号", "评论"), *((str(i), t) for i, t in enumerate(drawn.texts))])
-            for name, runner in runners.items():
-                outputs[name, part] = Path(scratch) / f"{name}-{part}.csv"
-                arguments = (runner(Analyzer(checkpoint, plain)), source, outputs[name, part], len(drawn.texts))
-                tasks[f"{name} on {part}"] = partial(job_seconds, *arguments)
+            for name in (PACKAGED, "one-by-one"):
+                tasks[f"tokenising alone, {name} on {part}"] = partial(
+                    tokenising_seconds, plain[name].tokenizer, normalised
+                )
         depths = depths_beside(checkpoint)
         for layers in depths:
-            engine = random_engine(checkpoint, layers, threads, Path(scratch) / f"{layers}-layers")
+            engine = random_engine(checkpoint, layers, threads, folder / f"{layers}-layers")
             for part, windows in together.items():
                 inference_seconds(engine, windows[:1])  # warm
                 tasks[f"{layers} layers on {part}"] = partial(inference_seconds, engine, windows)
         values = interleaved(tasks, options.rounds, journal)
-        for (name, part), output in outputs.items():
-            if not output.is_file():  # all rounds of it were run in an earlier sitting
-                tasks[f"{name} on {part}"]()
-        same = all(outputs["serial", part].read_bytes() == outputs["overlapped", part].read_bytes() for part in texts)
-        equal["overlapped"] = {"equal": same}
-    pieces = [[e.ids for e in t.encode_batch(some, add_special_tokens=False)] for t in tokenizers.values()]
-    equal["one-by-one"] = {"equal": pieces[0] == pieces[1]}
+        for choice in choices:
+            for part in texts:
+                for name in RUNNERS:
+                    if not output(folder, name, part, choice).is_file():  # its rounds were run in an earlier sitting
+                        tasks[task(name, part, choice)]()
+            same = all(
+                output(folder, "serial", part, choice).read_bytes()
+                == output(folder, "overlapped", part, choice).read_bytes()
+                for part in texts
+            )
+            made[choice.name][1]["overlapped"] = {"records": {"equal": same}}
 
     entries = []
     for lever in LEVERS:
         entry: dict[str, Any] = asdict(lever)
-        other = lever.released if lever.used else lever.pulled
-        entry |= {"records": equal.get(other), **told.get(other, {})}
+        entry["runtimes"] = {
+            choice.name: figures(lever, choice, values, *made[choice.name], together)
+            for choice in choices
+            if choice == portable or not lever.graph
+        }
+        if lever.name == "tokenising":
+            names = {
+                part: [f"tokenising alone, {side} on {part}" for side in (PACKAGED, "one-by-one")] for part in texts
+            }
+            entry["alone"] = {part: compared(*(values[name] for name in names[part])) for part in texts}
         entries.append(entry)
-        if "skipped" in entry:
-            continue
-        for part, windows in together.items():
-            sides = {side: getattr(lever, side) for side in ("pulled", "released")}
-            entry[part] = compared(*(values[f"{name} on {part}"] for name in sides.values()))
-            if lever.scope == "scoring":
-                entry[part]["padding"] = {side: padding(engines[name], windows) for side, name in sides.items()}
-        if lever.name == "packing":
-            # A token costs nearly the same wherever it stands, so nothing that only removes padding gains more.
-            entry["bound"] = {part: round(1 / (1 - entry[part]["padding"]["released"]), 3) for part in texts}
-        entry["verdict"] = verdict([entry[part] for part in texts])
     return entries, [_depth(layers, own_depth(checkpoint), values, list(texts)) for layers in depths]
+
+
+def figures(
+    lever: Lever, choice: Choice, values: Mapping[str, Sequence[float]], engines: Mapping[str, Engine], told: Told,
+    together: Mapping[str, Sequence[Sequence[Sequence[int]]]],
+) -> dict[str, Any]:  # fmt: skip
+    """What a lever brings on a runtime, or why it was skipped there."""
+    found: dict[str, Any] = {"records": None} | told.get(lever.released if lever.used else lever.pulled, {})
+    if "skipped" in found:
+        return found
+    sides = {"pulled": lever.pulled, "released": lever.released}
+    for part, windows in together.items():
+        found[part] = compared(*(values[task(name, part, choice)] for name in sides.values()))
+        if lever.scope == "scoring":
+            found[part]["padding"] = {side: padding(engines[name], windows) for side, name in sides.items()}
+    if lever.name == "packing":
+        # A token costs nearly the same wherever it stands, so nothing that only removes padding gains more.
+        found["bound"] = {part: round(1 / (1 - found[part]["padding"]["released"]), 3) for part in together}
+    return found | {"verdict": verdict([found[part] for part in together])}
 
 
 def _depth(layers: int, own: int, values: Mapping[str, Sequence[float]], parts: Sequence[str]) -> dict[str, Any]:
@@ -256,14 +342,16 @@ def _depth(layers: int, own: int, values: Mapping[str, Sequence[float]], parts: 
 
 
 def surprises(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Levers that gain and are not used, or lose and are, or whose records are others: one line each."""
+    """Levers that gain on a runtime and are not used, or lose and are, or whose records are others: one line each."""
     lines = []
     for entry in entries:
-        wrong = {"gains": not entry["used"], "loses": entry["used"]}.get(entry.get("verdict", ""), False)
-        if wrong:
-            lines.append(f"{entry['name']}: {entry['verdict']}, and is {'' if entry['used'] else 'not '}used")
-        if entry.get("records") and not entry["records"]["equal"]:
-            lines.append(f"{entry['name']}: its records are not those of the packaged way")
+        for runtime, found in entry["runtimes"].items():
+            name = f"{entry['name']} on {runtime}"
+            wrong = {"gains": not entry["used"], "loses": entry["used"]}.get(found.get("verdict", ""), False)
+            if wrong:
+                lines.append(f"{name}: {found['verdict']}, and is {'' if entry['used'] else 'not '}used")
+            if found.get("records") and not found["records"]["equal"]:
+                lines.append(f"{name}: its records are not those of the packaged way")
     return lines
 
 
@@ -303,18 +391,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         circumstances = conditions(busy=options.busy)
     except (CheckpointError, DatasetError, MachineError) as error:
         parser.error(str(error))
-    runtime = str(choose_runtime(PORTABLE))
+    choices = installed()
+    runtimes = {choice.name: str(choice) for choice in choices}
     facts = {
         "hash": checkpoint.hash, "threads": threads, "texts": {part: drawn.facts() for part, drawn in texts.items()},
-        "runtime": runtime, "processor": machine()["processor"], "code": code_hash(MODULES),
+        "runtimes": runtimes, "processor": machine()["processor"], "code": code_hash(MODULES),
     }  # fmt: skip
     journal = Journal(options.work / "rounds.jsonl", facts)
-    sittings = journal.circumstances(circumstances)
-    entries, depths = measure(checkpoint, texts, options, threads, journal)
+    journal.circumstances(circumstances)
+    entries, depths = measure(checkpoint, texts, options, threads, journal, choices)
     results = {
         "kind": "levers", "model": checkpoint.name, "hash": checkpoint.hash, "trial": trial, "threads": threads,
-        "runtime": runtime, "machine": machine(), "units": units(), "rounds": options.rounds,
-        "sittings": journal.sittings, "circumstances": sittings, "noise": NOISE,
+        "runtimes": runtimes, "machine": machine(), "units": units(), "rounds": options.rounds,
+        "sittings": journal.sittings, "circumstances": journal.circumstances(circumstances), "noise": NOISE,
         "texts": {
             "source": [f"{name}.jsonl.xz" for name in CORPORA] if options.corpora else [OWN.name],
             **{part: drawn.facts() for part, drawn in texts.items()},

@@ -3,13 +3,14 @@ reading and writing overlap with inference. What `benchmarks.levers` holds again
 
 from __future__ import annotations
 
+import copy
 import os
 import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -17,12 +18,13 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from benchmarks.graphs import fused, halves, pruned
-from benchmarks.sessions import Feed, float_graph
+from benchmarks.sessions import Feed, Session, float_graph
 from sentiment.batch import LocalRunner
 from sentiment.blocks import Block, BlockRules, analyze_rows
 from sentiment.checkpoint import Checkpoint
 from sentiment.engine import OUTPUTS, Engine, Logits
 from sentiment.parts import packed_part
+from sentiment.runtimes import Choice, OpenVino, Runtime
 
 BATCH = 32
 # Most tokens of a packed row: longer ones pay more for attention, which reads the whole row.
@@ -44,20 +46,47 @@ def session_of(
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-class InOrder(Engine):
+def with_session(engine: Engine, session: Session) -> Engine:
+    """The engine, its batches and its tokeniser, on another session."""
+    found = copy.copy(engine)
+    found._session = cast(Runtime, session)
+    return found
+
+
+def one_by_one(engine: Engine) -> Engine:
+    """The engine with its texts tokenised one by one."""
+    found = copy.copy(engine)
+    found.tokenizer = cast(Any, OneByOne(engine.tokenizer))
+    return found
+
+
+class Of32(Engine):
+    """Batches of 32, under no budget of tokens.
+
+    Where the runtime takes rows of one padded length only (OpenVINO), each 32 are run once for each padded length among
+    them: padded to the longest, a record would depend on its neighbours.
+    """
+
+    def _of_32(self, order: Sequence[int], windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+        for start in range(0, len(order), BATCH):
+            together: dict[int, list[int]] = {}
+            for i in order[start : start + BATCH]:
+                together.setdefault(0 if self._padding else self._length(windows[i]), []).append(i)
+            yield from together.values()
+
+
+class InOrder(Of32):
     """Batches of 32 in the given order, as a plain loop makes them."""
 
     def _batches(self, order: Sequence[int], windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        for start in range(0, len(windows), BATCH):
-            yield list(range(start, min(start + BATCH, len(windows))))
+        return self._of_32(range(len(windows)), windows)
 
 
-class Sorted(Engine):
-    """Batches of 32, sorted by length, under no budget of tokens."""
+class Sorted(Of32):
+    """Batches of 32, sorted by length."""
 
     def _batches(self, order: Sequence[int], windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        for start in range(0, len(order), BATCH):
-            yield list(order[start : start + BATCH])
+        return self._of_32(order, windows)
 
 
 @dataclass
@@ -191,19 +220,43 @@ def fused_session(checkpoint: Checkpoint, threads: int) -> onnxruntime.Inference
     return session_of(fused(float_graph(checkpoint.folder / "model.onnx"), heads), threads)
 
 
-class Pinned:
-    """The packaged session with each of its threads, the calling one among them, kept on a CPU of its own.
+def cpus_to_pin(threads: int) -> list[int]:
+    """The CPUs that this process may use.
 
     Raises:
         OSError: nothing to pin: one thread, fewer CPUs than threads, or a system that cannot.
     """
+    if not hasattr(os, "sched_setaffinity"):
+        raise OSError("expected a system that pins threads, found none of Linux's calls")
+    cpus = sorted(os.sched_getaffinity(0))
+    if not 1 < threads <= len(cpus):
+        raise OSError(f"expected at least two threads and as many CPUs, found {threads} and {len(cpus)}")
+    return cpus
+
+
+class PinnedOpenVino(OpenVino):
+    """OpenVINO as packaged but for its own setting, which keeps each thread, the calling one among them, on a CPU.
+
+    Raises:
+        OSError: as `cpus_to_pin`.
+    """
+
+    pinning = True
+
+    def __init__(self, choice: Choice, graph: Path, threads: int) -> None:
+        cpus_to_pin(threads)
+        super().__init__(choice, graph, threads)
+
+
+class Pinned:
+    """ONNX Runtime's packaged session with each of its threads, the calling one among them, kept on a CPU of its own.
+
+    Raises:
+        OSError: as `cpus_to_pin`.
+    """
 
     def __init__(self, checkpoint: Checkpoint, threads: int) -> None:
-        if not hasattr(os, "sched_setaffinity"):
-            raise OSError("expected a system that pins threads, found none of Linux's calls")
-        cpus = sorted(os.sched_getaffinity(0))
-        if not 1 < threads <= len(cpus):
-            raise OSError(f"expected at least two threads and as many CPUs, found {threads} and {len(cpus)}")
+        cpus = cpus_to_pin(threads)
         self._first = {cpus[0]}
         others = ";".join(
             str(cpu + 1) for cpu in cpus[1:threads]

@@ -131,8 +131,8 @@ class OnnxRuntime:
         return answers
 
 
-def openvino_settings(precision: str, threads: int) -> dict[str, Any]:
-    """How OpenVINO compiles a graph for us; `precision` is bf16 or f32."""
+def openvino_settings(precision: str, threads: int, *, pinned: bool = False) -> dict[str, Any]:
+    """How OpenVINO compiles a graph for us; `precision` is bf16 or f32, `pinned` ties threads to CPUs."""
     return {
         "INFERENCE_PRECISION_HINT": precision,
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
@@ -141,7 +141,7 @@ def openvino_settings(precision: str, threads: int) -> dict[str, Any]:
         "INFERENCE_NUM_THREADS": threads,
         # Compiled kernels that are kept; with the default, memory goes on growing with the shapes that were seen.
         "CPU_RUNTIME_CACHE_CAPACITY": 256,
-        "ENABLE_CPU_PINNING": False,  # several processes would share the first cores
+        "ENABLE_CPU_PINNING": pinned,
     }
 
 
@@ -150,6 +150,7 @@ class OpenVino:
 
     multiple = 8
     padding = 0
+    pinning = False  # several processes would share the first cores
 
     def __init__(self, choice: Choice, graph: Path, threads: int) -> None:
         import openvino
@@ -161,7 +162,8 @@ class OpenVino:
         manager = passes.Manager()
         manager.register_pass(passes.ConstantFolding())
         manager.run_passes(model)
-        settings = openvino_settings("bf16" if choice.precision == "bfloat16" else "f32", threads)
+        bf16 = choice.precision == "bfloat16"
+        settings = openvino_settings("bf16" if bf16 else "f32", threads, pinned=self.pinning)
         self._compiled = core.compile_model(model, "CPU", settings)
         self._idle: list[Any] = []
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from sentiment.runtimes import Choice
 from training.ablation_table import change
 from training.quality_tables import MISSING, Language, row, table
 
@@ -16,33 +17,40 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
 }
 SCOPES: Mapping[str, tuple[str, str]] = {
     "scoring": ("", ""),
-    "tokenising": (" (tokenising alone)", "（仅分词）"),
     "job": (" (a whole CSV)", "（整个 CSV）"),
 }
 
 
 def levers_block(found: Mapping[str, Any], lang: Language = "en") -> str:
-    """A row for each lever and each depth: ratios on short and on long texts, whether it is used, why; then what else
-    was found. What depths are worth is there after `with_depth_quality`."""
-    columns = _say(
-        lang, "short comments, ×|long texts, ×|found|used|why or why not", "短评，倍|长文，倍|结果|采用|理由"
-    ).split("|")
+    """A row for each lever and each depth: on each runtime ratios for short and for long texts and what was found, then
+    whether it is used, and why; below what else was found. What depths are worth is there after `with_depth_quality`.
+    """
+    names = _say(lang, "short comments, ×|long texts, ×|found", "短评，倍|长文，倍|结果").split("|")
+    between = _say(lang, ": ", "：")
+    columns = [f"{_runtime(runtime)}{between}{name}" for runtime in found["runtimes"] for name in names]
+    columns += _say(lang, "used|why or why not", "采用|理由").split("|")
     lines = table(_say(lang, "lever", "手段"), columns)
     for entry in found["levers"]:
         title = f"{entry['zh']}{SCOPES[entry['scope']][1]}" if lang == "zh" else _title(entry)
         used = _say(lang, "yes", "是") if entry["used"] else _say(lang, "no", "否")
         reason = entry["reason_zh" if lang == "zh" else "reason"]
-        if entry.get("skipped"):
-            lines.append(row(title, [MISSING, MISSING, _say(lang, "not measured", "未测"), used, reason]))
-            continue
-        told = _say(lang, *VERDICTS[entry["verdict"]])
-        if {"gains": not entry["used"], "loses": entry["used"]}.get(entry["verdict"], False):
-            told = f"**{told}**"
-        if entry["records"] and not entry["records"]["equal"]:
-            told += _say(lang, ", other records", "，结果不同")
-        lines.append(row(title, [_ratio(entry["short"]), _ratio(entry["long"]), told, used, reason]))
-    lines += [_depth(entry, found["depths"], lang) for entry in found["depths"]]
+        cells = [cell for runtime in found["runtimes"] for cell in _cells(entry, runtime, lang)]
+        lines.append(row(title, [*cells, used, reason]))
+    lines += [_depth(entry, found, lang) for entry in found["depths"]]
     return "\n".join([*lines, "", _note(found, lang)])
+
+
+def _cells(entry: Mapping[str, Any], runtime: str, lang: Language) -> list[str]:
+    """The ratios of a lever on a runtime, and what was found; bold where what the product does is the slower."""
+    measured = entry["runtimes"].get(runtime)
+    if measured is None or "skipped" in measured:
+        return [MISSING, MISSING, _say(lang, "not measured", "未测")]
+    told = _say(lang, *VERDICTS[measured["verdict"]])
+    if {"gains": not entry["used"], "loses": entry["used"]}.get(measured["verdict"], False):
+        told = f"**{told}**"
+    if measured["records"] and not measured["records"]["equal"]:
+        told += _say(lang, ", other records", "，结果不同")
+    return [_ratio(measured["short"]), _ratio(measured["long"]), told]
 
 
 def with_depth_quality(found: Mapping[str, Any], ablation: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -62,8 +70,8 @@ def with_depth_quality(found: Mapping[str, Any], ablation: Mapping[str, Any] | N
     return {**found, "depths": entries}
 
 
-def _depth(entry: Mapping[str, Any], depths: Sequence[Mapping[str, Any]], lang: Language) -> str:
-    own = next(one["layers"] for one in depths if one["used"])
+def _depth(entry: Mapping[str, Any], found: Mapping[str, Any], lang: Language) -> str:
+    own = next(one["layers"] for one in found["depths"] if one["used"])
     layers = entry["layers"]
     title = _say(lang, f"{layers} layers in place of {own}", f"{layers} 层，代替 {own} 层")
     if entry["used"]:
@@ -71,7 +79,8 @@ def _depth(entry: Mapping[str, Any], depths: Sequence[Mapping[str, Any]], lang: 
     title += _say(lang, " (inference alone, random weights)", "（仅推理，随机权重）")
     told = "" if entry["used"] else _say(lang, *VERDICTS[entry["verdict"]])
     used = _say(lang, "yes", "是") if entry["used"] else _say(lang, "no", "否")
-    return row(title, [_ratio(entry["short"]), _ratio(entry["long"]), told, used, _worth(entry, lang)])
+    others = [MISSING, MISSING, _say(lang, "not measured", "未测")] * (len(found["runtimes"]) - 1)
+    return row(title, [_ratio(entry["short"]), _ratio(entry["long"]), told, *others, used, _worth(entry, lang)])
 
 
 def _worth(entry: Mapping[str, Any], lang: Language) -> str:
@@ -99,28 +108,64 @@ def _ratio(part: Mapping[str, float]) -> str:
     return f"{part['ratio']:.2f} [{part['low']:.2f}–{part['high']:.2f}]"
 
 
+def _runtime(name: str) -> str:
+    return Choice(name, "", "").title
+
+
 def _note(found: Mapping[str, Any], lang: Language) -> str:
     entries = {entry["name"]: entry for entry in found["levers"]}
+    runtimes = list(found["runtimes"].values())
     said = [
         _say(
             lang,
-            f"On {found['runtime']}. The rate with the lever over that without it, medians of {found['rounds']} "
-            "interleaved rounds, in brackets the least and the greatest round; faster or slower is what is so by more "
-            f"than {found['noise']:.0%} in every round.",
-            f"运行于 {found['runtime']}。采用该手段与不采用的速率之比，{found['rounds']} 轮交错运行取中位数，"
+            f"On {' and on '.join(runtimes)}. The rate with the lever over that without it, medians of "
+            f"{found['rounds']} interleaved rounds, in brackets the least and the greatest round; faster "
+            f"or slower is what is so by more than {found['noise']:.0%} in every round.",
+            f"运行于 {' 与 '.join(runtimes)}。采用该手段与不采用的速率之比，{found['rounds']} 轮交错运行取中位数，"
             f"方括号内为最小与最大的一轮；每一轮都相差 {found['noise']:.0%} 以上才算更快或更慢。",
         )
     ]
-    packing, vocabulary, attention = (entries.get(name, {}) for name in ("packing", "vocabulary", "attention"))
+    if len(runtimes) > 1:
+        portable = _runtime(next(iter(found["runtimes"])))
+        graphs = [entry["zh" if lang == "zh" else "title"] for entry in found["levers"] if entry["graph"]]
+        said.append(
+            _say(
+                lang,
+                f"Measured on {portable} alone: what changes the ONNX graph ({'; '.join(graphs)}), and depths.",
+                f"仅在 {portable} 上测量：改变 ONNX 计算图的手段（{'；'.join(graphs)}）以及层数。",
+            )
+        )
+    if "openvino" in found["runtimes"]:
+        said.append(
+            _say(
+                lang,
+                "On OpenVINO a batch holds rows of one padded length, else a record would depend on its neighbours: "
+                "batches of 32 are run there in parts, one for each padded length among them.",
+                "OpenVINO 上每批各行填充长度相同，否则一条文本的结果会受同批文本影响："
+                "因此每批 32 条在其上按填充长度分成若干部分运行。",
+            )
+        )
+    if "alone" in entries.get("tokenising", {}):
+        short, long = (_ratio(entries["tokenising"]["alone"][part]) for part in ("short", "long"))
+        said.append(
+            _say(
+                lang,
+                f"Tokenising alone, on no runtime: in batches {short} × the rate on short comments, {long} × on long "
+                "texts.",
+                f"仅分词（与运行时无关）：成批的速率在短评上为 {short} 倍，长文上为 {long} 倍。",
+            )
+        )
+    portables = (entries.get(name, {}).get("runtimes", {}) for name in ("packing", "vocabulary", "attention"))
+    packing, vocabulary, attention = (one.get("onnxruntime", {}) for one in portables)
     if "bound" in packing:
         share = packing["short"]["padding"]
         said.append(
             _say(
                 lang,
                 f"Packing leaves {share['pulled']:.1%} of padding on short comments, the packaged batches "
-                f"{share['released']:.1%}: where every token costs the same, removing all of it gives "
+                f"of ONNX Runtime {share['released']:.1%}: where every token costs the same, removing all of it gives "
                 f"{packing['bound']['short']:.2f} × the rate.",
-                f"短评上，拼行后填充占 {share['pulled']:.1%}，随包批次占 {share['released']:.1%}："
+                f"短评上，拼行后填充占 {share['pulled']:.1%}，ONNX Runtime 上随包批次占 {share['released']:.1%}："
                 f"若每个词元耗时相同，全部省去后速率为 {packing['bound']['short']:.2f} 倍。",
             )
         )

@@ -23,11 +23,17 @@ SPEED: dict[str, Any] = {"model": "tiny@00000000", "targets": []}
 
 
 def lever(name: str, used: bool, verdict: str, **more: Any) -> dict[str, Any]:
-    part = {"ratio": 1.456, "low": 1.4, "high": 1.5, "padding": {"pulled": 0.0012, "released": 0.25}}
     return {
         "name": name, "title": f"the {name}", "zh": f"{name}（中）", "scope": "scoring", "used": used, "reason": "why",
-        "reason_zh": "理由", "records": {"equal": True}, "short": part, "long": {**part, "ratio": 0.9},
-        "verdict": verdict, **more,
+        "reason_zh": "理由", "graph": False, **more,
+        "runtimes": {"onnxruntime": measured(verdict), **more.get("runtimes", {})},
+    }  # fmt: skip
+
+
+def measured(verdict: str, ratio: float = 1.456, **more: Any) -> dict[str, Any]:
+    part = {"ratio": ratio, "low": 1.4, "high": 1.5, "padding": {"pulled": 0.0012, "released": 0.25}}
+    return {
+        "records": {"equal": True}, "short": part, "long": {**part, "ratio": 0.9}, "verdict": verdict, **more,
     }  # fmt: skip
 
 
@@ -36,20 +42,41 @@ def levers() -> dict[str, Any]:
     size = {"file_mb": 8.7, "memory_mb": 34.7}
     entries = [
         lever("order", True, "gains"),
-        lever("packing", False, "even", bound={"short": 1.333, "long": 1.1}),
-        lever("vocabulary", False, "gains", whole=size, cut={**size, "memory_mb": 9.1}, pieces=22579, kept=6000),
-        lever("attention", False, "loses", found_by_the_optimiser={"Attention": 0, "BiasGelu": 9}),
-        lever("overlap", True, "loses", scope="job", records={"equal": False}),
-        lever("tokenising", True, "mixed", scope="tokenising"),
-        {**lever("pinning", False, "even"), "skipped": "expected two CPUs"},
+        lever("packing", False, "even", graph=True),
+        lever("vocabulary", False, "gains", graph=True),
+        lever("attention", False, "loses", graph=True),
+        lever("overlap", True, "loses", scope="job"),
+        lever("tokenising", True, "mixed", alone={"short": one(1.8), "long": one(1.7)}),
+        lever("pinning", False, "even"),
     ]
+    _, packing, vocabulary, attention, overlap, _, pinning = (entry["runtimes"]["onnxruntime"] for entry in entries)
+    packing["bound"] = {"short": 1.333, "long": 1.1}
+    vocabulary |= {"whole": size, "cut": {**size, "memory_mb": 9.1}, "pieces": 22579, "kept": 6000}
+    attention["found_by_the_optimiser"] = {"Attention": 0, "BiasGelu": 9}
+    overlap["records"] = {"equal": False}
+    pinning |= {"records": None, "skipped": "expected two CPUs"}
     part = {"ratio": 1.3, "low": 1.25, "high": 1.35}
     depths = [
         {"layers": layers, "used": layers == 8, "verdict": verdict, "short": part, "long": part}
         for layers, verdict in ((12, "loses"), (8, "even"), (6, "gains"))
     ]
-    head = {"model": "tiny@00000000", "runtime": "ONNX Runtime 1.0, float32", "rounds": 5, "noise": 0.02}
+    head = {
+        "model": "tiny@00000000", "runtimes": {"onnxruntime": "ONNX Runtime 1.0, float32"}, "rounds": 5, "noise": 0.02,
+    }  # fmt: skip
     return {**head, "levers": entries, "depths": depths}
+
+
+@pytest.fixture
+def both(levers: dict[str, Any]) -> dict[str, Any]:
+    """The same, and figures of OpenVINO where the graph is as it was."""
+    for entry in levers["levers"]:
+        if not entry["graph"]:
+            entry["runtimes"]["openvino"] = measured("loses" if entry["name"] == "order" else "gains", 0.777)
+    return {**levers, "runtimes": {**levers["runtimes"], "openvino": "OpenVINO 2.0, bfloat16"}}
+
+
+def one(ratio: float) -> dict[str, float]:
+    return {"ratio": ratio, "low": ratio - 0.1, "high": ratio + 0.1}
 
 
 def rate(value: float) -> dict[str, float]:
@@ -79,15 +106,36 @@ def test_lever_table_has_every_figure(levers: dict[str, Any]) -> None:
     assert "| **faster** | no | why |" in block  # a lever that gains and is not used stands out
     assert "| the overlap (a whole CSV) |" in block and "| **slower**, other records | yes | why |" in block
     assert "| slower | no | why |" in block
-    assert "| the tokenising (tokenising alone) |" in block and "| faster on one kind, slower on the other |" in block
+    assert "in batches 1.80 [1.70–1.90] × the rate on short comments, 1.70 [1.60–1.80] × on long texts" in block
+    assert "OpenVINO" not in block
+    assert "| the tokenising |" in block and "| faster on one kind, slower on the other |" in block
     assert "| the pinning | – | – | not measured | no | why |" in block
     assert "On ONNX Runtime 1.0, float32." in block
     assert "medians of 5 interleaved rounds" in block and "more than 2% in every round" in block
-    assert "0.1% of padding on short comments, the packaged batches 25.0%" in block and "gives 1.33 × the rate" in block
+    assert (
+        "0.1% of padding on short comments, the packaged batches of ONNX Runtime 25.0%" in block
+        and "gives 1.33 × the rate" in block
+    )
     assert "22,579 pieces (8.7 MB in the file, 34.7 MB in memory), these texts use 6,000 (9.1 MB in memory)" in block
     assert "finds no attention" in block
-    levers["levers"][3]["found_by_the_optimiser"]["MultiHeadAttention"] = 8
+    levers["levers"][3]["runtimes"]["onnxruntime"]["found_by_the_optimiser"]["MultiHeadAttention"] = 8
     assert "finds no attention" not in levers_block(levers)
+
+
+def test_lever_table_has_columns_of_every_runtime(both: dict[str, Any]) -> None:
+    block = levers_block(both)
+    head = "ONNX Runtime: short comments, × | ONNX Runtime: long texts, × | ONNX Runtime: found | OpenVINO: short"
+    assert head in block.splitlines()[0]
+    ours, theirs = "1.46 [1.40–1.50] | 0.90 [1.40–1.50]", "0.78 [1.40–1.50] | 0.90 [1.40–1.50]"
+    assert f"| the order | {ours} | faster | {theirs} | **slower** | yes | why |" in block
+    assert f"| the pinning | – | – | not measured | {theirs} | **faster** | no | why |" in block
+    assert f"| the packing | {ours} | no difference | – | – | not measured | no | why |" in block
+    assert "On ONNX Runtime 1.0, float32 and on OpenVINO 2.0, bfloat16." in block
+    assert "alone: what changes the ONNX graph (the packing; the vocabulary; the attention), and depths" in block
+    assert "one for each padded length" in block
+    for said in (block, levers_block(both, "zh")):
+        lines = [line for line in said.splitlines() if line.startswith("|")]
+        assert {line.count("|") for line in lines} == {10}
 
 
 def test_lever_table_has_depths_with_what_they_are_worth(levers: dict[str, Any]) -> None:
@@ -123,11 +171,14 @@ def test_lever_table_has_depths_with_what_they_are_worth(levers: dict[str, Any])
     assert with_depth_quality(levers, None)["levers"] == levers["levers"]
 
 
-def test_lever_table_in_chinese_has_the_same_rows(levers: dict[str, Any]) -> None:
-    english, chinese = levers_block(levers), levers_block(levers, "zh")
+@pytest.mark.parametrize("name", ["levers", "both"])
+def test_lever_table_in_chinese_has_the_same_rows(name: str, request: pytest.FixtureRequest) -> None:
+    found = request.getfixturevalue(name)
+    english, chinese = levers_block(found), levers_block(found, "zh")
     rows = [[line.count("|") for line in block.splitlines()] for block in (english, chinese)]
     assert rows[0] == rows[1]
-    assert "| order（中） | 1.46 [1.40–1.50] |" in chinese and "| **更慢**，结果不同 | 是 | 理由 |" in chinese
+    assert "| order（中） | 1.46 [1.40–1.50] |" in chinese and "| **更慢**，结果不同 |" in chinese
+    assert "| 是 | 理由 |" in chinese
     figures = [sorted(re.findall(r"\d[\d,.]*\d", block)) for block in (english, chinese)]
     assert figures[0] == figures[1]
 

@@ -18,7 +18,8 @@ from benchmarks.depths import depths_beside, inference_seconds, random_engine
 from benchmarks.engines import engine_on
 from benchmarks.graphs import PIECES, GraphError, Nodes, fused, halves, pruned, table_bytes
 from benchmarks.lever_list import LEVERS, PACKAGED
-from benchmarks.levers import blocks, compared, differences, padding, surprises, verdict, window_blocks
+from benchmarks.levers import blocks, compared, differences, padding, records, surprises, verdict, window_blocks
+from benchmarks.runtimes import installed
 from benchmarks.sessions import float_graph, windows_of
 from benchmarks.variants import (
     InOrder,
@@ -26,15 +27,19 @@ from benchmarks.variants import (
     Overlapped,
     Packed,
     Pinned,
+    PinnedOpenVino,
     Sorted,
     cut_table,
     fused_session,
+    one_by_one,
     packed_rows,
+    with_session,
 )
 from sentiment.analyzer import Analyzer
 from sentiment.batch import LocalRunner, ScoreOptions, score_with
 from sentiment.checkpoint import Checkpoint, load_checkpoint
 from sentiment.engine import OUTPUTS, Engine
+from sentiment.runtimes import Choice
 from sentiment.tables import ReadOptions, open_tables
 from training.lever_table import levers_block
 
@@ -159,9 +164,61 @@ def test_variants_batches_of_32(checkpoint: Checkpoint, engine: Engine, sample_t
         assert largest(engine, kind(checkpoint, threads=1), sample_texts[:100]) < 1e-4
 
 
-@pytest.mark.skipif(
+@pytest.fixture(scope="module")
+def openvino() -> Choice:
+    found = [choice for choice in installed() if choice.name == "openvino"]
+    if not found:
+        pytest.skip('OpenVINO is not installed: pip install "cinesent[fast]"')
+    return found[0]
+
+
+def test_variants_batches_of_32_hold_one_padded_length_on_openvino(
+    checkpoint: Checkpoint, openvino: Choice, sample_texts: list[str]
+) -> None:
+    """Or they would be no other way to the same records, but a cheaper way to others."""
+    plain = Engine(checkpoint, threads=1, runtime="openvino")
+    found = windows(plain, [*sample_texts[:70], LONG])
+    order = sorted(range(len(found)), key=lambda i: (len(found[i]), i))
+    for kind, places in ((InOrder, range(len(found))), (Sorted, order)):
+        other = kind(checkpoint, threads=1, runtime="openvino")
+        batches = list(other._batches(order, found))
+        assert sorted(i for batch in batches for i in batch) == sorted(order)
+        assert all(len({other._length(found[i]) for i in batch}) == 1 for batch in batches)
+        for batch in batches:  # those of one 32 alone, and all of its length
+            start = list(places).index(batch[0]) // 32 * 32
+            same = other._length(found[batch[0]])
+            assert batch == [i for i in places[start : start + 32] if other._length(found[i]) == same]
+        assert largest(plain, other, [*sample_texts[:70], LONG]) <= (
+            0.0 if openvino.precision == "bfloat16" else 2e-4
+        )  # as test_runtimes.py has it
+
+
+def test_levers_padding_on_openvino_is_that_of_its_rows(checkpoint: Checkpoint, openvino: Choice) -> None:
+    engine = Engine(checkpoint, threads=1, runtime=openvino.name)
+    assert padding(engine, [[[5] * 4, [5] * 6]]) == round(1 - 14 / 16, 4)  # two special tokens, rows of 8
+
+
+PINS = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="pinning needs Linux and two CPUs"
 )
+
+
+@PINS
+def test_variants_openvino_is_pinned_by_its_own_setting(
+    checkpoint: Checkpoint, openvino: Choice, texts: list[str]
+) -> None:
+    plain = Engine(checkpoint, threads=2, runtime="openvino")
+    before = os.sched_getaffinity(0)
+    pinned = PinnedOpenVino(openvino, checkpoint.folder / "model.onnx", 2)
+    settings = [session._compiled.get_property("ENABLE_CPU_PINNING") for session in (pinned, plain._session)]  # type: ignore[attr-defined]
+    assert settings == [True, False]
+    assert largest(plain, with_session(plain, pinned), texts[:8]) < 1e-4
+    assert os.sched_getaffinity(0) == before
+    with pytest.raises(OSError, match="expected at least two threads"):
+        PinnedOpenVino(openvino, checkpoint.folder / "model.onnx", 1)
+
+
+@PINS
 def test_variants_pinned_threads_are_let_go(checkpoint: Checkpoint, engine: Engine, texts: list[str]) -> None:
     before = os.sched_getaffinity(0)
     pinned = Pinned(checkpoint, 2)
@@ -186,6 +243,14 @@ def test_variants_pinning_one_thread_is_refused(checkpoint: Checkpoint) -> None:
 def test_variants_tokenising_one_by_one_is_the_same(engine: Engine, texts: list[str]) -> None:
     found = OneByOne(engine.tokenizer).encode_batch(texts, add_special_tokens=False)
     assert [e.ids for e in found] == [e.ids for e in engine.tokenizer.encode_batch(texts, add_special_tokens=False)]
+
+
+def test_variants_an_engine_with_one_thing_exchanged_leaves_the_other_alone(engine: Engine) -> None:
+    session, tokenizer = engine._session, engine.tokenizer
+    single, other = one_by_one(engine), with_session(engine, object())  # type: ignore[arg-type]
+    assert isinstance(single.tokenizer, OneByOne) and single._session is session
+    assert other._session is not session and other.tokenizer is tokenizer
+    assert engine._session is session and engine.tokenizer is tokenizer
 
 
 def write_csv(path: Path, texts: Sequence[str]) -> Path:
@@ -242,12 +307,15 @@ def test_levers_compare_rounds_and_judge() -> None:
 
 def test_levers_say_what_the_product_should_do_otherwise() -> None:
     def entry(used: bool, verdict: str, equal: bool = True) -> dict[str, Any]:
-        return {"name": "x", "used": used, "verdict": verdict, "records": {"equal": equal}}
+        return {"name": "x", "used": used, "runtimes": {"a": {"verdict": verdict, "records": {"equal": equal}}}}
 
     assert not surprises([entry(True, "gains"), entry(False, "loses"), entry(True, "even"), entry(False, "even")])
-    assert not surprises([{"name": "x", "used": False, "skipped": "no CPUs", "records": None}])
-    assert surprises([entry(False, "gains")]) == ["x: gains, and is not used"]
-    assert surprises([entry(True, "loses")]) == ["x: loses, and is used"]
+    assert not surprises([{"name": "x", "used": False, "runtimes": {"a": {"skipped": "no CPUs", "records": None}}}])
+    assert surprises([entry(False, "gains")]) == ["x on a: gains, and is not used"]
+    assert surprises([entry(True, "loses")]) == ["x on a: loses, and is used"]
+    both = entry(True, "gains")
+    both["runtimes"]["b"] = {"verdict": "loses", "records": {"equal": False}}
+    assert surprises([both]) == ["x on b: loses, and is used", "x on b: its records are not those of the packaged way"]
     assert "not those" in surprises([entry(True, "gains", equal=False)])[0]
 
 
@@ -260,6 +328,20 @@ def test_levers_differences_are_seen(checkpoint: Checkpoint, engine: Engine, tex
 
     found = differences(checkpoint, engine, engine_on(checkpoint, Off(), 1), texts)  # type: ignore[arg-type]
     assert not found["equal"] and found["changed_labels"] > 0 and found["largest_difference"] > 0.01
+
+
+def test_levers_records_of_tokenising_are_the_pieces(checkpoint: Checkpoint, engine: Engine, texts: list[str]) -> None:
+    single = one_by_one(engine)
+    sides = {PACKAGED: engine, "one-by-one": single}
+    found = records(checkpoint, sides, texts)
+    assert list(found) == ["one-by-one"] and found["one-by-one"]["records"]["equal"]
+
+    class Other(OneByOne):
+        def encode_batch(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[Any]:
+            return super().encode_batch([*texts[:-1], "好好"], add_special_tokens=add_special_tokens)
+
+    single.tokenizer = Other(engine.tokenizer)  # type: ignore[assignment]
+    assert not records(checkpoint, sides, [*texts, ""])["one-by-one"]["records"]["equal"]
 
 
 def test_levers_depths_have_the_width_and_the_outputs_of_the_checkpoint(
@@ -311,28 +393,37 @@ def test_levers_command_measures_every_lever_and_goes_on_when_interrupted(
     found = json.loads(output.read_text("utf-8"))
     assert found["sittings"] == 2
     lines_kept = {entry["name"]: entry["value"] for line in kept.splitlines() if "name" in (entry := json.loads(line))}
-    assert found["levers"][0]["short"]["seconds"]["pulled"] == [
-        round(lines_kept[f"round {number}, packaged on short"], 4) for number in (1, 2)
+    assert found["levers"][0]["runtimes"]["onnxruntime"]["short"]["seconds"]["pulled"] == [
+        round(lines_kept[f"round {number}, packaged on short, onnxruntime"], 4) for number in (1, 2)
     ]
     entries = {entry["name"]: entry for entry in found["levers"]}
     assert list(entries) == [lever.name for lever in LEVERS] and found["trial"] and found["rounds"] == 2
-    assert "expected at least two threads" in entries.pop("pinning")["skipped"]
-    assert "pinned: skipped, expected at least two threads" in capsys.readouterr().err
+    names = [choice.name for choice in installed()]
+    assert found["runtimes"] == {choice.name: str(choice) for choice in installed()}
+    pinning, said = entries.pop("pinning")["runtimes"], capsys.readouterr().err
+    for choice in installed():
+        assert "expected at least two threads" in pinning[choice.name]["skipped"]
+        assert f"pinned on {choice.title}: skipped, expected at least two threads" in said
     for entry in entries.values():
-        assert entry["records"]["equal"] and entry["verdict"] in ("gains", "even", "loses", "mixed")
+        assert list(entry["runtimes"]) == (names[:1] if entry["graph"] else names)
+    for one in (one for entry in entries.values() for one in entry["runtimes"].values()):
+        assert one["records"]["equal"] and one["verdict"] in ("gains", "even", "loses", "mixed")
         for part in ("short", "long"):
-            assert entry[part]["low"] <= entry[part]["ratio"] <= entry[part]["high"]
-            assert len(entry[part]["seconds"]["pulled"]) == 2
-    assert entries["vocabulary"]["kept"] < entries["vocabulary"]["pieces"]
-    assert entries["vocabulary"]["cut"]["memory_mb"] < entries["vocabulary"]["whole"]["memory_mb"]
-    assert entries["packing"]["bound"]["short"] >= 1 and entries["attention"]["found_by_the_optimiser"]
-    assert found["runtime"].startswith("ONNX Runtime ")
+            assert one[part]["low"] <= one[part]["ratio"] <= one[part]["high"]
+            assert len(one[part]["seconds"]["pulled"]) == 2
+    alone = entries["tokenising"]["alone"]["short"]["seconds"]["pulled"]
+    assert len(alone) == 2 and "alone" not in entries["order"]
+    portable = {name: entry["runtimes"]["onnxruntime"] for name, entry in entries.items()}
+    assert portable["vocabulary"]["kept"] < portable["vocabulary"]["pieces"]
+    assert portable["vocabulary"]["cut"]["memory_mb"] < portable["vocabulary"]["whole"]["memory_mb"]
+    assert portable["packing"]["bound"]["short"] >= 1 and portable["attention"]["found_by_the_optimiser"]
+    assert [name for name, entry in entries.items() if entry["graph"]] == ["packing", "vocabulary", "attention"]
     assert [(entry["layers"], entry["used"]) for entry in found["depths"]] == [(3, False), (2, True), (1, False)]
     own = found["depths"][1]["short"]
     assert own["ratio"] == own["low"] == own["high"] == 1.0
     # What it writes is what the table reads.
     assert "| 3 layers in place of 2 (inference alone" in levers_block(found)
-    assert entries["order"]["short"]["padding"]["pulled"] < entries["order"]["short"]["padding"]["released"]
+    assert portable["order"]["short"]["padding"]["pulled"] < portable["order"]["short"]["padding"]["released"]
 
 
 def test_levers_command_keeps_trials_apart(capsys: pytest.CaptureFixture[str]) -> None:
