@@ -2,7 +2,7 @@
 
 `python -m benchmarks.distributed` writes benchmarks/results/distributed.json. Every job scores one CSV into Parquet,
 one thread a worker, on the runtime that --runtime names. Rates are medians of interleaved rounds, without the start of
-the workers. Workers and driver are killed in jobs over a smaller CSV. An interrupted run goes on with the job that it
+workers and models, which the seconds to the first block have on either side. Workers and driver are killed in jobs over a smaller CSV. An interrupted run goes on with the job that it
 was at. Exit code 1 says that some output differed from the local engine's, or that a killed job did not go on as it
 should. Linux only.
 """
@@ -43,7 +43,7 @@ MODULES = ("distributed", "jobs", "kills", "own_rows")  # whose code the rates d
 
 def timed_jobs(bench: Bench, rounds: int, journal: Journal) -> dict[str, Any]:
     """The local engine, and Ray with one and two workers, run in turn."""
-    tasks: dict[str, Callable[[], Any]] = {"local": lambda: bench.timed(bench.local())}
+    tasks: dict[str, Callable[[], Any]] = {"local": partial(bench.timed, bench.local)}
     tasks |= {f"workers_{count}": partial(_on_ray, bench, count) for count in WORKERS}
     runs = interleaved(tasks, rounds, journal)
     expected = runs["local"][0]["sha256"]
@@ -51,7 +51,7 @@ def timed_jobs(bench: Bench, rounds: int, journal: Journal) -> dict[str, Any]:
 
 
 def _on_ray(bench: Bench, workers: int) -> dict[str, Any]:
-    return bench.timed(bench.ray(workers), workers)
+    return bench.timed(partial(bench.ray, workers), workers)
 
 
 def faults(results: Mapping[str, Any]) -> list[str]:
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with connected(RayOptions(workers=2)):
             results["ray_start_seconds"] = round(time.monotonic() - began, 2)
             results |= timed_jobs(bench, options.rounds, journal)
-            expected = journal.once("unharmed", lambda: killing.timed(killing.local()))["sha256"]
+            expected = journal.once("unharmed", partial(killing.timed, killing.local))["sha256"]
             results["worker_kills"] = [
                 journal.once(f"kill {number + 1}", partial(kill_worker, killing, number, expected))
                 for number in range(options.kills)

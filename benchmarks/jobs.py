@@ -61,14 +61,18 @@ class Bench:
     block_rows: int
 
     def job(
-        self, output: Path, runner: Runner, workers: int = 1, watch: Callable[[Tick], None] | None = None
+        self, output: Path, start: Callable[[], Runner], workers: int = 1, watch: Callable[[Tick], None] | None = None
     ) -> dict[str, Any]:
-        """Runs a job into `output`, in a folder that it makes; see `steady_rate` for its rate."""
+        """Runs a job into `output`, in a folder that it makes; see `steady_rate` for its rate.
+
+        Args:
+            start: makes the runner, on the clock: the local engine loads its model there, workers do in the job.
+        """
         output.parent.mkdir(parents=True)
         clock = Clock()
         clock.watch = watch or clock.watch
         began = time.monotonic()
-        summary = score_with(self.table, runner, output, ScoreOptions(block_rows=self.block_rows), clock)
+        summary = score_with(self.table, start(), output, ScoreOptions(block_rows=self.block_rows), clock)
         ended = time.monotonic()
         return {
             "rows": summary.rows,
@@ -79,10 +83,10 @@ class Bench:
             "sha256": sha256(output),
         }
 
-    def timed(self, runner: Runner, workers: int = 1) -> dict[str, Any]:
+    def timed(self, start: Callable[[], Runner], workers: int = 1) -> dict[str, Any]:
         """A job whose output is not kept."""
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-            return self.job(Path(scratch) / "job" / "out.parquet", runner, workers)
+            return self.job(Path(scratch) / "job" / "out.parquet", start, workers)
 
     def local(self) -> LocalRunner:
         return LocalRunner(Analyzer.load(self.checkpoint.folder, threads=1, runtime=self.runtime.name))

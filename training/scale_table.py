@@ -41,9 +41,11 @@ def _how(found: Mapping[str, Any], lang: Language) -> str:
         lang,
         f"On {cpus} CPUs of {processor}, {found['runtime']}; blocks of {found['block_rows']:,} rows; medians of "
         f"{found['rounds']} interleaved jobs, in brackets the least and the greatest; rates without the start of the "
-        "workers, which the seconds to the first block have.",
+        "workers and the loading of the model, which the seconds to the first block have. In neither is the start of "
+        f"Ray itself: {found['ray_start_seconds']:.1f} s.",
         f"{processor}，{cpus} 个 CPU，{found['runtime']}；每块 {found['block_rows']:,} 行；"
-        f"{found['rounds']} 次交错运行取中位数，方括号内为最小与最大；速率不含工作进程的启动，首块用时含。",
+        f"{found['rounds']} 次交错运行取中位数，方括号内为最小与最大；速率不含工作进程的启动和模型的加载，"
+        f"首块用时含。两者都不含 Ray 本身的启动：{found['ray_start_seconds']:.1f} 秒。",
     )
 
 

@@ -16,9 +16,10 @@ import pytest
 if find_spec("ray") is None:
     pytest.skip('Ray is not installed: pip install "cinesent[ray]"', allow_module_level=True)
 
-from benchmarks import distributed, kills
+from benchmarks import distributed, jobs, kills
 from benchmarks.jobs import Bench, sha256, steady_rate, summarised
 from benchmarks.kills import driver_faults, kill_driver, worker_faults
+from sentiment.batch import Tick
 from sentiment.runtimes import Choice
 
 linux = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the worker processes in /proc")
@@ -90,6 +91,29 @@ def test_jobs_rate_leaves_the_start_out() -> None:
     assert steady_rate(blocks[::2], 1) == 400 / 20
     with pytest.raises(ValueError, match="expected more blocks than 2 workers, found 2"):
         steady_rate(blocks[:2], 2)
+
+
+def test_jobs_begin_before_their_runner_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What loads its model in this process pays for it as workers do."""
+    clock = iter(range(100))
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: float(next(clock)))
+
+    def start() -> Any:
+        for _ in range(20):  # seconds
+            jobs.time.monotonic()
+
+    def score(table: Any, runner: Any, output: Path, options: Any, progress: Any) -> Any:
+        for scored in (5, 10):
+            progress(Tick("score", scored, scored, 0, 0))
+        output.write_bytes(b"")
+        return SimpleNamespace(rows=10)
+
+    monkeypatch.setattr(jobs, "score_with", score)
+    nothing: Any = None
+    bench = Bench(nothing, nothing, nothing, tmp_path, 5)
+    found = bench.timed(start)
+    assert (found["first_block_seconds"], found["seconds"], found["assembling_seconds"]) == (21, 23, 1)
+    assert found["rows_per_second"] == 5
 
 
 def test_jobs_are_summed_up_by_medians() -> None:

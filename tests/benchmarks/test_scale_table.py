@@ -28,6 +28,7 @@ def found() -> dict[str, Any]:
         "machine": {"processor": "Some CPU", "cpus": 2},
         "rows": 8192, "block_rows": 1024, "rounds": 3, "kill_rows": 6144,
         "reading_rows_per_second": 9000.0,
+        "ray_start_seconds": 3.14,
         "local": job(410.0, True), "workers_1": job(400.0, True), "workers_2": job(720.4, False),
         "worker_kills": [*[fine] * 8, fine | {"killed": 0}, fine | {"lost": 7, "bytes_equal": False}],
         "driver_kill": {
@@ -43,6 +44,10 @@ def test_scale_table_has_every_figure(found: dict[str, Any]) -> None:
     assert "| local engine, one thread | 410 [390–420] | 9.8 | 4.0 | yes |" in block
     assert "| Ray, two workers | 720 [700–730] | 9.8 | 4.0 | **no** |" in block
     assert "On 2 CPUs of Some CPU, ONNX Runtime 1.0, float32; blocks of 1,024 rows; medians of 3 interleaved" in block
+    assert (
+        "the loading of the model, which the seconds to the first block have. In neither is the start of Ray" in block
+    )
+    assert "Ray itself: 3.1 s." in block and "Ray 本身的启动：3.1 秒" in scale_block(found, None, "zh")
     # A job in which nobody was killed shows nothing.
     assert (
         "| jobs in which a worker was killed (SIGKILL) midway | 9 |\n| rows lost | 7 |\n| rows doubled | 0 |" in block
