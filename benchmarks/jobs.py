@@ -8,16 +8,19 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from sentiment import distributed
 from sentiment.analyzer import Analyzer
 from sentiment.batch import LocalRunner, Runner, ScoreOptions, Tick, score_with
-from sentiment.blocks import blocks_of
+from sentiment.blocks import BlockRules, blocks_of
 from sentiment.checkpoint import Checkpoint
-from sentiment.distributed import RayOptions, RayRunner
+from sentiment.distributed import Failed, RayOptions, RayRunner, Worker
 from sentiment.runtimes import Choice
-from sentiment.tables import Table
+from sentiment.tables import Row, Table
 
 TIMED = ("rows_per_second", "first_block_seconds", "assembling_seconds", "seconds")
 
@@ -48,6 +51,16 @@ def steady_rate(blocks: Sequence[tuple[float, int]], workers: int) -> float:
         raise ValueError(f"expected more blocks than {workers} workers, found {len(blocks)}")
     (began, before), (ended, after) = blocks[workers - 1], blocks[-1]
     return (after - before) / max(ended - began, 1e-9)
+
+
+class Ready(Worker):
+    """Scores its first block only and answers all others with that part: it never lets a driver wait."""
+
+    _part: bytes | Failed | None = None
+
+    def score(self, rows: Sequence[Row], rules: BlockRules) -> bytes | Failed:
+        self._part = self._part or super().score(rows, rules)
+        return self._part
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,11 @@ class Bench:
 
     def ray(self, workers: int) -> RayRunner:
         return RayRunner(self.checkpoint, RayOptions(workers=workers), load={"runtime": self.runtime.name})
+
+    def driven(self) -> dict[str, Any]:
+        """A job whose worker is always ready: its steady rate is that at which a driver reads, hands out and keeps."""
+        with patch.object(distributed, "Worker", Ready):
+            return self.timed(partial(self.ray, 1))
 
     def rows(self) -> int:
         """How many rows the table has."""
