@@ -2,9 +2,10 @@
 
 `python -m benchmarks.distributed` writes benchmarks/results/distributed.json. Every job scores one CSV into Parquet,
 one thread a worker, on the runtime that --runtime names. Rates are medians of interleaved rounds, without the start of
-the workers. Workers and driver are killed in jobs over a smaller CSV. An interrupted run goes on with the job that it
-was at. Exit code 1 says that some output differed from the local engine's, or that a killed job did not go on as it
-should. Linux only.
+workers and models, which the seconds to the first block have on either side. How fast a driver can be is measured on a
+larger CSV: reading alone, and a job whose worker is always ready. Workers and driver are killed in jobs over a smaller
+CSV. An interrupted run goes on with the job that it was at. Exit code 1 says that some output differed from the local
+engine's, or that a killed job did not go on as it should. Linux only.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from benchmarks.journal import Journal, code_hash
 from benchmarks.kills import driver_faults, kill_driver, kill_worker, worker_faults
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.memory import write
-from benchmarks.rounds import interleaved
+from benchmarks.rounds import interleaved, spread
 from benchmarks.runtimes import add_runtime
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.distributed import RayOptions, connected
@@ -36,6 +37,8 @@ from training.results import write_results
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "distributed.json"
 ROWS, ROUNDS, KILL_ROWS, KILLS = 8_192, 3, 6_144, 10
+DRIVER_ROWS, READINGS = 262_144, 7
+DRIVER_BLOCKS = 64  # of 4,096 rows, as the product's are
 BLOCKS, KILL_BLOCKS = 8, 12  # of 1,024 rows, which are scored as in larger blocks, and of 512: moments to kill at
 WORKERS = (1, 2)
 MODULES = ("distributed", "jobs", "kills", "own_rows")  # whose code the rates depend on
@@ -43,7 +46,7 @@ MODULES = ("distributed", "jobs", "kills", "own_rows")  # whose code the rates d
 
 def timed_jobs(bench: Bench, rounds: int, journal: Journal) -> dict[str, Any]:
     """The local engine, and Ray with one and two workers, run in turn."""
-    tasks: dict[str, Callable[[], Any]] = {"local": lambda: bench.timed(bench.local())}
+    tasks: dict[str, Callable[[], Any]] = {"local": partial(bench.timed, bench.local)}
     tasks |= {f"workers_{count}": partial(_on_ray, bench, count) for count in WORKERS}
     runs = interleaved(tasks, rounds, journal)
     expected = runs["local"][0]["sha256"]
@@ -51,7 +54,24 @@ def timed_jobs(bench: Bench, rounds: int, journal: Journal) -> dict[str, Any]:
 
 
 def _on_ray(bench: Bench, workers: int) -> dict[str, Any]:
-    return bench.timed(bench.ray(workers), workers)
+    return bench.timed(partial(bench.ray, workers), workers)
+
+
+def driver_rates(bench: Bench, rounds: int, journal: Journal) -> dict[str, Any]:
+    """What one driver can do: rows a second that it reads, that it reads, hands out and keeps; how long it assembles.
+
+    Each a median with the least and the greatest.
+    """
+    tasks: dict[str, Callable[[], Any]] = {"reading": bench.reading_rate, "driver": bench.driven}
+    found = interleaved(tasks, rounds, journal)
+    return {
+        "rows": found["driver"][0]["rows"],
+        "block_rows": bench.block_rows,
+        "rounds": rounds,
+        "reading_rows_per_second": spread(found["reading"], 1),
+        "keeping_rows_per_second": spread([job["rows_per_second"] for job in found["driver"]], 1),
+        "assembling_seconds": spread([job["assembling_seconds"] for job in found["driver"]], 2),
+    }
 
 
 def faults(results: Mapping[str, Any]) -> list[str]:
@@ -72,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     numbers = {
         "rows": (ROWS, "rows of the CSV that rates are measured on"),
         "rounds": (ROUNDS, "jobs of a kind"),
+        "driver-rows": (DRIVER_ROWS, "rows of the CSV that a driver is measured on"),
+        "readings": (READINGS, "measurements of a driver"),
         "kill-rows": (KILL_ROWS, "rows of the CSV in whose jobs something is killed"),
         "kills": (KILLS, "jobs that lose a worker"),
     }
@@ -89,10 +111,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     trial = any(given[name] < default for name, (default, _) in numbers.items())
     if trial and options.json == RESULTS:
         parser.error("expected --json FILE beside smaller numbers, found none; a trial is no result")
-    if min(options.rounds, options.kills) < 1 or options.rows < BLOCKS or options.kill_rows < KILL_BLOCKS:
-        parser.error(
-            f"expected 1 of --rounds and --kills, {BLOCKS} --rows and {KILL_BLOCKS} --kill-rows at least, found less"
-        )
+    least = {"rows": BLOCKS, "driver-rows": DRIVER_BLOCKS, "kill-rows": KILL_BLOCKS}
+    for name in numbers:
+        if given[name] < least.get(name, 1):
+            parser.error(f"expected {least.get(name, 1)} --{name} at least, found {given[name]}")
     try:
         checkpoint = load_checkpoint(options.model)
         circumstances = conditions(busy=options.busy)
@@ -109,28 +131,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "rows": options.rows,
         "block_rows": -(-options.rows // BLOCKS),
         "rounds": options.rounds,
+        "driver_rows": options.driver_rows,
+        "driver_block_rows": -(-options.driver_rows // DRIVER_BLOCKS),
         "kill_rows": options.kill_rows,
         "kill_block_rows": -(-options.kill_rows // KILL_BLOCKS),
     }
-    same = ("hash", "runtime", "versions", "rows", "block_rows", "kill_rows", "kill_block_rows")
+    parts = [f"{part}{name}" for part in ("", "driver_", "kill_") for name in ("rows", "block_rows")]
+    same = ("hash", "runtime", "versions", *parts)
     facts = {name: results[name] for name in same}
     facts |= {"processor": results["machine"]["processor"], "code": code_hash(MODULES)}
     journal = Journal(options.work / "jobs.jsonl", facts)
     results["circumstances"] = journal.circumstances(circumstances)
     with tempfile.TemporaryDirectory() as scratch:
-        bench, killing = (
+        bench, driving, killing = (
             _bench(Path(scratch) / name, rows, blocks, checkpoint, options.runtime)
             for name, rows, blocks in (
                 ("timed", options.rows, results["block_rows"]),
+                ("driven", options.driver_rows, results["driver_block_rows"]),
                 ("killed", options.kill_rows, results["kill_block_rows"]),
             )
         )
-        results["reading_rows_per_second"] = journal.once("reading", bench.reading_rate)
         began = time.monotonic()
         with connected(RayOptions(workers=2)):
             results["ray_start_seconds"] = round(time.monotonic() - began, 2)
             results |= timed_jobs(bench, options.rounds, journal)
-            expected = journal.once("unharmed", lambda: killing.timed(killing.local()))["sha256"]
+            results["driver"] = driver_rates(driving, options.readings, journal)
+            expected = journal.once("unharmed", partial(killing.timed, killing.local))["sha256"]
             results["worker_kills"] = [
                 journal.once(f"kill {number + 1}", partial(kill_worker, killing, number, expected))
                 for number in range(options.kills)

@@ -8,16 +8,19 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from sentiment import distributed
 from sentiment.analyzer import Analyzer
 from sentiment.batch import LocalRunner, Runner, ScoreOptions, Tick, score_with
-from sentiment.blocks import blocks_of
+from sentiment.blocks import BlockRules, blocks_of
 from sentiment.checkpoint import Checkpoint
-from sentiment.distributed import RayOptions, RayRunner
+from sentiment.distributed import Failed, RayOptions, RayRunner, Worker
 from sentiment.runtimes import Choice
-from sentiment.tables import Table
+from sentiment.tables import Row, Table
 
 TIMED = ("rows_per_second", "first_block_seconds", "assembling_seconds", "seconds")
 
@@ -50,6 +53,16 @@ def steady_rate(blocks: Sequence[tuple[float, int]], workers: int) -> float:
     return (after - before) / max(ended - began, 1e-9)
 
 
+class Ready(Worker):
+    """Scores its first block only and answers all others with that part: it never lets a driver wait."""
+
+    _part: bytes | Failed | None = None
+
+    def score(self, rows: Sequence[Row], rules: BlockRules) -> bytes | Failed:
+        self._part = self._part or super().score(rows, rules)
+        return self._part
+
+
 @dataclass(frozen=True)
 class Bench:
     """What all jobs over one table have in common. `folder`: scratch."""
@@ -61,14 +74,18 @@ class Bench:
     block_rows: int
 
     def job(
-        self, output: Path, runner: Runner, workers: int = 1, watch: Callable[[Tick], None] | None = None
+        self, output: Path, start: Callable[[], Runner], workers: int = 1, watch: Callable[[Tick], None] | None = None
     ) -> dict[str, Any]:
-        """Runs a job into `output`, in a folder that it makes; see `steady_rate` for its rate."""
+        """Runs a job into `output`, in a folder that it makes; see `steady_rate` for its rate.
+
+        Args:
+            start: makes the runner, on the clock: the local engine loads its model there, workers do in the job.
+        """
         output.parent.mkdir(parents=True)
         clock = Clock()
         clock.watch = watch or clock.watch
         began = time.monotonic()
-        summary = score_with(self.table, runner, output, ScoreOptions(block_rows=self.block_rows), clock)
+        summary = score_with(self.table, start(), output, ScoreOptions(block_rows=self.block_rows), clock)
         ended = time.monotonic()
         return {
             "rows": summary.rows,
@@ -79,16 +96,21 @@ class Bench:
             "sha256": sha256(output),
         }
 
-    def timed(self, runner: Runner, workers: int = 1) -> dict[str, Any]:
+    def timed(self, start: Callable[[], Runner], workers: int = 1) -> dict[str, Any]:
         """A job whose output is not kept."""
         with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-            return self.job(Path(scratch) / "job" / "out.parquet", runner, workers)
+            return self.job(Path(scratch) / "job" / "out.parquet", start, workers)
 
     def local(self) -> LocalRunner:
         return LocalRunner(Analyzer.load(self.checkpoint.folder, threads=1, runtime=self.runtime.name))
 
     def ray(self, workers: int) -> RayRunner:
         return RayRunner(self.checkpoint, RayOptions(workers=workers), load={"runtime": self.runtime.name})
+
+    def driven(self) -> dict[str, Any]:
+        """A job whose worker is always ready: its steady rate is that at which a driver reads, hands out and keeps."""
+        with patch.object(distributed, "Worker", Ready):
+            return self.timed(partial(self.ray, 1))
 
     def rows(self) -> int:
         """How many rows the table has."""

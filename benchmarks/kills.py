@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def kill_worker(bench: Bench, number: int, expected: str) -> dict[str, Any]:
             killed.append(victim)
 
     output = bench.folder / f"kill-{number}" / "out.parquet"
-    result = bench.job(output, bench.ray(2), 2, watch)
+    result = bench.job(output, partial(bench.ray, 2), 2, watch)
     ids = pq.read_table(output, columns=["id"])["id"].to_pylist()
     print(f"kill {number + 1}: {result['seconds']} s", file=sys.stderr)
     return {

@@ -4,7 +4,7 @@ Ray core, without Ray Data. A block is 4,096 data rows counted from the first fi
 them, so where the next one begins is known when this one has been read; Ray Data reads files side by side and cuts its
 blocks by bytes. It could not give the same blocks, and so not the same bytes. What it would gain is small here: the
 driver reads with the readers of `sentiment.tables` (local files, or addresses through pyarrow's filesystems) many times
-faster than an actor scores (benchmarks/distributed.py measures both), and `--shard` divides a job that outgrows it.
+faster than an actor scores (benchmarks/distributed.py measures both); a job that outgrows it is divided by files.
 
 Only the driver touches input and output. An actor gets the checkpoint's files from it, then rows, and returns a part's
 bytes; the driver keeps each part once, under its block's number. So nothing can be doubled; and as a block is handed

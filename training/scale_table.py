@@ -41,9 +41,11 @@ def _how(found: Mapping[str, Any], lang: Language) -> str:
         lang,
         f"On {cpus} CPUs of {processor}, {found['runtime']}; blocks of {found['block_rows']:,} rows; medians of "
         f"{found['rounds']} interleaved jobs, in brackets the least and the greatest; rates without the start of the "
-        "workers, which the seconds to the first block have.",
+        "workers and the loading of the model, which the seconds to the first block have. In neither is the start of "
+        f"Ray itself: {found['ray_start_seconds']:.1f} s.",
         f"{processor}，{cpus} 个 CPU，{found['runtime']}；每块 {found['block_rows']:,} 行；"
-        f"{found['rounds']} 次交错运行取中位数，方括号内为最小与最大；速率不含工作进程的启动，首块用时含。",
+        f"{found['rounds']} 次交错运行取中位数，方括号内为最小与最大；速率不含工作进程的启动和模型的加载，"
+        f"首块用时含。两者都不含 Ray 本身的启动：{found['ray_start_seconds']:.1f} 秒。",
     )
 
 
@@ -77,6 +79,7 @@ def _yes(same: bool, lang: Language) -> str:
 def cost_block(found: Mapping[str, Any], lang: Language = "en") -> str:
     """The cost model: what was measured, what is assumed, what follows."""
     measured, assumed = found["measured"], found["assumed"]
+    driver, seconds = measured["driver"], measured["driver_seconds_per_million_rows"]
     million, day = found["per_million_rows"], found["billion_rows_a_day"]
     rows = [
         ("measured on", "测于", f"{measured['machine']['processor']}, {measured['runtime']}"),
@@ -85,23 +88,44 @@ def cost_block(found: Mapping[str, Any], lang: Language = "en") -> str:
         ("measured: rows a second, two workers", "测得：两个工作进程，行/秒",
          f"{measured['rows_per_second_two_workers']:,.0f}"),
         ("measured: rows a second that one driver reads", "测得：一个驱动进程读取，行/秒",
-         f"{measured['driver_reads_rows_per_second']:,.0f}"),
+         _spread(driver["reading_rows_per_second"])),
+        ("measured: rows a second that one driver reads, hands out and keeps",
+         "测得：一个驱动进程读取、分发并保存，行/秒", _spread(driver["keeping_rows_per_second"])),
+        (f"measured: seconds to assemble {driver['rows']:,} rows", f"测得：合并 {driver['rows']:,} 行，秒",
+         _spread(driver["assembling_seconds"], 1)),
+        ("so a driver's seconds for a million rows: to read + to hand out + to assemble",
+         "即每一百万行驱动进程所用秒数：读取 + 分发 + 合并",
+         " + ".join(f"{seconds[name]:.1f}" for name in ("read", "hand_out", "assemble"))),
         ("assumed: CPUs a node", "假定：每个节点的 CPU 数", f"{assumed['cpus_a_node']}"),
         ("assumed: share of the time in use", "假定：实际在用的时间占比", f"{assumed['used']:.0%}"),
         ("assumed: share of texts that repeat no other of their block", "假定：与同块其他文本都不重复的文本占比",
          f"{assumed['distinct']:.0%}"),
         ("assumed: rate of a worker among others over its rate alone", "假定：工作进程与别的同跑 ÷ 单独跑的速度",
          f"{assumed['efficiency']:.2f}"),
+        ("assumed: drivers at least, so that the CPUs score for one while another assembles",
+         "假定：驱动进程至少几个，使一个合并时 CPU 能为另一个打分", f"{assumed['least_drivers']}"),
         ("assumed: price of a CPU hour", "假定：每 CPU 小时的价格", f"{assumed['hourly_price']:.3f}"),
         ("**a million rows**: CPU hours", "**一百万行**：CPU 小时", f"{million['cpu_hours']:.2f}"),
         ("**a million rows**: price", "**一百万行**：价格", f"{million['cost']:.3f}"),
-        ("**a billion rows a day**: CPUs", "**每天十亿行**：CPU", f"{day['cpus']:,}"),
+        ("**a billion rows a day**: drivers", "**每天十亿行**：驱动进程", f"{day['drivers']:,}"),
+        ("**a billion rows a day**: CPUs, those of the drivers among them", "**每天十亿行**：CPU（含驱动进程所用）",
+         f"{day['cpus']:,}"),
         ("**a billion rows a day**: nodes", "**每天十亿行**：节点", f"{day['nodes']:,}"),
-        ("**a billion rows a day**: drivers, that is shards", "**每天十亿行**：驱动进程，即分片",
-         f"{day['drivers']:,}"),
         ("**a billion rows a day**: price a day", "**每天十亿行**：每天的价格", f"{day['cost_a_day']:,.0f}"),
     ]  # fmt: skip
-    return "\n".join(["| | |", "| --- | ---: |", *(row(_say(lang, en, zh), [value]) for en, zh, value in rows)])
+    note = _say(
+        lang,
+        "A job of that size is divided by input files over the drivers, each with an `OUT` of its own, and not by "
+        "`--shard`, whose every part reads all of the input.",
+        "这样大的任务按输入文件分给几个驱动进程，各写各的 `OUT`；不能用 `--shard`，因为每一片都要读完整个输入。",
+    )
+    lines = ["| | |", "| --- | ---: |", *(row(_say(lang, en, zh), [value]) for en, zh, value in rows)]
+    return "\n".join([*lines, "", note])
+
+
+def _spread(entry: Mapping[str, float], digits: int = 0) -> str:
+    """The median, in brackets the least and the greatest."""
+    return f"{entry['median']:,.{digits}f} [{entry['least']:,.{digits}f}–{entry['greatest']:,.{digits}f}]"
 
 
 def _say(lang: Language, en: str, zh: str) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from benchmarks import batching
-from benchmarks.batching import SIZES, complaints
+from benchmarks.batching import SIZES, complaints, first
+from sentiment.analyzer import BLOCK, Analyzer
+from sentiment.runtimes import Choice
 
 # Seconds of three rounds; the middle one is the median.
 SECONDS = {
     "one by one": [9.0, 10.0, 12.0], "default": [3.0, 10 / 3, 4.0], "1 dimension": [3.0, 10 / 3, 4.0],
     "long text alone": [5.0, 5.0, 5.0], "default and a long text": [8.0, 25 / 3, 9.0],
+    "first 100 of default": [3.0, 3.5, 4.0], "first 100 before a long text": [8.5, 8.5, 8.5],
     **{f"batch {size}": [value - 0.5, value, value + 0.5]
        for size, value in zip(SIZES, (10.0, 6.0, 4.0, 3.4, 3.6), strict=True)},
 }  # fmt: skip
@@ -25,11 +29,14 @@ def slower(factor: float) -> list[float]:
 
 def test_batching_complaints_are_unfounded() -> None:
     found = complaints(SECONDS, "ONNX Runtime 1.0, float32")
-    assert [entry["name"] for entry in found] == ["effect", "default", "never-slower", "dimensions", "long-text"]
+    names = ["effect", "default", "never-slower", "dimensions", "long-text", "long-text-wait"]
+    assert [entry["name"] for entry in found] == names
     assert all(entry["met"] and entry["runtime"] == "ONNX Runtime 1.0, float32" for entry in found)
-    assert [entry["value"] for entry in found] == [3.0, 1.02, 1.0, 1.0, 1.0]
+    assert [entry["value"] for entry in found] == [3.0, 1.02, 1.0, 1.0, 1.0, 1.0]
     # The default against one text a batch: 9.5/3, 10/(10/3) and 10.5/4 in the rounds.
     assert (found[0]["low"], found[0]["high"]) == (2.625, 3.167)
+    # The long text of 5 s adds 5.5, 5 and 4.5 s to the wait of those before it.
+    assert (found[-1]["low"], found[-1]["high"], found[-1]["bound"]) == (0.9, 1.1, 1.1)
     assert all(entry["low"] <= entry["value"] <= entry["high"] for entry in found)
 
 
@@ -41,6 +48,7 @@ def test_batching_complaints_are_unfounded() -> None:
         ({"never-slower"}, {"batch 4": [11.0, 11.0, 11.0]}),
         ({"dimensions"}, {"1 dimension": slower(0.3)}),
         ({"long-text"}, {"default and a long text": [9.5, 9.5, 9.5]}),
+        ({"long-text-wait"}, {"first 100 before a long text": [9.1, 9.1, 9.1]}),
     ],
 )
 def test_batching_complaints_can_be_founded(founded: set[str], seconds: dict[str, list[float]]) -> None:
@@ -56,16 +64,63 @@ def test_batching_judges_by_medians_and_not_by_the_best_round() -> None:
     assert found["met"] and (found["value"], found["low"]) == (1.02, 0.3333)
 
 
-def test_batching_command_writes_what_it_judges(tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_batching_waits_for_as_many_records_as_come_before(tiny_checkpoint: Path) -> None:
+    """As a reader of the stream does: for the whole block that they are in, and for none after it."""
+    read: list[str] = []
+
+    def texts() -> Iterator[str]:
+        for number in range(2 * BLOCK):
+            read.append(f"座椅有点硬 {number}")
+            yield read[-1]
+
+    first(Analyzer.load(tiny_checkpoint, threads=1, runtime="onnxruntime"), texts(), 100)
+    assert len(read) == BLOCK
+
+
+def test_batching_command_writes_what_it_judges_on_every_runtime(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two that are one, as OpenVINO need not be installed.
+    choices = [Choice("onnxruntime", version, "float32") for version in ("1", "2")]
+    monkeypatch.setattr(batching, "installed", lambda: choices)
+    monkeypatch.setattr(batching, "SIZES", (1, 64))
     output = tmp_path / "batching.json"
     command = ["--model", str(tiny_checkpoint), "--texts", "40", "--rounds", "2", "--long", "400", "--threads", "1"]
     code = batching.main([*command, "--busy", "--json", str(output)])
     found = json.loads(output.read_text("utf-8"))
-    short = {name for name in SECONDS if "long text" not in name}
-    assert found["trial"] and set(found["texts_per_second"]) == short and set(found["seconds"]) == set(SECONDS)
-    assert all(len(seconds) == 2 for seconds in found["seconds"].values())
-    assert set(found["default_over"]) == short - {"default"} and found["runtime"].startswith("ONNX Runtime ")
+    cases = {name for name in SECONDS if name not in ("batch 4", "batch 16", "batch 256")}
+    short = {name for name in cases if "long text" not in name and "first" not in name}
+    runtimes = list(map(str, choices))
+    assert found["trial"] and list(found["runtimes"]) == runtimes
+    for own in found["runtimes"].values():
+        assert set(own["texts_per_second"]) == short and set(own["seconds"]) == cases
+        assert all(len(seconds) == 2 for seconds in own["seconds"].values())
+        assert set(own["default_over"]) == short - {"default"}
+    assert [entry["runtime"] for entry in found["complaints"]] == [name for name in runtimes for _ in range(6)]
     assert code == (0 if all(entry["met"] for entry in found["complaints"]) else 1)
+
+
+@pytest.mark.parametrize("founded", ["1", "2"])
+def test_batching_command_fails_by_a_complaint_on_any_runtime(
+    founded: str, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = [Choice("onnxruntime", version, "float32") for version in ("1", "2")]
+
+    def made_up(tasks: Mapping[str, object], rounds: int) -> dict[str, list[float]]:
+        """Rounds of the cases as above; on one runtime a long text stalls."""
+        seconds = {f"{name}, {choice}": SECONDS[name] for choice in choices for name in SECONDS}
+        stalled = next(str(choice) for choice in choices if choice.version == founded)
+        return seconds | {f"first 100 before a long text, {stalled}": [99.0, 99.0, 99.0]}
+
+    monkeypatch.setattr(batching, "installed", lambda: choices)
+    monkeypatch.setattr(batching, "cases_of", lambda *arguments: dict.fromkeys(SECONDS, lambda: None))
+    monkeypatch.setattr(batching, "interleaved", made_up)
+    output = tmp_path / "batching.json"
+    command = ["--model", str(tiny_checkpoint), "--rounds", "3", "--busy", "--json", str(output)]
+    assert batching.main(command) == 1
+    rows = json.loads(output.read_text("utf-8"))["complaints"]
+    missed = [(entry["name"], entry["runtime"]) for entry in rows if not entry["met"]]
+    assert missed == [("long-text-wait", f"ONNX Runtime {founded}, float32")]
 
 
 def test_batching_command_keeps_trials_apart(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,16 +9,18 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 if find_spec("ray") is None:
     pytest.skip('Ray is not installed: pip install "cinesent[ray]"', allow_module_level=True)
 
-from benchmarks import distributed, kills
+from benchmarks import distributed, jobs, kills
 from benchmarks.jobs import Bench, sha256, steady_rate, summarised
+from benchmarks.journal import Journal
 from benchmarks.kills import driver_faults, kill_driver, worker_faults
+from sentiment.batch import Tick
 from sentiment.runtimes import Choice
 
 linux = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the worker processes in /proc")
@@ -92,6 +94,55 @@ def test_jobs_rate_leaves_the_start_out() -> None:
         steady_rate(blocks[:2], 2)
 
 
+def test_jobs_begin_before_their_runner_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What loads its model in this process pays for it as workers do."""
+    clock = iter(range(100))
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: float(next(clock)))
+
+    def start() -> Any:
+        for _ in range(20):  # seconds
+            jobs.time.monotonic()
+
+    def score(table: Any, runner: Any, output: Path, options: Any, progress: Any) -> Any:
+        for scored in (5, 10):
+            progress(Tick("score", scored, scored, 0, 0))
+        output.write_bytes(b"")
+        return SimpleNamespace(rows=10)
+
+    monkeypatch.setattr(jobs, "score_with", score)
+    nothing: Any = None
+    bench = Bench(nothing, nothing, nothing, tmp_path, 5)
+    found = bench.timed(start)
+    assert (found["first_block_seconds"], found["seconds"], found["assembling_seconds"]) == (21, 23, 1)
+    assert found["rows_per_second"] == 5
+
+
+def test_jobs_of_a_driver_have_a_worker_that_scores_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = []
+    monkeypatch.setattr(jobs.Worker, "__init__", lambda self: None)
+    monkeypatch.setattr(jobs.Worker, "score", lambda self, rows, rules: scored.append(rows) or b"part")
+    worker, rules = cast("Any", jobs.Ready)(), cast("Any", None)
+    assert [worker.score(rows, rules) for rows in ("a", "b", "c")] == [b"part"] * 3
+    assert scored == ["a"]
+
+
+def test_distributed_driver_rates_are_medians_of_readings(tmp_path: Path) -> None:
+    readings, rates = iter([900.0, 1000.0, 200.0]), iter([400.0, 500.0, 450.0])
+
+    class Made(Bench):
+        def reading_rate(self) -> float:
+            return next(readings)
+
+        def driven(self) -> dict[str, Any]:
+            return {"rows": 64, "rows_per_second": next(rates), "assembling_seconds": 2.0}
+
+    nothing: Any = None
+    found = distributed.driver_rates(Made(nothing, nothing, nothing, tmp_path, 1), 3, Journal(None, {}))
+    assert found["reading_rows_per_second"] == {"median": 900.0, "least": 200.0, "greatest": 1000.0}
+    assert found["keeping_rows_per_second"] == {"median": 450.0, "least": 400.0, "greatest": 500.0}
+    assert (found["rows"], found["rounds"], found["assembling_seconds"]["median"]) == (64, 3, 2.0)
+
+
 def test_jobs_are_summed_up_by_medians() -> None:
     run = {"rows": 8, "first_block_seconds": 1.0, "assembling_seconds": 1.0, "seconds": 9.0, "sha256": "a"}
     runs = [run | {"rows_per_second": rate} for rate in (90.0, 100.0, 20.0)]
@@ -117,7 +168,13 @@ def test_distributed_tells_what_went_wrong() -> None:
 
 
 def test_distributed_command_keeps_trials_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["--kills", "1"], ["--rounds", "0", "--json", "x"], ["--rows", "3", "--json", "x"]):
+    for arguments in (
+        ["--kills", "1"],
+        ["--readings", "1"],
+        ["--driver-rows", "9", "--json", "x"],
+        ["--rounds", "0", "--json", "x"],
+        ["--rows", "3", "--json", "x"],
+    ):
         with pytest.raises(SystemExit):
             distributed.main(arguments)
         assert "expected" in capsys.readouterr().err
@@ -129,6 +186,7 @@ def test_distributed_command_measures_kills_and_goes_on(tiny_checkpoint: Path, t
     """In a process of its own: what Ray sets in its environment stays there."""
     output = tmp_path / "distributed.json"
     command = [sys.executable, "-m", "benchmarks.distributed", "--model", str(tiny_checkpoint), "--rows", "160"]
+    command += ["--driver-rows", "1280", "--readings", "2"]
     command += ["--busy", "--rounds", "2", "--kill-rows", "4800", "--kills", "1", "--work", str(tmp_path / "work")]
     done = subprocess.run([*command, "--json", str(output)], capture_output=True, text=True, cwd=distributed.ROOT)
     assert done.returncode == 0, done.stderr
@@ -138,5 +196,8 @@ def test_distributed_command_measures_kills_and_goes_on(tiny_checkpoint: Path, t
     for name in ("local", "workers_1", "workers_2"):
         assert len(found[name]["runs"]) == 2 and found[name]["bytes_equal"]
         assert found[name]["low"] <= found[name]["rows_per_second"] <= found[name]["high"]
+    driver = found["driver"]
+    assert (driver["rows"], driver["block_rows"], driver["rounds"]) == (1280, 20, 2)
+    assert driver["keeping_rows_per_second"]["median"] > 0 and driver["reading_rows_per_second"]["least"] > 0
     assert found["driver_kill"]["exit_code"] == -9 and found["driver_kill"]["rows_kept"] >= 400
     assert not list((tmp_path / "work").iterdir())

@@ -27,7 +27,13 @@ def found() -> dict[str, Any]:
         "model": "tiny@00000000", "trial": False, "runtime": "ONNX Runtime 1.0, float32",
         "machine": {"processor": "Some CPU", "cpus": 2},
         "rows": 8192, "block_rows": 1024, "rounds": 3, "kill_rows": 6144,
-        "reading_rows_per_second": 9000.0,
+        "ray_start_seconds": 3.14,
+        "driver": {
+            "rows": 200_000,
+            "reading_rows_per_second": {"median": 50_000.0, "least": 40_000.0, "greatest": 51_000.0},
+            "keeping_rows_per_second": {"median": 25_000.0, "least": 24_000.0, "greatest": 26_000.0},
+            "assembling_seconds": {"median": 20.0, "least": 19.0, "greatest": 22.0},
+        },
         "local": job(410.0, True), "workers_1": job(400.0, True), "workers_2": job(720.4, False),
         "worker_kills": [*[fine] * 8, fine | {"killed": 0}, fine | {"lost": 7, "bytes_equal": False}],
         "driver_kill": {
@@ -43,6 +49,10 @@ def test_scale_table_has_every_figure(found: dict[str, Any]) -> None:
     assert "| local engine, one thread | 410 [390–420] | 9.8 | 4.0 | yes |" in block
     assert "| Ray, two workers | 720 [700–730] | 9.8 | 4.0 | **no** |" in block
     assert "On 2 CPUs of Some CPU, ONNX Runtime 1.0, float32; blocks of 1,024 rows; medians of 3 interleaved" in block
+    assert (
+        "the loading of the model, which the seconds to the first block have. In neither is the start of Ray" in block
+    )
+    assert "Ray itself: 3.1 s." in block and "Ray 本身的启动：3.1 秒" in scale_block(found, None, "zh")
     # A job in which nobody was killed shows nothing.
     assert (
         "| jobs in which a worker was killed (SIGKILL) midway | 9 |\n| rows lost | 7 |\n| rows doubled | 0 |" in block
@@ -64,6 +74,10 @@ def test_scale_table_has_the_cost_where_it_was_reckoned(found: dict[str, Any]) -
     block, chinese = scale_block(found, reckoned), scale_block(found, reckoned, "zh")
     assert "| **a billion rows a day**: nodes | 7 |" in block and "| **每天十亿行**：节点 | 7 |" in chinese
     assert "| measured on | Some CPU, ONNX Runtime 1.0, float32 |" in block
+    assert "reads | 50,000 [40,000–51,000] |" in block and "读取，行/秒 | 50,000 [40,000–51,000] |" in chinese
+    assert "| 20.0 + 20.0 + 100.0 |" in block and "| 20.0 + 20.0 + 100.0 |" in chinese
+    assert "drivers | 4 |" in block and "divided by input files over the drivers" in block
+    assert "驱动进程 | 4 |" in chinese and "按输入文件分给几个驱动进程" in chinese
     assert block.count("\n| ") == chinese.count("\n| ")
 
 
