@@ -127,7 +127,7 @@ def in_rounds(
         }
     found = []
     for entry in entries:
-        fields = ("name", "title", "zh", "kind", "threads", "how", "runtime")
+        fields = ("name", "title", "zh", "kind", "threads", "how", "how_zh", "runtime")
         told: dict[str, Any] = {name: getattr(entry, name) for name in fields}
         for part in sets:
             key = entry.key(part)

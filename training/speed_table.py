@@ -152,7 +152,7 @@ def _texts_note(found: Mapping[str, Any], circumstances: Sequence[Mapping[str, A
 def _contestants(found: Mapping[str, Any], lang: Language) -> str:
     entries = {entry["name"]: entry for entry in found["contestants"]}
     ours = {name: entries[name] for name in RUNTIMES if name in entries and not entries[name].get("skipped")}
-    columns = [_say(lang, "texts, short + long", "文本数，短 + 长")]
+    columns = [_say(lang, "threads", "线程"), _say(lang, "texts, short + long", "文本数，短 + 长")]
     for en, zh in LENGTHS.values():
         columns.append(_say(lang, f"{en}, texts/s", f"{zh}，条/秒"))
         columns += [
@@ -164,10 +164,13 @@ def _contestants(found: Mapping[str, Any], lang: Language) -> str:
 
     lines = table(_say(lang, "program", "程序"), columns)
     notes = []
+    alike: dict[str, list[str]] = {}  # how it was run → who
     for entry in found["contestants"]:
         title = entry["zh"] if lang == "zh" else entry["title"]
         if entry.get("skipped"):
             notes.append(_say(lang, f"Not measured: {title} ({entry['skipped']}).", f"未评测：{title}。"))
+        else:
+            alike.setdefault(entry["how_zh" if lang == "zh" else "how"], []).append(title)
         counts, cells = [], []
         for part, (en, zh) in LENGTHS.items():
             if entry[part] is None:
@@ -182,16 +185,20 @@ def _contestants(found: Mapping[str, Any], lang: Language) -> str:
                 )
             cells += [_rate(entry[part]), *beside(part, entry[part]["texts_per_second"])]
         bold = f"**{title}**" if entry["kind"] == "checkpoint" else title
-        lines.append(row(bold, [MISSING if set(counts) == {MISSING} else " + ".join(counts), *cells]))
+        threads = MISSING if entry.get("skipped") else str(entry["threads"])
+        lines.append(row(bold, [threads, MISSING if set(counts) == {MISSING} else " + ".join(counts), *cells]))
     for kind, entry in found["ceiling"]["kinds"].items():
-        cells = [MISSING]
+        cells = [str(found["threads"]), MISSING]
         for part in LENGTHS:
             most = entry["texts_per_second"][part]
             cells += [_spread(most), *beside(part, most["median"])]
         gflops = f"{_spread(entry['gflops']['all'])} GFLOP/s"
         title = _say(lang, f"*ceiling: bare {kind} products, {gflops}*", f"*上限：仅 {kind} 矩阵乘法，{gflops}*")
         lines.append(row(title, cells))
-    return "\n".join([*lines, *(["", _say(lang, " ", "").join(dict.fromkeys(notes))] if notes else [])])
+    if notes:
+        lines += ["", _say(lang, " ", "").join(dict.fromkeys(notes))]
+    colon, between = _say(lang, ": ", "："), _say(lang, "; ", "；")
+    return "\n".join([*lines, "", *(f"- {between.join(who)}{colon}{how}" for how, who in alike.items())])
 
 
 def _stages(found: Mapping[str, Any], lang: Language) -> str:

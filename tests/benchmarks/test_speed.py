@@ -169,8 +169,8 @@ def test_speed_gives_a_peer_that_takes_long_one_round(
     monkeypatch.setattr(speed, "CEILING_SECONDS", 0.01)
     analyzers = {name: Analyzer.load(tiny_checkpoint, threads=1, runtime="onnxruntime") for name in ("ours-1", "ours")}
     texts = Drawn("short", [f"第{i}条，座椅太硬" for i in range(400)], [8] * 400, False)
-    slow = Contestant("slow", "slow", "slow", "peer", 1, "", lambda texts: len(texts) / 0.2)  # 1,500 s for 300
-    quick = Contestant("quick", "quick", "quick", "peer", 1, "", lambda texts: len(texts) / 0.3)  # 1,000 s
+    slow = Contestant("slow", "slow", "slow", "peer", 1, "", "", lambda texts: len(texts) / 0.2)  # 1,500 s for 300
+    quick = Contestant("quick", "quick", "quick", "peer", 1, "", "", lambda texts: len(texts) / 0.3)  # 1,000 s
     entries = [entry for entry in own_contestants(analyzers, 1) if entry.seconds is not None] + [slow, quick]
     found = speed.in_rounds(
         analyzers, load_checkpoint(tiny_checkpoint), entries, {"short": texts, "long": texts.subsample(30)}, 2, 1,
