@@ -43,8 +43,8 @@ def speed_block(
     parts = []
     if found.get("contestants"):
         parts += [_intro(found, lang), _contestants(found, lang), _stages(found, lang), _cold_starts(found, lang)]
-    if found.get("job"):
-        parts.append(job_block(found["job"], lang))
+    if found.get("jobs"):
+        parts.append(job_block(found["jobs"], lang))
     parts.append(_targets([*found["targets"], *beside], lang))
     if complaints:
         parts.append(_complaints(complaints, lang))
@@ -225,31 +225,35 @@ def _cold_starts(found: Mapping[str, Any], lang: Language) -> str:
     return "\n".join(lines)
 
 
-def job_block(job: Mapping[str, Any], lang: Language = "en") -> str:
-    """What `cinesent score` takes for a large CSV: rate, time, memory, disk."""
+def job_block(jobs: Mapping[str, Mapping[str, Any]], lang: Language = "en") -> str:
+    """What `cinesent score` takes for a large CSV: rate, time, memory, disk; a row for each runtime, by its name."""
     columns = _say(
         lang,
-        "rows/s|hours|peak memory, MB|input, MB|output, MB|disk beside both while it runs, MB",
-        "行/秒|小时|内存峰值，MB|输入，MB|输出，MB|运行期间另占磁盘，MB",
+        "threads|rows/s|hours|peak memory, MB|input, MB|output, MB|disk beside both while it runs, MB",
+        "线程|行/秒|小时|内存峰值，MB|输入，MB|输出，MB|运行期间另占磁盘，MB",
     ).split("|")
-    disk = job["disk_mb"]
-    n, mean = f"{job['rows']:,}", f"{job['texts']['mean_tokens']:g}"
-    title = _say(
-        lang,
-        f"`cinesent score` on {job['runtime']}, a CSV of {n} rows, none twice, {mean} tokens on average",
-        f"`cinesent score`（{job['runtime']}），{n} 行 CSV，各不相同，平均 {mean} 个词元",
-    )
-    cells = [_number(job["rows_per_second"]), _number(job["seconds"] / 3600), f"{job['peak_mb'] * 2**20 / 1e6:,.0f}"]
-    cells += [f"{disk[name]:,.0f}" for name in ("input", "output", "meanwhile")]
-    lines = [*table(_say(lang, "a large file", "大文件"), columns), row(title, cells)]
-    if job["sittings"] > 1:
-        n = f"{job['judged_rows']:,}"
-        said = f"Measured in {job['sittings']} sittings, each going on with `--resume`; rows/s: the longest, {n} rows."
-        zh = f"分 {job['sittings']} 次运行测得，后一次以 `--resume` 接续；速度取最长一次的 {n} 行。"
-        lines += ["", _say(lang, said, zh)]
-    if job.get("circumstances", {}).get("busy"):
-        lines += ["", *_texts_note({}, [job["circumstances"]], lang)]
-    return "\n".join(lines)
+    lines, notes = table(_say(lang, "a large file", "大文件"), columns), []
+    for _, job in sorted(jobs.items()):
+        disk, on = job["disk_mb"], job["runtime"]
+        n, mean = f"{job['rows']:,}", f"{job['texts']['mean_tokens']:g}"
+        title = _say(
+            lang,
+            f"`cinesent score` on {on}, a CSV of {n} rows, none twice, {mean} tokens on average",
+            f"`cinesent score`（{on}），{n} 行 CSV，各不相同，平均 {mean} 个词元",
+        )
+        cells = [str(job["threads"]), _number(job["rows_per_second"]), _number(job["seconds"] / 3600)]
+        cells += [f"{job['peak_mb'] * 2**20 / 1e6:,.0f}"]
+        cells += [f"{disk[name]:,.0f}" for name in ("input", "output", "meanwhile")]
+        lines.append(row(title, cells))
+        said = []
+        if job["sittings"] > 1:
+            n, count = f"{job['judged_rows']:,}", job["sittings"]
+            en = f"Measured in {count} sittings, each going on with `--resume`; rows/s: the longest, {n} rows."
+            zh = f"分 {count} 次运行测得，后一次以 `--resume` 接续；速度取最长一次的 {n} 行。"
+            said.append(_say(lang, en, zh))
+        said += _texts_note({}, job["circumstances"], lang)
+        notes += [f"- {on}{_say(lang, ': ', '：')}{_say(lang, ' ', '').join(said)}"] if said else []
+    return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
 def _complaints(entries: Sequence[Mapping[str, Any]], lang: Language) -> str:
@@ -316,9 +320,8 @@ def _targets(entries: Sequence[Mapping[str, Any]], lang: Language) -> str:
     judged = any(side.get("interval") for entry in entries for side in (entry, entry.get("fast") or {}))
     note = _say(
         lang,
-        "Short comments decide; long ones are told. Figures that depend on no runtime, or name it, stand in the first "
-        "column.",
-        "以短评为准，长文供参考。与运行时无关或已注明运行时的数字列于首列。",
+        "Short comments decide; long ones are told. Figures that depend on no runtime stand in the first column.",
+        "以短评为准，长文供参考。与运行时无关的数字列于首列。",
     )
     if judged:
         note += _say(

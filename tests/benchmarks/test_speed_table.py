@@ -189,20 +189,31 @@ def test_speed_table_says_that_texts_come_again_and_that_the_machine_was_busy(fo
 
 
 def test_speed_table_of_the_large_file(found: dict[str, Any]) -> None:
-    found["job"] = {
-        "rows": 1_000_000, "sittings": 1, "judged_rows": 990_000, "rows_per_second": 123.4,
-        "runtime": "ONNX Runtime 1, float32", "texts": {"mean_tokens": 25.1}, "circumstances": {"busy": False},
+    job = {
+        "rows": 1_000_000, "sittings": 1, "judged_rows": 990_000, "rows_per_second": 123.4, "threads": 2,
+        "runtime": "ONNX Runtime 1, float32", "texts": {"mean_tokens": 25.1}, "circumstances": [{"busy": False}],
         "seconds": 8100.0, "peak_mb": 640.6,
         "disk_mb": {"input": 95.4, "output": 730.2, "meanwhile": 901.0},
     }  # fmt: skip
+    fast = job | {"runtime": "OpenVINO 1, bfloat16", "threads": 1, "rows_per_second": 234.5}
+    found["jobs"] = {"openvino": fast}
+    assert "| 1 | 234 | 2.25 |" in speed_block(found) and "float32, a CSV" not in speed_block(found)
+    found["jobs"]["onnxruntime"] = job
     block = speed_block(found)
-    said = "`cinesent score` on ONNX Runtime 1, float32, a CSV of 1,000,000 rows, none twice, 25.1 tokens on average"
-    assert f"| {said} | 123 | 2.25 | 672 | 95 | 730 | 901 |" in block
+    said = "a CSV of 1,000,000 rows, none twice, 25.1 tokens on average"
+    rows = [
+        f"| `cinesent score` on ONNX Runtime 1, float32, {said} | 2 | 123 | 2.25 | 672 | 95 | 730 | 901 |",
+        f"| `cinesent score` on OpenVINO 1, bfloat16, {said} | 1 | 234 | 2.25 | 672 | 95 | 730 | 901 |",
+    ]
+    assert "\n".join(rows) in block
     assert "sittings" not in block and "idle" not in block
-    found["job"]["circumstances"] = {"busy": True, "other_load": 0.5}
-    assert "busy on 0.50 cores" in speed_block(found)
-    found["job"]["sittings"] = 2
-    assert "Measured in 2 sittings" in speed_block(found) and "分 2 次运行" in speed_block(found, lang="zh")
+    job["circumstances"] = [{"busy": True, "other_load": 0.5}, {"busy": False, "other_load": 0.1}]
+    block = speed_block(found)
+    assert "\n\n- ONNX Runtime 1, float32: **The machine was not idle" in block and "busy on 0.50 cores" in block
+    fast |= {"sittings": 2, "judged_rows": 600_000}
+    block = speed_block(found)
+    assert "- OpenVINO 1, bfloat16: Measured in 2 sittings" in block and "the longest, 600,000 rows" in block
+    assert block.count("Measured in") == 1 and "- OpenVINO 1, bfloat16：分 2 次运行" in speed_block(found, lang="zh")
 
 
 def test_speed_table_has_other_targets_and_complaints(found: dict[str, Any]) -> None:
