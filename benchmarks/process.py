@@ -54,9 +54,10 @@ def service(folder: Path, *options: str, seconds: float = 120) -> Iterator[tuple
             process.wait()
 
 
-def resident_mb(process: int) -> float:
-    """Resident memory of a process, in MB. Linux only."""
+def resident_mb(process: int, *, peak: bool = False) -> float:
+    """Resident memory of a process, or the most that it has had, in MB. Linux only."""
+    name = "VmHWM:" if peak else "VmRSS:"
     for line in Path(f"/proc/{process}/status").read_text("utf-8").splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(name):
             return int(line.split()[1]) / 1024
-    raise RuntimeError("expected VmRSS in /proc, found none")
+    raise RuntimeError("expected memory in /proc, found none")

@@ -4,10 +4,11 @@
 same machine, interleaved rounds, medians: short comments and long ones (without --corpora: our own texts, cycled). Ours
 is measured on ONNX Runtime, which a plain installation has, and on OpenVINO in bfloat16 (extra `fast`) where that is
 there. In the same rounds the matrix products of our model's shapes, and where the time of `cinesent score` goes; then
-cold starts and a large CSV. Every target stands in the results as met or not, by which runtime. `--rounds 0` measures
-only the large CSV, `--rows 0` all but that; what is not measured stays as it was in the file. An interrupted run goes
-on with the round, or the block of the large CSV, that it was at: the same command, the same --work. While a program is
-missing, the rounds are kept as well, so that it can be added. It starts only on a machine that it has to itself.
+cold starts and a large CSV, on one runtime a run. Every target stands in the results as met or not, by which runtime.
+`--rounds 0` measures only the large CSV, `--rows 0` all but that; what is not measured, the large CSV on the other
+runtime as well, stays as it was in the file. An interrupted run goes on with the round, or the block of the large CSV,
+that it was at: the same command, the same --work. While a program is missing, the rounds are kept as well, so that it
+can be added. It starts only on a machine that it has to itself.
 """
 
 from __future__ import annotations
@@ -51,8 +52,11 @@ TEXTS, ROUNDS, ROWS, STARTS = 10_000, 3, 1_000_000, 5
 CEILING_SECONDS = 2.0
 LONGEST_ROUND = 1200.0  # seconds; a peer that would take longer takes part in one round only
 # Whose code a measurement depends on; what comes after the rounds does not count.
-MODULES = ("speed", "contestants", "rivals", "ceiling", "stages", "texts", "machine")
-ROUNDS_PART = ("measured", "texts", "rounds", "sittings", "contestants", "gain", "ceiling", "stages", "cold_start")
+MODULES = ("speed", "contestants", "rivals", "ceiling", "stages", "texts", "machine", "peers/runner")
+ROUNDS_PART = (
+    "threads", "versions", "measured", "texts", "rounds", "sittings", "contestants", "gain", "ceiling", "stages",
+    "cold_start",
+)  # fmt: skip
 
 
 def versions() -> dict[str, str | None]:
@@ -127,7 +131,7 @@ def in_rounds(
         }
     found = []
     for entry in entries:
-        fields = ("name", "title", "zh", "kind", "threads", "how", "runtime")
+        fields = ("name", "title", "zh", "kind", "threads", "how", "how_zh", "runtime")
         told: dict[str, Any] = {name: getattr(entry, name) for name in fields}
         for part in sets:
             key = entry.key(part)
@@ -197,7 +201,8 @@ def parser_of() -> argparse.ArgumentParser:
     parser.add_argument("--starts", type=int, default=STARTS, metavar="N", help=f"cold starts each (default: {STARTS})")
     parser.add_argument(
         "--runtime", default="onnxruntime", choices=("onnxruntime", "openvino"),
-        help="of the large CSV (default: onnxruntime, what a plain installation has); all else is measured on both",
+        help="of the large CSV in this run (default: onnxruntime, what a plain installation has; openvino only where "
+        "it multiplies in bfloat16); all else is measured on both",
     )  # fmt: skip
     parser.add_argument(
         "--threads", type=int, metavar="N", help="CPU threads of all that use several (default: all cores)"
@@ -228,6 +233,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("expected at least 20 --texts, 1 of --starts, 0 --rounds and --rows, found less")
     if options.rows and options.rows < 42:
         parser.error(f"expected at least 42 --rows, or 0, found {options.rows}")
+    missing = next(why_not(own) for own in OURS if own.runtime == options.runtime) if options.rows else None
+    if missing:
+        parser.error(missing)
     peers = Peers(options.peers_python, RUNNER)
     try:
         checkpoint = load_checkpoint(options.model)
@@ -243,7 +251,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "kind": "speed", "model": checkpoint.name, "hash": checkpoint.hash, "trial": trial, "threads": threads,
         "versions": versions(),
     }  # fmt: skip
-    results |= {name: kept[name] for name in (*ROUNDS_PART, "job") if name in kept}
+    stays = ("jobs",) if options.rounds else (*ROUNDS_PART, "jobs")
+    results |= {name: kept[name] for name in stays if name in kept}
     journal = None
     if options.rounds:
         transformers.logging.set_verbosity_error()
@@ -274,8 +283,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results["measured"]["sittings"] = journal.circumstances(circumstances)
         results["cold_start"] = cold_starts(options.model, bert, options.starts)
     if options.rows:
-        found = large_job(options.rows, options.model, options.work, options.runtime, threads)
-        results["job"] = {"machine": machine(), "circumstances": circumstances, **found}
+        found = large_job(options.rows, options.model, options.work, options.runtime, threads, circumstances)
+        results["jobs"] = {**results.get("jobs", {}), options.runtime: {"machine": machine(), **found}}
     results["targets"] = targets(results)
     write_results(options.json, results)
     left_out = [entry["name"] for entry in results.get("contestants", []) if entry.get("skipped")]

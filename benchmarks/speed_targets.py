@@ -6,7 +6,7 @@ has, and `fast` has the same three of OpenVINO in bfloat16, or is null where tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 Results = Mapping[str, Any]
@@ -14,6 +14,7 @@ Target = dict[str, Any]
 
 OURS, FAST = "ours", "ours-fast"
 PRECISION = {OURS: "float32", FAST: "bfloat16"}  # what each runtime multiplies in
+JOBS = {OURS: "onnxruntime", FAST: "openvino"}  # the large file on each runtime, by name
 POINT = 1.0  # percent, that joint and overall may lose
 APART = 0.002  # of a probability, alone or among others: the record's bound
 
@@ -98,28 +99,30 @@ def targets(found: Results) -> list[Target]:
             "cold-start", "of the pipeline's cold start", "相对 pipeline 的冷启动时间", False, 0.2,
             lambda own, part: _cold(found, own), long=False,
         )  # fmt: skip
-    job = found.get("job")
-    if job:
-        rows += _of_job(job)
+    jobs = {own: found["jobs"][name] for own, name in JOBS.items() if name in found.get("jobs", {})}
+    if jobs:
+        n = " / ".join(dict.fromkeys(f"{job['rows']:,}" for job in jobs.values()))
+        # A process that was started in the middle has had less time to grow: the longest sitting is judged.
+        parts = [(job["runtime"], f"{job['judged_rows']:,}") for job in jobs.values() if job["sittings"] > 1]
+        on = "".join(f"; on {runtime}, of the {judged} rows of one sitting" for runtime, judged in parts)
+        zh_on = "".join(f"；{runtime} 取其中一次运行的 {judged} 行" for runtime, judged in parts)
+
+        def of(figure: Callable[[Results], float]) -> Callable[[str, str], float | None]:
+            return lambda own, part: figure(jobs[own]) if own in jobs else None
+
+        both(
+            "memory", f"GB of memory at most, scoring {n} rows", f"打分 {n} 行的内存峰值（GB）", False, 1,
+            of(lambda job: float(job["peak_mb"]) * 2**20 / 1e9), long=False,
+        )  # fmt: skip
+        both(
+            "flat", f"memory in the last tenth over the first{on}", f"最后十分之一与最初十分之一的内存之比{zh_on}",
+            False, 1.03, of(lambda job: float(job["resident_mb"][-1]) / float(job["resident_mb"][0])), long=False,
+        )  # fmt: skip
+        both(
+            "steady", f"rate of the last tenth over the first{on}", f"最后十分之一与最初十分之一的速度之比{zh_on}",
+            True, 0.95, of(lambda job: float(job["last_over_first"])), long=False,
+        )  # fmt: skip
     return rows
-
-
-def _of_job(job: Results) -> list[Target]:
-    """Of the large file, on the runtime that it was scored on. A process that was started in the middle has had less
-    time to grow: the longest sitting is judged."""
-    n, on, zh_on = f"{job['rows']:,}", f", on {job['runtime']}", f"，{job['runtime']}"
-    if job["sittings"] > 1:
-        on += f", {job['judged_rows']:,} rows of one sitting"
-        zh_on += f"，其中一次运行的 {job['judged_rows']:,} 行"
-    return [
-        target("memory", f"GB of memory at most, scoring {n} rows, on {job['runtime']}",
-               f"打分 {n} 行的内存峰值（GB），{job['runtime']}", False, 1, job["peak_mb"] * 2**20 / 1e9),
-        target("flat", f"memory in the last tenth over the first{on}",
-               f"最后十分之一与最初十分之一的内存之比{zh_on}", False, 1.03,
-               job["resident_mb"][-1] / job["resident_mb"][0]),
-        target("steady", f"rate of the last tenth over the first{on}",
-               f"最后十分之一与最初十分之一的速度之比{zh_on}", True, 0.95, job["last_over_first"]),
-    ]  # fmt: skip
 
 
 def target(

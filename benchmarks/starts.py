@@ -24,7 +24,7 @@ from sentiment.parts import partial_folder
 from sentiment.runtimes import choose_runtime
 
 ROOT = Path(__file__).parent.parent
-MODULES = ("starts", "texts")
+MODULES = ("starts", "texts", "process")
 TEXT = "座椅太硬，坐得腰疼，音响倒是很震撼。"
 OURS = """
 import sys
@@ -36,10 +36,10 @@ import sys
 from transformers import pipeline
 print(pipeline("text-classification", model=sys.argv[2], device="cpu")(sys.argv[1])[0]["label"], flush=True)
 """
-# The command itself; only what it would show on a terminal is written down: (sitting, seconds, rows, resident MB), then
-# what is on the disk when the last block is there, before OUT.partial goes.
+# The command itself; only what it would show on a terminal is written down: sitting, seconds, rows, resident MB and its
+# peak so far, then what is in OUT.partial beside the growing output before it goes, and at the end a note of no rows.
 JOB = """
-import contextlib, json, os, sys, time
+import atexit, contextlib, json, os, sys, time
 began = time.monotonic()
 import sentiment.blocks
 sentiment.blocks.BLOCK_ROWS = int(sys.argv.pop())
@@ -52,14 +52,19 @@ source, output, ticks, model, runtime, threads = sys.argv[1:]
 notes = open(ticks, "a")
 
 def note(rows, **more):
-    found = {"sitting": began, "at": time.monotonic(), "rows": rows, "mb": resident_mb(os.getpid()), **more}
+    memory = {"mb": resident_mb(os.getpid()), "peak": resident_mb(os.getpid(), peak=True)}
+    found = {"sitting": began, "at": time.monotonic(), "rows": rows, **memory, **more}
     print(json.dumps(found), file=notes, flush=True)
+
+def beside():
+    found = [path for path in partial_folder(Path(output)).rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in found if not path.name.startswith(".out-"))
 
 def watch(tick):
     if tick.phase == "score" and tick.scored:
         note(tick.rows)
     elif tick.phase == "write" and tick.position == tick.size:
-        note(tick.rows, disk=sum(path.stat().st_size for path in partial_folder(Path(output)).rglob("*")))
+        note(tick.rows, disk=beside())
 
 @contextlib.contextmanager
 def written_down(table):
@@ -67,6 +72,7 @@ def written_down(table):
     yield watch
 
 verb.show_progress = written_down
+atexit.register(note, 0)
 again = "--resume" if partial_folder(Path(output)).is_dir() else "--overwrite"
 asked = ["--runtime", runtime, "--threads", threads, *(["--model", model] if model else [])]
 main(["score", source, "-o", output, again, *asked])
@@ -101,32 +107,44 @@ def starts(model: Path | None, plain: Path, runtimes: Mapping[str, str]) -> dict
 
 
 def large_job(
-    rows: int, model: Path | None, work: Path, runtime: str = "onnxruntime", threads: int | None = None
-) -> dict[str, Any]:
+    rows: int, model: Path | None, work: Path, runtime: str = "onnxruntime", threads: int | None = None,
+    circumstances: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """`cinesent score` over a CSV of so many rows of some 25 tokens, none twice: rates and memory of the first and the
     last tenth, peak memory, time, disk.
 
     The clock of the first tenth begins with the first finished block, so that loading the model is not in it. Fewer
     rows than 20 blocks are cut into smaller blocks. What is in `work` of a job that was interrupted is gone on with,
-    if the code is the same; its files are removed at the end. Linux only.
+    if the code is the same, and one that went on to its end by itself is not run again; its files are removed at the
+    end. `circumstances` (`benchmarks.machine.conditions`) are kept of every sitting. Linux only.
     """
     checkpoint, block_rows = load_checkpoint(model), min(BLOCK_ROWS, rows // 21)
-    name = f"job-{rows}-{runtime}-{checkpoint.hash[:8]}-{code_hash(MODULES)[:8]}"
+    choice, threads = choose_runtime(runtime), threads or os.cpu_count() or 1
+    of = f"{rows}-{choice.name}-{choice.version}-{threads}"
+    name = f"job-{of}-{checkpoint.hash[:8]}-{code_hash(MODULES)[:8]}"
     source, output, notes = (work / f"{name}{suffix}" for suffix in (".csv", "-out.csv", "-notes.jsonl"))
     work.mkdir(parents=True, exist_ok=True)
     tokens = lengths_by(Tokenizer.from_file(str(checkpoint.folder / "tokenizer.json")))
-    if not partial_folder(output).is_dir():
-        write_rows(source, unique_rows(rows, tokens))
-        notes.unlink(missing_ok=True)
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{JOB}"
-    arguments = [*map(str, (source, output, notes)), str(model or ""), runtime, str(threads or os.cpu_count() or 1)]
-    peak = measure(code, *arguments, str(block_rows))["peak_mb"]
-    seen = [json.loads(line) for line in notes.read_text("utf-8").splitlines()]
-    disk = {"input": source.stat().st_size, "output": output.stat().st_size, "meanwhile": seen[-1]["disk"]}
+    peak = 0.0
+    if not finished(source, output, notes, rows):
+        if not partial_folder(output).is_dir():
+            for path in (output, notes):  # an output that is there is this job's, and whole
+                path.unlink(missing_ok=True)
+            write_rows(source, unique_rows(rows, tokens))
+        with notes.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps({"circumstances": circumstances}) + "\n")
+        code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{JOB}"
+        arguments = [*map(str, (source, output, notes)), str(model or ""), runtime, str(threads)]
+        peak = measure(code, *arguments, str(block_rows))["peak_mb"]
+    seen, began_in = read_notes(notes)
+    meanwhile = next(note["disk"] for note in reversed(seen) if "disk" in note)
+    disk = {"input": source.stat().st_size, "output": output.stat().st_size, "meanwhile": meanwhile}
     found = {
         "rows": rows,
         "texts": row_facts(rows, tokens),
-        "runtime": str(choose_runtime(runtime)),
+        "runtime": str(choice),
+        "threads": threads,
+        "circumstances": began_in,
         "block_rows": block_rows,
         **sittings(seen, peak),
         "disk_mb": {name: round(size / 1e6, 2) for name, size in disk.items()},
@@ -135,6 +153,28 @@ def large_job(
     for path in (source, output, notes):
         path.unlink()
     return found
+
+
+def read_notes(notes: Path) -> tuple[list[dict[str, Any]], list[Any]]:
+    """What the command wrote down, and the circumstances that its sittings began in."""
+    entries = [json.loads(line) for line in notes.read_text("utf-8").splitlines()]
+    began_in = [entry["circumstances"] for entry in entries if entry.get("circumstances") is not None]
+    return [entry for entry in entries if "sitting" in entry], began_in
+
+
+def finished(source: Path, output: Path, notes: Path, rows: int) -> bool:
+    """Whether the command went on to its end after the benchmark that had started it was gone.
+
+    Notes that would not do are not taken: the job then begins anew.
+    """
+    if partial_folder(output).exists() or not all(path.is_file() for path in (source, output, notes)):
+        return False
+    try:
+        seen, _ = read_notes(notes)
+        tenths([(note["sitting"], note["at"], note["rows"], note["mb"]) for note in longest(seen)])
+    except ValueError:  # a torn line, or too few blocks in any sitting
+        return False
+    return any("disk" in note and note["rows"] == rows for note in seen)
 
 
 def longest(seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -149,7 +189,7 @@ def longest(seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def sittings(seen: list[dict[str, Any]], peak: float) -> dict[str, Any]:
     """How many processes took part, their seconds together, and the most memory that one of them had, in MB.
 
-    The peak is that of the last process; of one that was interrupted only what it had after its blocks is known.
+    The peak is that of the last process, or of one that was interrupted, or whose end nobody saw, by its last note.
     """
     by_sitting: dict[float, list[float]] = {}
     for note in seen:
@@ -157,7 +197,7 @@ def sittings(seen: list[dict[str, Any]], peak: float) -> dict[str, Any]:
     return {
         "sittings": len(by_sitting),
         "seconds": round(sum(max(times) - began for began, times in by_sitting.items()), 1),
-        "peak_mb": max(peak, *(round(note["mb"], 1) for note in seen)),
+        "peak_mb": max(peak, *(round(note["peak"], 1) for note in seen)),
     }
 
 

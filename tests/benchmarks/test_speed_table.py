@@ -28,7 +28,10 @@ def contestant(name: str, short: float | None, long: float | None, **more: Any) 
         }
         for part, value, count in (("short", short, 10_000), ("long", long, 1_000))
     }  # fmt: skip
-    return {"name": name, "title": f"the {name}", "zh": f"{name}（中）", "kind": "peer", **sides, **more}
+    return {
+        "name": name, "title": f"the {name}", "zh": f"{name}（中）", "kind": "peer", "threads": 2,
+        "how": f"how {name} is run", "how_zh": f"{name} 的运行方式", **sides, **more,
+    }  # fmt: skip
 
 
 def spread(value: float) -> dict[str, float]:
@@ -52,6 +55,7 @@ def found() -> dict[str, Any]:
             contestant("ours", 1234.0, 56.0, kind="checkpoint"),
             contestant("ours-fast", 2468.0, 112.0, kind="checkpoint"),
             contestant("bert-1", 12.34, 0.5),
+            contestant("bert-32", 12.34, 0.5, threads=1, how="how bert-1 is run", how_zh="bert-1 的运行方式"),
             aspects,
             contestant("snownlp", None, None, skipped="found no snownlp"),
         ],
@@ -97,15 +101,29 @@ def test_speed_table_has_every_figure(found: dict[str, Any]) -> None:
     assert "2 threads of Some CPU (avx2); 3 interleaved rounds" in block and "our own" not in block
     assert "The texts are real comments, from a.jsonl.xz." in block and "cycled" not in block and "idle" not in block
     plain = block.replace("**", "")
-    assert "| the ours | 10,000 + 1,000 | 1,234 [1,111–1,357] | 1.00 | 2.00 | 56.0 [50.4–61.6] | 1.00 | 2.00 |" in plain
-    assert "| the bert-1 | 10,000 + 1,000 | 12.3 [11.1–13.6] | 100 | 200 | 0.50 [0.45–0.55] | 112 | 224 |" in block
-    assert "| the bert-aspects | 10,000 + 300 (1 round) |" in block
+    assert (
+        "| the ours | 2 | 10,000 + 1,000 | 1,234 [1,111–1,357] | 1.00 | 2.00 | 56.0 [50.4–61.6] | 1.00 | 2.00 |"
+        in plain
+    )
+    assert "| the bert-1 | 2 | 10,000 + 1,000 | 12.3 [11.1–13.6] | 100 | 200 | 0.50 [0.45–0.55] | 112 | 224 |" in block
+    assert "| the bert-32 | 1 | 10,000 + 1,000 |" in block and "| program | threads | texts, short + long |" in block
+    assert "| the bert-aspects | 2 | 10,000 + 300 (1 round) |" in block
+    hows = [
+        "the ours: how ours is run",
+        "the ours-fast: how ours-fast is run",
+        "the bert-1; the bert-32: how bert-1 is run",
+    ]
+    assert (
+        "\n\n" + "\n".join(f"- {how}" for how in [*hows, "the bert-aspects: how bert-aspects is run"]) + "\n\n" in block
+    )
+    assert "how snownlp is run" not in block  # it was not
     assert "the bert-aspects, long texts: one round, as it takes more than 20 minutes." in block
     assert "ours on ONNX Runtime is × as fast | ours on OpenVINO is × as fast" in block
-    assert "| the snownlp | – | – | – | – | – | – | – |" in block
+    assert "| the snownlp | – | – | – | – | – | – | – | – |" in block
     assert "Not measured: the snownlp (found no snownlp)." in block
     assert (
-        "| *ceiling: bare float32 products, 99.6 [89.6–110] GFLOP/s* | – | 2,468 [2,221–2,715] | 0.50 | 1.00 |" in block
+        "| *ceiling: bare float32 products, 99.6 [89.6–110] GFLOP/s* | 2 | – | 2,468 [2,221–2,715] | 0.50 | 1.00 |"
+        in block
     )
     for name in ("ONNX Runtime", "OpenVINO"):
         assert f"| short comments, {name} | 1.0% [0.9–1.1] | 2.0% [1.8–2.2] | 3.0% [2.7–3.3] | 85.0% [" in block
@@ -128,7 +146,7 @@ def test_speed_table_without_the_fast_runtime(found: dict[str, Any]) -> None:
     block = speed_block(found)
     assert (
         "OpenVINO is × as fast" not in block
-        and "| the bert-1 | 10,000 + 1,000 | 12.3 [11.1–13.6] | 100 | 0.50" in block
+        and "| the bert-1 | 2 | 10,000 + 1,000 | 12.3 [11.1–13.6] | 100 | 0.50" in block
     )
     assert "Not measured: the ours-fast (expected OpenVINO, found none)." in block
     assert "| times | 100 | 112 | – | – | ≥ 15 | ONNX Runtime: met; OpenVINO: not measured |" in block
@@ -171,20 +189,31 @@ def test_speed_table_says_that_texts_come_again_and_that_the_machine_was_busy(fo
 
 
 def test_speed_table_of_the_large_file(found: dict[str, Any]) -> None:
-    found["job"] = {
-        "rows": 1_000_000, "sittings": 1, "judged_rows": 990_000, "rows_per_second": 123.4,
-        "runtime": "ONNX Runtime 1, float32", "texts": {"mean_tokens": 25.1}, "circumstances": {"busy": False},
+    job = {
+        "rows": 1_000_000, "sittings": 1, "judged_rows": 990_000, "rows_per_second": 123.4, "threads": 2,
+        "runtime": "ONNX Runtime 1, float32", "texts": {"mean_tokens": 25.1}, "circumstances": [{"busy": False}],
         "seconds": 8100.0, "peak_mb": 640.6,
         "disk_mb": {"input": 95.4, "output": 730.2, "meanwhile": 901.0},
     }  # fmt: skip
+    fast = job | {"runtime": "OpenVINO 1, bfloat16", "threads": 1, "rows_per_second": 234.5}
+    found["jobs"] = {"openvino": fast}
+    assert "| 1 | 234 | 2.25 |" in speed_block(found) and "float32, a CSV" not in speed_block(found)
+    found["jobs"]["onnxruntime"] = job
     block = speed_block(found)
-    said = "`cinesent score` on ONNX Runtime 1, float32, a CSV of 1,000,000 rows, none twice, 25.1 tokens on average"
-    assert f"| {said} | 123 | 2.25 | 672 | 95 | 730 | 901 |" in block
+    said = "a CSV of 1,000,000 rows, none twice, 25.1 tokens on average"
+    rows = [
+        f"| `cinesent score` on ONNX Runtime 1, float32, {said} | 2 | 123 | 2.25 | 672 | 95 | 730 | 901 |",
+        f"| `cinesent score` on OpenVINO 1, bfloat16, {said} | 1 | 234 | 2.25 | 672 | 95 | 730 | 901 |",
+    ]
+    assert "\n".join(rows) in block
     assert "sittings" not in block and "idle" not in block
-    found["job"]["circumstances"] = {"busy": True, "other_load": 0.5}
-    assert "busy on 0.50 cores" in speed_block(found)
-    found["job"]["sittings"] = 2
-    assert "Measured in 2 sittings" in speed_block(found) and "分 2 次运行" in speed_block(found, lang="zh")
+    job["circumstances"] = [{"busy": True, "other_load": 0.5}, {"busy": False, "other_load": 0.1}]
+    block = speed_block(found)
+    assert "\n\n- ONNX Runtime 1, float32: **The machine was not idle" in block and "busy on 0.50 cores" in block
+    fast |= {"sittings": 2, "judged_rows": 600_000}
+    block = speed_block(found)
+    assert "- OpenVINO 1, bfloat16: Measured in 2 sittings" in block and "the longest, 600,000 rows" in block
+    assert block.count("Measured in") == 1 and "- OpenVINO 1, bfloat16：分 2 次运行" in speed_block(found, lang="zh")
 
 
 def test_speed_table_has_other_targets_and_complaints(found: dict[str, Any]) -> None:
@@ -217,11 +246,12 @@ def test_speed_table_says_that_texts_are_our_own(found: dict[str, Any]) -> None:
 def test_speed_table_in_chinese(found: dict[str, Any], engines: dict[str, Any]) -> None:
     block = speed_block(found, engines, "zh")
     assert (
-        "| bert-1（中） | 10,000 + 1,000 | 12.3 [11.1–13.6] | 100 | 200 |" in block
+        "| bert-1（中） | 2 | 10,000 + 1,000 | 12.3 [11.1–13.6] | 100 | 200 |" in block
         and "ONNX Runtime：未达到" in block
         and "短评" in block
     )
     assert "真实评论：整体情感" in block
+    assert "- bert-1（中）；bert-32（中）：bert-1 的运行方式" in block
 
 
 def test_speed_table_of_a_large_file_alone(found: dict[str, Any]) -> None:

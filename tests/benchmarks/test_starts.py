@@ -6,7 +6,21 @@ from pathlib import Path
 import pytest
 
 import benchmarks.starts as starts_module
-from benchmarks.starts import JOB, OURS, TEXT, cold_start, large_job, longest, sittings, starts, tenths
+from benchmarks.memory import measure
+from benchmarks.starts import (
+    JOB,
+    OURS,
+    TEXT,
+    cold_start,
+    finished,
+    large_job,
+    longest,
+    read_notes,
+    sittings,
+    starts,
+    tenths,
+)
+from sentiment.parts import partial_folder
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -44,11 +58,14 @@ def test_starts_judge_the_longest_sitting_alone() -> None:
 
 def test_starts_sittings_add_up() -> None:
     seen = [
-        {"sitting": 10.0, "at": 12.0, "rows": 0, "mb": 300.0}, {"sitting": 10.0, "at": 20.0, "rows": 5, "mb": 700.0},
-        {"sitting": 90.0, "at": 93.0, "rows": 0, "mb": 310.0}, {"sitting": 90.0, "at": 97.5, "rows": 9, "mb": 600.0},
-    ]  # fmt: skip
+        {"sitting": 10.0, "at": 12.0, "rows": 0, "mb": 300.0, "peak": 305.0},
+        {"sitting": 10.0, "at": 20.0, "rows": 5, "mb": 500.0, "peak": 700.0},  # more than after its blocks
+        {"sitting": 90.0, "at": 93.0, "rows": 0, "mb": 310.0, "peak": 315.0},
+        {"sitting": 90.0, "at": 97.5, "rows": 9, "mb": 600.0, "peak": 640.0},
+    ]
     assert sittings(seen, 650.0) == {"sittings": 2, "seconds": 17.5, "peak_mb": 700.0}
     assert sittings(seen[2:], 650.0) == {"sittings": 1, "seconds": 7.5, "peak_mb": 650.0}
+    assert sittings(seen[2:], 0.0)["peak_mb"] == 640.0  # nobody saw its end
 
 
 def test_starts_cold_start_is_timed_to_the_first_line(
@@ -104,7 +121,8 @@ print("x")
 
 @linux
 def test_starts_large_job_reads_the_command_s_own_progress(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    found = large_job(105, tiny_checkpoint, tmp_path / "work")
+    found = large_job(105, tiny_checkpoint, tmp_path / "work", threads=1, circumstances={"busy": False})
+    assert found["threads"] == 1 and found["circumstances"] == [{"busy": False}]
     assert found["rows"] == 105 and found["block_rows"] == 5
     assert len(found["resident_mb"]) == 10 and max(found["resident_mb"]) <= found["peak_mb"] + 0.1
     assert found["last_over_first"] > 0 and found["rows_per_second"] > 0
@@ -124,8 +142,85 @@ def test_starts_large_job_goes_on_where_it_was_killed(
         dies = "    if tick.phase == 'score' and tick.rows > 8: os._exit(9)\n    if tick.phase"
         patch.setattr(starts_module, "JOB", JOB.replace("    if tick.phase", dies, 1))
         with pytest.raises(RuntimeError, match="expected exit code 0, found 9"):
-            large_job(62, tiny_checkpoint, tmp_path)
+            large_job(62, tiny_checkpoint, tmp_path, circumstances={"busy": True})
     assert any(tmp_path.glob("*.partial/part-*"))
-    found = large_job(62, tiny_checkpoint, tmp_path)  # of two rows a block
+    found = large_job(62, tiny_checkpoint, tmp_path, circumstances={"busy": False})  # of two rows a block
+    assert found["circumstances"] == [{"busy": True}, {"busy": False}]
     assert found["sittings"] == 2 and 40 <= found["judged_rows"] < 56 and found["last_over_first"] > 0
     assert found["disk_mb"]["output"] > 0 and not list(tmp_path.iterdir())
+
+
+@linux
+def test_starts_disk_is_what_lies_beside_input_and_output(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dies = "        note(tick.rows, disk=beside())\n"
+    assert dies in JOB
+    monkeypatch.setattr(starts_module, "JOB", JOB.replace(dies, f"{dies}        os._exit(9)\n"))
+    with pytest.raises(RuntimeError, match="found 9"):
+        large_job(62, tiny_checkpoint, tmp_path)
+    (folder,) = tmp_path.glob("*.partial")
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    (growing,) = (name for name in sizes if name.startswith(".out-"))
+    assert sizes.pop(growing) > 0 and len(sizes) == 32  # parts and the manifest
+    (notes,) = tmp_path.glob("*-notes.jsonl")
+    assert read_notes(notes)[0][-1]["disk"] == sum(sizes.values())
+
+
+@linux
+def test_starts_large_job_that_ended_by_itself_is_not_run_again(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begun(code: str, *arguments: str) -> dict[str, float]:
+        measure(code, *arguments)
+        raise KeyboardInterrupt  # ended itself, and its job was not
+
+    def orphaned() -> Path:
+        with monkeypatch.context() as patch:
+            patch.setattr(starts_module, "measure", begun)
+            with pytest.raises(KeyboardInterrupt):
+                large_job(62, tiny_checkpoint, tmp_path, threads=1, circumstances={"busy": True})
+        assert not list(tmp_path.glob("*.partial"))
+        return next(tmp_path.glob("*-notes.jsonl"))
+
+    def again(*_: str) -> dict[str, float]:
+        raise AssertionError("expected the job that is there, found another")
+
+    notes = orphaned()
+    kept = notes.read_text("utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(starts_module, "measure", again)
+        with pytest.raises(AssertionError):  # another job
+            large_job(62, tiny_checkpoint, tmp_path, threads=2)
+        found = large_job(62, tiny_checkpoint, tmp_path, threads=1, circumstances={"busy": False})
+    assert found["sittings"] == 1 and found["rows"] == 62 and found["disk_mb"]["output"] > 0
+    assert found["peak_mb"] >= max(found["resident_mb"])
+    assert found["circumstances"] == [{"busy": True}]  # those that it was measured in
+    for path in tmp_path.glob("job-62-*-2-*"):  # of the other job
+        path.unlink()
+    assert not list(tmp_path.glob("job-*"))
+    # What is not whole is not taken: no last block of the output, a torn line, no output.
+    notes = orphaned()
+    output = notes.with_name(notes.name.replace("-notes.jsonl", "-out.csv"))
+    source = notes.with_name(notes.name.replace("-notes.jsonl", ".csv"))
+    assert finished(source, output, notes, 62) and not finished(source, output, notes, 63)
+    lines = kept.splitlines(keepends=True)
+    cut = [line for line in lines if '"disk"' not in line]
+    assert len(cut) == len(lines) - 1
+    for text in ("".join(cut), kept[:-20], "".join(lines[:10])):
+        notes.write_text(text, "utf-8")
+        assert not finished(source, output, notes, 62)
+    notes.write_text(kept, "utf-8")
+    for path in (source, output):
+        aside = path.rename(tmp_path / "aside")
+        assert not finished(source, output, notes, 62)
+        aside.rename(path)
+    partial_folder(output).mkdir()
+    assert not finished(source, output, notes, 62)
+    partial_folder(output).rmdir()
+    notes.write_text("".join(cut), "utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(starts_module, "measure", again)
+        with pytest.raises(AssertionError):
+            large_job(62, tiny_checkpoint, tmp_path, threads=1)
+    assert not output.exists() and len(notes.read_text("utf-8").splitlines()) == 1  # begun anew
