@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 QUIET = 0.2  # of a core that other processes may take
-WATCHED_SECONDS = 2.0
+WATCHED_SECONDS, LEAST_SECONDS = 2.0, 0.9
 # Limits on threads of libraries. These would keep somebody from cores that the results say were used: refused.
 TOKENIZERS, LIMITS = "TOKENIZERS_PARALLELISM", ("RAYON_NUM_THREADS", "OMP_THREAD_LIMIT")
 # These would not, since threads are set where they are counted, and a fresh process does not inherit them: recorded.
@@ -46,11 +46,11 @@ class Others:
         self._started, self._before = time.monotonic(), _others_seconds()
 
     def load(self) -> float | None:
-        """Cores, on average; None where it cannot be told."""
-        now = _others_seconds()
-        if now is None or self._before is None:
+        """Cores, on average; None where it cannot be told, as of so short a time that the system's ticks decide."""
+        now, passed = _others_seconds(), time.monotonic() - self._started
+        if now is None or self._before is None or passed < LEAST_SECONDS:
             return None
-        return round(max((now - self._before) / (time.monotonic() - self._started), 0.0), 2)
+        return round(max((now - self._before) / passed, 0.0), 2)
 
 
 def _others_seconds() -> float | None:

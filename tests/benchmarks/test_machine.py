@@ -60,6 +60,11 @@ def test_machine_counts_its_ended_children_as_its_own_and_stolen_time_as_others(
 
 
 @linux
+def test_machine_says_nothing_of_a_moment() -> None:
+    assert machine.Others().load() is None
+
+
+@linux
 def test_machine_notices_a_busy_process() -> None:
     code = "print('busy', flush=True)\nwhile True: pass"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:

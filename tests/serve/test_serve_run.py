@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="no SIGTERM")
 HERE = Path(__file__).parent
 PATIENCE = 240  # seconds; a busy machine is no fault
 SERVICE = """
+    import signal
     import sys
     from pathlib import Path
     sys.path.insert(0, {here!r})
@@ -36,6 +37,7 @@ SERVICE = """
     from serve.settings import Settings
 
     if __name__ == "__main__":
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where a shell runs the tests beside itself
         try:
             places = {{"model": Path({model!r}), "data_dir": Path({data!r})}}
             run(Settings(port={port}, workers={workers}, deadline=100, **places), load)
