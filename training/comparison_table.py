@@ -12,8 +12,9 @@ NOTES: Mapping[Language, tuple[str, ...]] = {
     "en": (
         "Own sets: accuracy of the overall sentiment (three classes), and F1 of service mentions with sentiment. "
         "Public sets: accuracy and, after the semicolon, macro-F1 on the held-out rows (positive or negative). In "
-        "percent; in brackets 95% intervals (bootstrap over texts); `n`: to how many other rows a program was "
-        "fitted. A text without an answer counts as an error.",
+        "percent; in brackets 95% intervals (bootstrap over texts); `n`: to how many texts a program was "
+        "fitted (ours: less the tenth held out of them; mixed in: with texts of ours). A text without an "
+        "answer counts as an error.",
         "The packaged checkpoint learnt from some *other* rows of the public sets ({learnt}), never from the held-out "
         "ones: where it did, it is not wholly zero-shot. SetFit and our fine-tuned rows start from its encoder.",
         "SnowNLP and cnsenti give one number a text; it is cut where a sample of other texts has the fewest errors.",
@@ -21,7 +22,9 @@ NOTES: Mapping[Language, tuple[str, ...]] = {
     "zh": (
         "自有数据：整体情感准确率（三分类），以及服务维度“提及且情感正确”的 F1。"
         "公开数据：留出行上的准确率，分号后为宏平均 F1（正负两类）。"
-        "单位为百分比；方括号内为 95% 区间（对文本自助抽样）；`n` 为拟合所用的其余行数。没有回答的文本计为错误。",
+        "单位为百分比；方括号内为 95% 区间（对文本自助抽样）；"
+        "`n` 为拟合所用的文本数（本项目的两行：已减去留出的十分之一；混入自有数据者连同自有文本）。"
+        "没有回答的文本计为错误。",
         "随包模型学过公开数据中其余行的一部分（{learnt}），从未见过留出行；学过之处并非完全零样本。"
         "SetFit 与微调的模型都从它的编码器开始。",
         "SnowNLP 与 cnsenti 每条文本给一个数；切分点取在另一批抽样文本上错误最少处。",
