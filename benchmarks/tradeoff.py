@@ -156,6 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "code": code_hash(MODULES),
     }  # fmt: skip
     journal = Journal(options.work / "rounds.jsonl", facts_of_rounds)
+    journal.circumstances(circumstances)  # of this sitting, should it be cut off
+    entries = measure(checkpoints, texts, sets, options.rounds, threads, options.runtime, journal)
     results = {
         "kind": "tradeoff", "model": packaged.name, "hash": packaged.hash, "trial": trial, "threads": threads,
         "runtime": str(options.runtime), "machine": machine(), "units": units(), "rounds": options.rounds,
@@ -165,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             **drawn,
         },
         "sittings": journal.sittings, "circumstances": journal.circumstances(circumstances),
-        "checkpoints": measure(checkpoints, texts, sets, options.rounds, threads, options.runtime, journal),
+        "checkpoints": entries,
     }  # fmt: skip
     write_results(options.json, results)
     journal.close()
