@@ -28,9 +28,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from benchmarks.journal import Journal
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.own_rows import rows
-from benchmarks.rounds import interleaved
+from benchmarks.rounds import Reordered, interleaved
 from benchmarks.runtimes import installed
 from benchmarks.speed_targets import target
 from sentiment.analyzer import Analyzer
@@ -61,10 +62,10 @@ def first(analyzer: Analyzer, texts: Iterable[str], count: int) -> None:
     deque(islice(analyzer.analyze_many(texts), count), maxlen=0)
 
 
-def timed(case: Callable[[], object]) -> float:
+def timed(case: Callable[[Sequence[str]], object], texts: Sequence[str]) -> float:
     """Seconds of a case."""
     started = time.perf_counter()
-    case()
+    case(texts)
     return time.perf_counter() - started
 
 
@@ -126,27 +127,31 @@ def complaints(seconds: Seconds, runtime: str) -> list[dict[str, Any]]:
 
 def cases_of(
     runtime: Choice, model: Path | None, threads: int | None, texts: Sequence[str], long: str
-) -> dict[str, Callable[[], object]]:
+) -> dict[str, Callable[[], float]]:
     """The cases on one runtime, by name."""
 
     def load(**choice: Any) -> Analyzer:
         return Analyzer.load(model, threads=threads, runtime=runtime.name, **choice)
 
     whole, single = load(), load(dimensions=["seating"])
-    among, count = [*texts[:BEFORE], long, *texts[BEFORE:]], min(BEFORE, len(texts))
-    cases: dict[str, Callable[[], object]] = {
-        "one by one": lambda: one_by_one(whole, texts),
-        "default": lambda: list(whole.analyze_many(texts)),
-        "1 dimension": lambda: list(single.analyze_many(texts)),
-        ALONE: lambda: whole.analyze(long),
-        TOGETHER: lambda: list(whole.analyze_many(among)),
-        WAIT: lambda: first(whole, texts, count),
-        LONG_WAIT: lambda: first(whole, among, count),
+    count = min(BEFORE, len(texts))
+
+    def among(texts: Sequence[str]) -> list[str]:
+        return [*texts[:BEFORE], long, *texts[BEFORE:]]
+
+    cases: dict[str, Callable[[Sequence[str]], object]] = {
+        "one by one": lambda texts: one_by_one(whole, texts),
+        "default": lambda texts: list(whole.analyze_many(texts)),
+        "1 dimension": lambda texts: list(single.analyze_many(texts)),
+        ALONE: lambda texts: whole.analyze(long),
+        TOGETHER: lambda texts: list(whole.analyze_many(among(texts))),
+        WAIT: lambda texts: first(whole, texts, count),
+        LONG_WAIT: lambda texts: first(whole, among(texts), count),
     }
     for size in SIZES:
         sized = load(batch_size=size)
-        cases[f"batch {size}"] = lambda sized=sized: list(sized.analyze_many(texts))  # type: ignore[misc]
-    return cases
+        cases[f"batch {size}"] = lambda texts, sized=sized: list(sized.analyze_many(texts))  # type: ignore[misc]
+    return {name: Reordered(partial(timed, case), texts) for name, case in cases.items()}
 
 
 def results_of(seconds: Seconds, texts: int) -> dict[str, Any]:
@@ -195,7 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tasks = {f"{name}, {runtime}": case for runtime, own in cases.items() for name, case in own.items()}
     for case in tasks.values():
         case()  # warm
-    found = interleaved({name: partial(timed, case) for name, case in tasks.items()}, options.rounds)
+    journal = Journal(None, {})
+    found = interleaved(tasks, options.rounds, journal)
     measured = {runtime: {name: found[f"{name}, {runtime}"] for name in own} for runtime, own in cases.items()}
     results: dict[str, Any] = {
         "kind": "batching",
@@ -203,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "hash": checkpoint.hash,
         "trial": trial,
         "machine": machine(),
-        "circumstances": circumstances,
+        "circumstances": journal.circumstances(circumstances),
         "threads": options.threads,
         "texts": len(texts),
         "mean_characters": round(statistics.mean(map(len, texts)), 1),

@@ -48,7 +48,7 @@ def timed_jobs(bench: Bench, rounds: int, journal: Journal) -> dict[str, Any]:
     """The local engine, and Ray with one and two workers, run in turn."""
     tasks: dict[str, Callable[[], Any]] = {"local": partial(bench.timed, bench.local)}
     tasks |= {f"workers_{count}": partial(_on_ray, bench, count) for count in WORKERS}
-    runs = interleaved(tasks, rounds, journal)
+    runs = interleaved(tasks, rounds, journal, unwatched=[name for name in tasks if name != "local"])
     expected = runs["local"][0]["sha256"]
     return {name: summarised(found, expected) for name, found in runs.items()}
 
@@ -63,7 +63,7 @@ def driver_rates(bench: Bench, rounds: int, journal: Journal) -> dict[str, Any]:
     Each a median with the least and the greatest.
     """
     tasks: dict[str, Callable[[], Any]] = {"reading": bench.reading_rate, "driver": bench.driven}
-    found = interleaved(tasks, rounds, journal)
+    found = interleaved(tasks, rounds, journal, unwatched=["driver"])
     return {
         "rows": found["driver"][0]["rows"],
         "block_rows": bench.block_rows,
@@ -141,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     facts = {name: results[name] for name in same}
     facts |= {"processor": results["machine"]["processor"], "code": code_hash(MODULES)}
     journal = Journal(options.work / "jobs.jsonl", facts)
-    results["circumstances"] = journal.circumstances(circumstances)
+    journal.circumstances(circumstances)  # of this sitting, should it be cut off
     with tempfile.TemporaryDirectory() as scratch:
         bench, driving, killing = (
             _bench(Path(scratch) / name, rows, blocks, checkpoint, options.runtime)
@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ]
         source = killing.folder / "in.csv"
         results["driver_kill"] = journal.once("driver", partial(kill_driver, killing, source, expected))
-    results["sittings"] = journal.sittings
+    results |= {"sittings": journal.sittings, "circumstances": journal.circumstances(circumstances)}
     results["faults"] = faults(results)
     write_results(options.json, results)
     journal.close()

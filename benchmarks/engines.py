@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from benchmarks.ceiling import units
 from benchmarks.journal import Journal, code_hash
 from benchmarks.machine import MachineError, add_busy, conditions, machine
-from benchmarks.rounds import interleaved, rate_of, reordered, scoring_seconds
+from benchmarks.rounds import Reordered, interleaved, rate_of, scoring_seconds
 from benchmarks.sessions import (
     Feed,
     OpenVino,
@@ -242,7 +242,7 @@ def measure(
         analyzer = Analyzer(checkpoint, engine)
         for part, texts in drawn.items():
             scoring_seconds(analyzer, texts.subsample(100).texts)  # warm
-            tasks[f"{name} on {part}"] = reordered(partial(scoring_seconds, analyzer), texts.texts)
+            tasks[f"{name} on {part}"] = Reordered(partial(scoring_seconds, analyzer), texts.texts)
     facts = {
         "hash": checkpoint.hash, "threads": threads, "versions": versions(), "calibration": options.calibration,
         "texts": {part: texts.facts() for part, texts in drawn.items()}, "processor": machine()["processor"],

@@ -15,28 +15,36 @@ import contextlib
 import csv
 import io
 import os
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 
 from benchmarks.ceiling import units
 from benchmarks.depths import depths_beside, inference_seconds, own_depth, random_engine
-from benchmarks.engines import labels, probabilities
 from benchmarks.graphs import GraphError, optimiser_finds, table_bytes
 from benchmarks.journal import Journal, code_hash
-from benchmarks.lever_list import LEVERS, PACKAGED, Lever
+from benchmarks.lever_figures import (
+    NOISE,
+    Told,
+    blocks,
+    compared,
+    depth,
+    figures,
+    records,
+    surprises,
+    task,
+    window_blocks,
+)
+from benchmarks.lever_list import LEVERS, PACKAGED
 from benchmarks.machine import MachineError, add_busy, conditions, machine
-from benchmarks.rounds import interleaved, scoring_seconds
+from benchmarks.rounds import Reordered, interleaved, scoring_seconds
 from benchmarks.runtimes import PORTABLE, installed
 from benchmarks.sessions import float_graph, windows_of
 from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
@@ -62,28 +70,21 @@ from sentiment.text import normalise
 from training.example import DatasetError
 from training.results import write_results
 
-MODULES = ("levers", "variants", "graphs", "depths", "sessions", "texts")  # whose code the rates depend on
+MODULES = (
+    "levers",
+    "lever_figures",
+    "variants",
+    "graphs",
+    "depths",
+    "sessions",
+    "texts",
+)  # whose code the rates depend on
 RESULTS = Path(__file__).parent / "results" / "levers.json"
 TEXTS, ROUNDS, COMPARED = 3_000, 5, 200
 BLOCKS = 10  # of a job; with fewer there is little to overlap
-TOLERANCE = 1e-4  # of a probability, between sides that add in another order
-NOISE = 0.02  # a ratio nearer to 1 is neither a gain nor a loss
 RUNNERS = {"serial": LocalRunner, "overlapped": Overlapped}
 Texts = Mapping[str, Drawn]
 Tasks = dict[str, Callable[[], float]]
-Told = dict[str, dict[str, Any]]  # side → what is told of it: `records`, and `skipped` or how large it is
-
-
-def task(side: str, part: str, choice: Choice) -> str:
-    """The name of a measurement."""
-    return f"{side} on {part}, {choice.name}"
-
-
-def blocks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
-    """The items, so many at a time."""
-    iterator = iter(items)
-    while block := list(islice(iterator, size)):
-        yield block
 
 
 def engines_of(checkpoint: Checkpoint, texts: Texts, threads: int, choice: Choice) -> tuple[dict[str, Engine], Told]:
@@ -150,57 +151,9 @@ def job_seconds(runner: LocalRunner, source: Path, output: Path, rows: int) -> f
     return time.perf_counter() - started
 
 
-def window_blocks(engine: Engine, texts: Sequence[str]) -> list[list[list[int]]]:
-    """The windows that the engine gets together, block by block."""
-    return [[window for windows in windows_of(engine, block) for window in windows] for block in blocks(texts, BLOCK)]
-
-
-def padding(engine: Engine, together: Sequence[Sequence[Sequence[int]]]) -> float:
-    """Which share of the tokens that the encoder reads is padding."""
-    extra = len(engine._prefix) + len(engine._suffix)
-    real = read = 0  # rows are padded as the runtime wants them
-    for windows in together:
-        real += sum(len(window) + extra for window in windows)
-        if isinstance(engine, Packed):
-            read += sum(len(rows) * rows[0].tokens for rows in engine.grouped(windows))
-            continue
-        order = sorted(range(len(windows)), key=lambda i: (len(windows[i]), i))
-        for batch in engine._batches(order, windows):
-            read += len(batch) * max(engine._length(windows[i]) for i in batch)
-    return round(1 - real / read, 4) if read else 0.0
-
-
-def differences(checkpoint: Checkpoint, first: Engine, second: Engine, texts: Sequence[str]) -> dict[str, Any]:
-    """How far the records of two engines are apart."""
-    windows = [found for found in windows_of(first, texts) if found]
-    apart = np.abs(probabilities(checkpoint, first, windows) - probabilities(checkpoint, second, windows)).max()
-    pairs = zip(*(labels(Analyzer(checkpoint, engine), texts) for engine in (first, second)), strict=True)
-    changed = sum(a != b for a, b in pairs)
-    return {
-        "texts": len(texts),
-        "changed_labels": changed,
-        "largest_difference": float(f"{apart:.3g}"),
-        "equal": changed == 0 and bool(apart <= TOLERANCE),
-    }
-
-
-def compared(pulled: Sequence[float], released: Sequence[float]) -> dict[str, Any]:
-    """The rate with the lever pulled over that with it released: of medians, least and greatest of a round."""
-    ratios = [without / with_ for with_, without in zip(pulled, released, strict=True)]
-    return {
-        "ratio": round(statistics.median(released) / statistics.median(pulled), 3),
-        "low": round(min(ratios), 3),
-        "high": round(max(ratios), 3),
-        "seconds": {"pulled": [round(v, 4) for v in pulled], "released": [round(v, 4) for v in released]},
-    }
-
-
-def verdict(parts: Sequence[Mapping[str, Any]]) -> str:
-    """`gains`, `loses`: in every round of a set; `mixed`: one set does this and one that; `even`: none does either."""
-    gains, loses = any(part["low"] > 1 + NOISE for part in parts), any(part["high"] < 1 - NOISE for part in parts)
-    if gains and loses:
-        return "mixed"
-    return "gains" if gains else "loses" if loses else "even"
+def depth_seconds(engine: Engine, texts: Sequence[str]) -> float:
+    """Seconds of inference alone."""
+    return inference_seconds(engine, window_blocks(engine, texts))
 
 
 def write_csvs(texts: Texts, folder: Path) -> None:
@@ -224,31 +177,13 @@ def tasks_on(
         analyzer = Analyzer(checkpoint, engine)
         for part, drawn in texts.items():
             scoring_seconds(analyzer, drawn.subsample(100).texts)
-            tasks[task(name, part, choice)] = partial(scoring_seconds, analyzer, drawn.texts)
+            tasks[task(name, part, choice)] = Reordered(partial(scoring_seconds, analyzer), drawn.texts)
     for part, drawn in texts.items():
         for name, runner in RUNNERS.items():
             arguments = (folder / f"{part}.csv", output(folder, name, part, choice), len(drawn.texts))
             job = partial(job_seconds, runner(Analyzer(checkpoint, engines[PACKAGED])), *arguments)
             tasks[task(name, part, choice)] = job
     return tasks
-
-
-def pieces(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """The pieces of each text."""
-    return [encoding.ids for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
-
-
-def records(checkpoint: Checkpoint, engines: Mapping[str, Engine], texts: Sequence[str]) -> Told:
-    """Side → `records`, how far its are from those of the packaged way."""
-    plain = engines[PACKAGED]
-    found = {
-        name: {"records": differences(checkpoint, plain, engine, texts)}
-        for name, engine in engines.items()
-        if name != PACKAGED
-    }
-    same = pieces(engines["one-by-one"].tokenizer, texts) == pieces(plain.tokenizer, texts)
-    found["one-by-one"]["records"]["equal"] &= same
-    return found
 
 
 def measure(
@@ -275,15 +210,15 @@ def measure(
         for part, drawn in texts.items():
             normalised = [normalise(text).text for text in drawn.texts]
             for name in (PACKAGED, "one-by-one"):
-                tasks[f"tokenising alone, {name} on {part}"] = partial(
-                    tokenising_seconds, plain[name].tokenizer, normalised
+                tasks[f"tokenising alone, {name} on {part}"] = Reordered(
+                    partial(tokenising_seconds, plain[name].tokenizer), normalised
                 )
         depths = depths_beside(checkpoint)
         for layers in depths:
             engine = random_engine(checkpoint, layers, threads, folder / f"{layers}-layers")
-            for part, windows in together.items():
-                inference_seconds(engine, windows[:1])  # warm
-                tasks[f"{layers} layers on {part}"] = partial(inference_seconds, engine, windows)
+            for part, drawn in texts.items():
+                inference_seconds(engine, together[part][:1])  # warm
+                tasks[f"{layers} layers on {part}"] = Reordered(partial(depth_seconds, engine), drawn.texts)
         values = interleaved(tasks, options.rounds, journal)
         for choice in choices:
             for part in texts:
@@ -311,48 +246,7 @@ def measure(
             }
             entry["alone"] = {part: compared(*(values[name] for name in names[part])) for part in texts}
         entries.append(entry)
-    return entries, [_depth(layers, own_depth(checkpoint), values, list(texts)) for layers in depths]
-
-
-def figures(
-    lever: Lever, choice: Choice, values: Mapping[str, Sequence[float]], engines: Mapping[str, Engine], told: Told,
-    together: Mapping[str, Sequence[Sequence[Sequence[int]]]],
-) -> dict[str, Any]:  # fmt: skip
-    """What a lever brings on a runtime, or why it was skipped there."""
-    found: dict[str, Any] = {"records": None} | told.get(lever.released if lever.used else lever.pulled, {})
-    if "skipped" in found:
-        return found
-    sides = {"pulled": lever.pulled, "released": lever.released}
-    for part, windows in together.items():
-        found[part] = compared(*(values[task(name, part, choice)] for name in sides.values()))
-        if lever.scope == "scoring":
-            found[part]["padding"] = {side: padding(engines[name], windows) for side, name in sides.items()}
-    if lever.name == "packing":
-        # A token costs nearly the same wherever it stands, so nothing that only removes padding gains more.
-        found["bound"] = {part: round(1 / (1 - found[part]["padding"]["released"]), 3) for part in together}
-    return found | {"verdict": verdict([found[part] for part in together])}
-
-
-def _depth(layers: int, own: int, values: Mapping[str, Sequence[float]], parts: Sequence[str]) -> dict[str, Any]:
-    """The entry of a depth: its rate over that of the checkpoint's own, both with random weights."""
-    entry: dict[str, Any] = {"layers": layers, "used": layers == own}
-    for part in parts:
-        entry[part] = compared(*(values[f"{count} layers on {part}"] for count in (layers, own)))
-    return entry | {"verdict": verdict([entry[part] for part in parts])}
-
-
-def surprises(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Levers that gain on a runtime and are not used, or lose and are, or whose records are others: one line each."""
-    lines = []
-    for entry in entries:
-        for runtime, found in entry["runtimes"].items():
-            name = f"{entry['name']} on {runtime}"
-            wrong = {"gains": not entry["used"], "loses": entry["used"]}.get(found.get("verdict", ""), False)
-            if wrong:
-                lines.append(f"{name}: {found['verdict']}, and is {'' if entry['used'] else 'not '}used")
-            if found.get("records") and not found["records"]["equal"]:
-                lines.append(f"{name}: its records are not those of the packaged way")
-    return lines
+    return entries, [depth(layers, own_depth(checkpoint), values, list(texts)) for layers in depths]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

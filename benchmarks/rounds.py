@@ -8,7 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from benchmarks.journal import BESIDE, Journal
 from benchmarks.machine import Others, tokenising_on_one_core
@@ -24,9 +24,23 @@ Answer = TypeVar("Answer")  # of a task; JSON where there is a journal
 Seconds = Callable[[Sequence[str]], float]
 
 
+class Reordered(Generic[Answer]):
+    """A task over the texts in another order each round, the same for every task: so that no batch comes twice, whose
+    shape a runtime would have prepared for."""
+
+    def __init__(self, of: Callable[[list[str]], Answer], texts: Sequence[str]) -> None:
+        self._of, self._texts = of, texts
+        self.round = 0  # which `interleaved` sets: an interruption does not change what a round gets
+
+    def __call__(self) -> Answer:
+        shuffled = list(self._texts)
+        random.Random(self.round).shuffle(shuffled)
+        return self._of(shuffled)
+
+
 def interleaved(
     tasks: Mapping[str, Callable[[], Answer]], rounds: int, journal: Journal | None = None, *,
-    once: Collection[str] = (),
+    once: Collection[str] = (), unwatched: Collection[str] = (),
 ) -> dict[str, list[Answer]]:  # fmt: skip
     """What every task answered, round by round; progress goes to standard error.
 
@@ -34,6 +48,7 @@ def interleaved(
 
     Args:
         once: tasks that take part in the first round only.
+        unwatched: tasks whose own processes would be taken for others (`benchmarks.machine.Others`).
     """
     journal = journal or Journal(None, {})
     names = list(tasks)
@@ -43,28 +58,16 @@ def interleaved(
         for name in [*names[shift:], *names[:shift]]:
             if number and name in once:
                 continue
+            measure = tasks[name]
+            if isinstance(measure, Reordered):
+                measure.round = number + 1
             started, task, others = time.perf_counter(), f"round {number + 1}, {name}", Others()
             known = journal.get(task) is not None
-            found[name].append(journal.once(task, tasks[name]))
-            if not known:
+            found[name].append(journal.once(task, measure))
+            if not known and name not in unwatched:
                 journal.once(f"{BESIDE}{task}", others.load)
             print(f"round {number + 1}, {name}: {time.perf_counter() - started:.1f} s", file=sys.stderr)
     return found
-
-
-def reordered(seconds: Callable[[list[str]], Answer], texts: Sequence[str]) -> Callable[[], Answer]:
-    """A task over the texts in another order each time, the same for every task: so that no batch comes twice, whose
-    shape a runtime would have prepared for."""
-    turn = 0
-
-    def task() -> Answer:
-        nonlocal turn
-        turn += 1
-        shuffled = list(texts)
-        random.Random(turn).shuffle(shuffled)
-        return seconds(shuffled)
-
-    return task
 
 
 def scoring_seconds(analyzer: Analyzer, texts: Sequence[str], *, one_core: bool = False) -> float:

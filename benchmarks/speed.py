@@ -31,7 +31,7 @@ from benchmarks.contestants import OURS, Contestant, analyzers_of, check_peers, 
 from benchmarks.journal import Journal, code_hash
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rivals import Size, write_bert
-from benchmarks.rounds import interleaved, probed, rate_of, reordered, spread
+from benchmarks.rounds import Reordered, interleaved, probed, rate_of, spread
 from benchmarks.speed_targets import targets
 from benchmarks.stages import shares
 from benchmarks.starts import large_job, starts
@@ -95,7 +95,7 @@ def in_rounds(
             whole, known = entry.kind == "checkpoint", journal.get(f"probe of {key}")
             rate, texts = given[key] = probed(entry.seconds, drawn, everything=whole, known=known)
             journal.once(f"probe of {key}", partial(float, rate))
-            tasks[key] = reordered(entry.seconds, texts.texts)
+            tasks[key] = Reordered(entry.seconds, texts.texts)
             if not whole and len(texts.texts) / rate > LONGEST_ROUND:
                 once.add(key)
             said = ", in one round" if key in once else ""
@@ -110,7 +110,7 @@ def in_rounds(
     keys = {(entry.name, part): entry.key(part) for entry in entries for part in sets}
     for name in owns:
         for part, drawn in sets.items():
-            tasks[f"stages of {keys[name, part]}"] = reordered(partial(shares, analyzers[name]), drawn.texts)
+            tasks[f"stages of {keys[name, part]}"] = Reordered(partial(shares, analyzers[name]), drawn.texts)
     values = interleaved(tasks, rounds, journal, once=once)
 
     needed = {part: tokens_run(analyzers["ours"]._engine, drawn.texts) for part, drawn in sets.items()}
@@ -294,7 +294,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         journal.close()
     for entry in results["targets"]:
         sign = "≥" if entry["at_least"] else "≤"
-        print(f"{entry['title']}: {entry['value']} ({sign} {entry['bound']}): {verdict(entry)}", file=sys.stderr)
+        fast = f", OpenVINO {entry['fast']['value']}" if entry.get("fast") else ""
+        said = f"{entry['title']}: {entry['value']}{fast} ({sign} {entry['bound']}): {verdict(entry)}"
+        print(said, file=sys.stderr)
     print(f"{options.json} written", file=sys.stderr)
     return 0
 

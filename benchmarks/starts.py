@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from benchmarks.journal import code_hash
-from benchmarks.machine import fresh_environment
+from benchmarks.machine import QUIET, Others, fresh_environment
 from benchmarks.memory import measure
 from benchmarks.texts import lengths_by, row_facts, unique_rows, write_rows
 from sentiment.blocks import BLOCK_ROWS
@@ -116,7 +117,8 @@ def large_job(
     The clock of the first tenth begins with the first finished block, so that loading the model is not in it. Fewer
     rows than 20 blocks are cut into smaller blocks. What is in `work` of a job that was interrupted is gone on with,
     if the code is the same, and one that went on to its end by itself is not run again; its files are removed at the
-    end. `circumstances` (`benchmarks.machine.conditions`) are kept of every sitting. Linux only.
+    end. `circumstances` (`benchmarks.machine.conditions`) are kept of every sitting, and beside how much work of others
+    it went on, where it came to an end. Linux only.
     """
     checkpoint, block_rows = load_checkpoint(model), min(BLOCK_ROWS, rows // 21)
     choice, threads = choose_runtime(runtime), threads or os.cpu_count() or 1
@@ -131,11 +133,13 @@ def large_job(
             for path in (output, notes):  # an output that is there is this job's, and whole
                 path.unlink(missing_ok=True)
             write_rows(source, unique_rows(rows, tokens))
-        with notes.open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps({"circumstances": circumstances}) + "\n")
+        _add(notes, circumstances)
         code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{JOB}"
         arguments = [*map(str, (source, output, notes)), str(model or ""), runtime, str(threads)]
+        others = Others()
         peak = measure(code, *arguments, str(block_rows))["peak_mb"]
+        load = others.load()
+        _add(notes, None if load is None else {"during": "the job", "other_load": load, "busy": load > QUIET})
     seen, began_in = read_notes(notes)
     meanwhile = next(note["disk"] for note in reversed(seen) if "disk" in note)
     disk = {"input": source.stat().st_size, "output": output.stat().st_size, "meanwhile": meanwhile}
@@ -155,9 +159,18 @@ def large_job(
     return found
 
 
+def _add(notes: Path, circumstances: Mapping[str, Any] | None) -> None:
+    torn = notes.is_file() and not notes.read_bytes().endswith(b"\n")
+    with notes.open("a", encoding="utf-8") as handle:
+        handle.write("\n" * torn + json.dumps({"circumstances": circumstances}) + "\n")
+
+
 def read_notes(notes: Path) -> tuple[list[dict[str, Any]], list[Any]]:
-    """What the command wrote down, and the circumstances that its sittings began in."""
-    entries = [json.loads(line) for line in notes.read_text("utf-8").splitlines()]
+    """What the command wrote down, but for lines that are torn, and the circumstances of its sittings."""
+    entries = []
+    for line in notes.read_text("utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            entries.append(json.loads(line))
     began_in = [entry["circumstances"] for entry in entries if entry.get("circumstances") is not None]
     return [entry for entry in entries if "sitting" in entry], began_in
 
@@ -172,9 +185,9 @@ def finished(source: Path, output: Path, notes: Path, rows: int) -> bool:
     try:
         seen, _ = read_notes(notes)
         tenths([(note["sitting"], note["at"], note["rows"], note["mb"]) for note in longest(seen)])
-    except ValueError:  # a torn line, or too few blocks in any sitting
+    except ValueError:  # no sitting, or too few blocks in any
         return False
-    return any("disk" in note and note["rows"] == rows for note in seen)
+    return seen[-1]["rows"] == 0 and any("disk" in note and note["rows"] == rows for note in seen)
 
 
 def longest(seen: list[dict[str, Any]]) -> list[dict[str, Any]]:

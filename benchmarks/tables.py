@@ -141,7 +141,11 @@ def renewed(
 def complaints(folder: Path) -> list[Any]:
     """What users of such tools complain of, as `benchmarks.batching` and `benchmarks.memory --mixed` measured it."""
     found = (read_one(folder, f"{name}.json") or {} for name in ("batching", "memory"))
-    return [entry for results in found for entry in results.get("complaints", ())]
+    return [
+        {**entry, "circumstances": results.get("circumstances", [])}
+        for results in found
+        for entry in results.get("complaints", ())
+    ]
 
 
 def with_section(card: str, name: str) -> str:

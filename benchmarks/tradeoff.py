@@ -23,7 +23,7 @@ import onnx
 from benchmarks.ceiling import units
 from benchmarks.journal import Journal, code_hash
 from benchmarks.machine import MachineError, add_busy, conditions, machine
-from benchmarks.rounds import interleaved, rate_of, scoring_seconds
+from benchmarks.rounds import Reordered, interleaved, rate_of, scoring_seconds
 from benchmarks.runtimes import add_runtime
 from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
 from sentiment.analyzer import Analyzer
@@ -87,7 +87,7 @@ def measure(
         analyzer = Analyzer(checkpoints[name], engine)
         for part, drawn in texts.items():
             scoring_seconds(analyzer, drawn.subsample(100).texts)  # warm
-            tasks[f"{name} on {part}"] = partial(scoring_seconds, analyzer, drawn.texts)
+            tasks[f"{name} on {part}"] = Reordered(partial(scoring_seconds, analyzer), drawn.texts)
     values = interleaved(tasks, rounds, journal)
     examples = [example for part in sets.values() for example in part]
     scores = {name: score_examples(checkpoints[name], engine, examples) for name, engine in engines.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 from sentiment.runtimes import Choice
 from training.ablation_table import change
-from training.quality_tables import MISSING, Language, row, table
+from training.quality_tables import MISSING, Language, busy_note, row, table
 
 VERDICTS: Mapping[str, tuple[str, str]] = {
     "gains": ("faster", "更快"),
@@ -201,7 +201,7 @@ def _note(found: Mapping[str, Any], lang: Language) -> str:
                 "该算子由 `benchmarks/graphs.py` 置入。",
             )
         )
-    return _say(lang, " ", "").join(said)
+    return _say(lang, " ", "").join(said + busy_note(found.get("circumstances", []), lang))
 
 
 def _say(lang: Language, en: str, zh: str) -> str:

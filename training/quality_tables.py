@@ -182,6 +182,15 @@ def _say(lang: Language, en: str, zh: str) -> str:
     return zh if lang == "zh" else en
 
 
+def busy_note(circumstances: Sequence[Mapping[str, Any]], lang: Language) -> list[str]:
+    """A sentence where others were at work beside a measurement (`benchmarks.machine.conditions`), else none."""
+    busy = [entry["other_load"] for entry in circumstances if entry.get("busy")]
+    if not busy:
+        return []
+    en = f"**The machine was not idle: other processes were busy on {max(busy):.2f} cores.**"
+    return [_say(lang, en, f"**测量时机器并不空闲：其他进程占用 {max(busy):.2f} 核。**")]
+
+
 def row(first: str, cells: Sequence[str]) -> str:
     return f"| {first} | {' | '.join(cells)} |"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from training.quality_tables import Language, row, table
+from training.quality_tables import Language, busy_note, row, table
 
 
 def scale_block(found: Mapping[str, Any], cost: Mapping[str, Any] | None, lang: Language = "en") -> str:
@@ -37,7 +37,7 @@ def scale_block(found: Mapping[str, Any], cost: Mapping[str, Any] | None, lang: 
 
 def _how(found: Mapping[str, Any], lang: Language) -> str:
     processor, cpus = found["machine"]["processor"], found["machine"]["cpus"]
-    return _say(
+    said = _say(
         lang,
         f"On {cpus} CPUs of {processor}, {found['runtime']}; blocks of {found['block_rows']:,} rows; medians of "
         f"{found['rounds']} interleaved jobs, in brackets the least and the greatest; rates without the start of the "
@@ -47,6 +47,7 @@ def _how(found: Mapping[str, Any], lang: Language) -> str:
         f"{found['rounds']} 次交错运行取中位数，方括号内为最小与最大；速率不含工作进程的启动和模型的加载，"
         f"首块用时含。两者都不含 Ray 本身的启动：{found['ray_start_seconds']:.1f} 秒。",
     )
+    return _say(lang, " ", "").join([said, *busy_note(found.get("circumstances", []), lang)])
 
 
 def _kills(found: Mapping[str, Any], lang: Language) -> str:

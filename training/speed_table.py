@@ -7,7 +7,7 @@ from typing import Any
 
 from training.ablation_table import change
 from training.lever_table import levers_block
-from training.quality_tables import MISSING, SETS, Language, find, percent, row, table
+from training.quality_tables import MISSING, SETS, Language, busy_note, find, percent, row, table
 from training.tradeoff_table import tradeoff_block
 
 STAGES: Mapping[str, tuple[str, str]] = {
@@ -142,11 +142,7 @@ def _texts_note(found: Mapping[str, Any], circumstances: Sequence[Mapping[str, A
             said.append(
                 _say(lang, f"There are {count} different {en}; they are cycled.", f"{zh}仅 {count} 条，循环使用。")
             )
-    busy = [entry["other_load"] for entry in circumstances if entry.get("busy")]
-    if busy:
-        en = f"**The machine was not idle: other processes were busy on {max(busy):.2f} cores.**"
-        said.append(_say(lang, en, f"**测量时机器并不空闲：其他进程占用 {max(busy):.2f} 核。**"))
-    return said
+    return said + busy_note(circumstances, lang)
 
 
 def _contestants(found: Mapping[str, Any], lang: Language) -> str:
@@ -268,6 +264,8 @@ def _complaints(entries: Sequence[Mapping[str, Any]], lang: Language) -> str:
     if any("low" in entry for entry in entries):
         said = "A ratio is one of medians over interleaved rounds; in brackets the least and the greatest of a round."
         lines += ["", _say(lang, said, "比值取交错运行各轮的中位数之比；方括号内为最小与最大的一轮。")]
+        beside = [one for entry in entries for one in entry.get("circumstances", ())]
+        lines[-1] = _say(lang, " ", "").join([lines[-1], *busy_note(beside, lang)])
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.ablation_table import change
-from training.quality_tables import SETS, Language, find, percent, row, table
+from training.quality_tables import SETS, Language, busy_note, find, percent, row, table
 
 PICTURES: Mapping[Language, str] = {"en": "tradeoff.svg", "zh": "tradeoff.zh.svg"}  # in docs/
 COMMAND = "python -m training.reproduce --annotations DIR --corpora DIR --layers 12 -o runs/large"
@@ -49,6 +49,7 @@ def tradeoff_block(found: Mapping[str, Any], lang: Language = "en") -> str:
         f"其余为与之相差的百分点（配对）；均运行于 {found['runtime']}。"
         f"大模型不在包内：`{COMMAND}` 制作，`--model runs/large/export` 选用。",
     )
+    note = _say(lang, " ", "").join([note, *busy_note(found.get("circumstances", []), lang)])
     picture = f"![{caption}](docs/{PICTURES[lang]})"
     return "\n".join([picture, "", f"*{caption}*", "", *lines, "", note])
 

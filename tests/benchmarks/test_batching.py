@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import batching
 from benchmarks.batching import SIZES, complaints, first
+from benchmarks.journal import BESIDE, Journal
 from sentiment.analyzer import BLOCK, Analyzer
 from sentiment.runtimes import Choice
 
@@ -106,9 +107,10 @@ def test_batching_command_fails_by_a_complaint_on_any_runtime(
 ) -> None:
     choices = [Choice("onnxruntime", version, "float32") for version in ("1", "2")]
 
-    def made_up(tasks: Mapping[str, object], rounds: int) -> dict[str, list[float]]:
+    def made_up(tasks: Mapping[str, object], rounds: int, journal: Journal) -> dict[str, list[float]]:
         """Rounds of the cases as above; on one runtime a long text stalls."""
         seconds = {f"{name}, {choice}": SECONDS[name] for choice in choices for name in SECONDS}
+        journal.once(f"{BESIDE}round 1, default", lambda: 0.5)
         stalled = next(str(choice) for choice in choices if choice.version == founded)
         return seconds | {f"first 100 before a long text, {stalled}": [99.0, 99.0, 99.0]}
 
@@ -118,7 +120,9 @@ def test_batching_command_fails_by_a_complaint_on_any_runtime(
     output = tmp_path / "batching.json"
     command = ["--model", str(tiny_checkpoint), "--rounds", "3", "--busy", "--json", str(output)]
     assert batching.main(command) == 1
-    rows = json.loads(output.read_text("utf-8"))["complaints"]
+    found = json.loads(output.read_text("utf-8"))
+    rows, during = found["complaints"], found["circumstances"][-1]
+    assert during == {"during": "round 1, default", "other_load": 0.5, "busy": True}
     missed = [(entry["name"], entry["runtime"]) for entry in rows if not entry["met"]]
     assert missed == [("long-text-wait", f"ONNX Runtime {founded}, float32")]
 

@@ -244,6 +244,12 @@ def test_tables_has_levers_and_checkpoints_once_they_are_measured(
     assert speed_block(SPEED, levers=levers, tradeoff=tradeoff).endswith(tradeoff_block(tradeoff))
     variants = [{"name": "12 layers", "group": "depth", "layers": 12, "seeds": 3,
                  "differences": {"joint": rate(0.011), "overall": rate(0.0)}}]  # fmt: skip
+    assert "not idle" not in renewed()
+    busy = {"circumstances": [{"other_load": 0.05, "busy": False}, {"other_load": 0.61, "busy": True}]}
+    for block in (levers_block, tradeoff_block):
+        found = levers if block is levers_block else tradeoff
+        assert block(found | busy).endswith("**The machine was not idle: other processes were busy on 0.61 cores.**")
+        assert block(found | busy, "zh").endswith("**测量时机器并不空闲：其他进程占用 0.61 核。**")
     (tmp_path / "ablation.json").write_text(json.dumps({"variants": variants}), "utf-8")
     assert "with sentiment +1.1" in renewed()
 
@@ -253,6 +259,10 @@ def test_tables_has_the_complaints_of_batching_and_of_memory(tmp_path: Path) -> 
     for name in ("memory", "batching"):
         (tmp_path / f"{name}.json").write_text(json.dumps({"complaints": [{"name": name}]}), "utf-8")
     assert [entry["name"] for entry in tables.complaints(tmp_path)] == ["batching", "memory"]
+    beside = [{"other_load": 0.61, "busy": True}]
+    said = {"complaints": [{"name": "batching"}], "circumstances": beside}
+    (tmp_path / "batching.json").write_text(json.dumps(said), "utf-8")
+    assert [entry["circumstances"] for entry in tables.complaints(tmp_path)] == [beside, []]
 
 
 @pytest.mark.parametrize("name", ["levers", "tradeoff", "memory"])

@@ -3,287 +3,37 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
 
-from benchmarks import levers, variants
+from benchmarks import levers
 from benchmarks.depths import depths_beside, inference_seconds, random_engine
 from benchmarks.engines import engine_on
-from benchmarks.graphs import PIECES, GraphError, Nodes, fused, halves, pruned, table_bytes
+from benchmarks.graphs import Nodes
+from benchmarks.lever_figures import blocks, compared, differences, padding, records, surprises, verdict, window_blocks
 from benchmarks.lever_list import LEVERS, PACKAGED
-from benchmarks.levers import blocks, compared, differences, padding, records, surprises, verdict, window_blocks
 from benchmarks.runtimes import installed
-from benchmarks.sessions import float_graph, windows_of
 from benchmarks.variants import (
     InOrder,
     OneByOne,
-    Overlapped,
     Packed,
-    Pinned,
-    PinnedOpenVino,
     Sorted,
-    cut_table,
-    fused_session,
     one_by_one,
-    packed_rows,
-    with_session,
 )
-from sentiment.analyzer import Analyzer
-from sentiment.batch import LocalRunner, ScoreOptions, score_with
-from sentiment.checkpoint import Checkpoint, load_checkpoint
+from sentiment.checkpoint import Checkpoint
 from sentiment.engine import OUTPUTS, Engine
 from sentiment.runtimes import Choice
-from sentiment.tables import ReadOptions, open_tables
+from tests.benchmarks.sides import windows
 from training.lever_table import levers_block
-
-LONG = "座椅太硬，坐得腰疼。音响震撼，画面清晰！" * 12
-MIXED = ("好", LONG, "", "Great seats!", "排队检票等了二十分钟")
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
-    return load_checkpoint(tiny_checkpoint)
-
-
-@pytest.fixture(scope="module")
-def engine(checkpoint: Checkpoint) -> Engine:
-    return Engine(checkpoint, threads=1)
-
-
-@pytest.fixture(scope="module")
-def texts(sample_texts: list[str]) -> list[str]:
-    return [*sample_texts[:40], *MIXED]
-
-
-def windows(engine: Engine, texts: Sequence[str]) -> list[list[int]]:
-    return [window for found in windows_of(engine, texts) for window in found]
-
-
-def largest(first: Engine, second: Engine, texts: Sequence[str]) -> float:
-    pairs = zip(first.run(windows(first, texts)), second.run(windows(first, texts)), strict=True)
-    return max(float(np.abs(getattr(a, name) - getattr(b, name)).max()) for a, b in pairs for name in OUTPUTS)
-
-
-def test_graphs_fused_attention_takes_the_place_of_every_layers(
-    checkpoint: Checkpoint, engine: Engine, texts: list[str]
-) -> None:
-    graph = float_graph(checkpoint.folder / "model.onnx")
-    found = fused(graph, int(checkpoint.config["encoder"]["num_attention_heads"]))
-    kinds = [node.op_type for node in found.graph.node]
-    assert kinds.count("Attention") == 2 and "Softmax" not in kinds
-    assert [value.name for value in found.graph.output] == list(OUTPUTS)
-    assert largest(engine, engine_on(checkpoint, fused_session(checkpoint, 1), 1), texts) < 1e-4
-    # With other heads it is another model: the comparison can fail.
-    other = engine_on(checkpoint, variants.session_of(fused(graph, 1), 1), 1)
-    assert largest(engine, other, texts) > 1e-4
-
-
-def test_graphs_halves_are_the_whole_together(checkpoint: Checkpoint) -> None:
-    encoder, heads = halves(float_graph(checkpoint.folder / "model.onnx"))
-    names = [[value.name for value in graph.graph.input] for graph in (encoder, heads)]
-    assert names == [["input_ids", "attention_mask", "positions", "attention_bias"], ["hidden", "attention_mask"]]
-    weights = [{tensor.name for tensor in graph.graph.initializer} for graph in (encoder, heads)]
-    assert PIECES in weights[0] and "mention_weight" in weights[1]
-    assert not any(name.startswith("encoder.encoder.") and name.endswith(".T") for name in weights[1])
-
-
-def test_graphs_refuse_what_the_exporter_does_not_write() -> None:
-    empty = onnx.helper.make_model(onnx.helper.make_graph([], "none", [], []))
-    for make in (lambda: pruned(empty, [1]), lambda: halves(float_like(empty))):
-        with pytest.raises(GraphError, match=r"expected .* found"):
-            make()
-
-
-def float_like(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with inputs of the right names, and nothing between."""
-    ints = onnx.TensorProto.INT64
-    for name in ("input_ids", "attention_mask"):
-        graph.graph.input.append(onnx.helper.make_tensor_value_info(name, ints, ["batch", "tokens"]))
-    return graph
-
-
-def test_variants_rows_hold_every_window_once() -> None:
-    lengths = [5, 60, 12, 12, 30, 3, 64, 1]
-    rows = packed_rows(lengths, 64)
-    assert sorted(i for row in rows for i in row.windows) == list(range(len(lengths)))
-    assert len(rows) == 3  # 64; 60 and 3 and 1; 30 and 12 and 12 and 5
-    for row in rows:
-        ends = [start + lengths[i] for start, i in zip(row.starts, row.windows, strict=True)]
-        assert row.starts == [0, *ends[:-1]] and row.tokens == ends[-1] <= 64
-
-
-def test_variants_packed_texts_do_not_see_one_another(
-    checkpoint: Checkpoint, engine: Engine, texts: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    packed = Packed(checkpoint, threads=1)
-    assert max(len(row.windows) for row in packed.rows(windows(engine, texts))) > 2
-    assert largest(engine, packed, texts) < 1e-4
-    assert packed.run([]) == []
-    monkeypatch.setattr(variants, "SEPARATE", np.float32(0))  # without the mask they do
-    assert largest(engine, packed, texts) > 1e-3
-
-
-def test_variants_packed_rows_keep_to_the_budget(checkpoint: Checkpoint, engine: Engine, texts: list[str]) -> None:
-    packed = Packed(checkpoint, threads=1)
-    packed._budget = 2 * checkpoint.max_tokens
-    groups = list(packed.grouped(windows(engine, texts)))
-    assert len(groups) > 2 and all(len(rows) * rows[0].tokens <= packed._budget for rows in groups)
-    assert largest(engine, packed, texts) < 1e-4
-
-
-def test_variants_cut_table_answers_the_same_and_refuses_other_pieces(
-    checkpoint: Checkpoint, engine: Engine, texts: list[str]
-) -> None:
-    ids = {piece for window in windows(engine, texts) for piece in window}
-    session, graph = cut_table(engine, checkpoint, ids, 1)
-    assert largest(engine, engine_on(checkpoint, session, 1), texts) == 0.0
-    whole = table_bytes(onnx.load(str(checkpoint.folder / "model.onnx")))
-    small = table_bytes(graph)
-    size = int(checkpoint.config["encoder"]["vocab_size"])
-    assert len(ids) < size and small[0] < whole[0] and small[1] < whole[1] == 4 * size * 32
-    missing = next(piece for piece in range(size) if piece not in ids and piece > 5)
-    with pytest.raises(Exception, match="out of"):
-        engine_on(checkpoint, session, 1).run([[missing]])
-
-
-def test_variants_batches_of_32(checkpoint: Checkpoint, engine: Engine, sample_texts: list[str]) -> None:
-    found = windows(engine, sample_texts[:100])
-    order = sorted(range(len(found)), key=lambda i: (len(found[i]), i))
-    given, ranked = (list(kind(checkpoint, threads=1)._batches(order, found)) for kind in (InOrder, Sorted))
-    assert [i for batch in given for i in batch] == list(range(len(found)))
-    assert [i for batch in ranked for i in batch] == order
-    assert {len(batch) for batch in (*given[:-1], *ranked[:-1])} == {32}
-    for kind in (InOrder, Sorted):
-        assert largest(engine, kind(checkpoint, threads=1), sample_texts[:100]) < 1e-4
-
-
-@pytest.fixture(scope="module")
-def openvino() -> Choice:
-    found = [choice for choice in installed() if choice.name == "openvino"]
-    if not found:
-        pytest.skip('OpenVINO is not installed: pip install "cinesent[fast]"')
-    return found[0]
-
-
-def test_variants_batches_of_32_hold_one_padded_length_on_openvino(
-    checkpoint: Checkpoint, openvino: Choice, sample_texts: list[str]
-) -> None:
-    """Or they would be no other way to the same records, but a cheaper way to others."""
-    plain = Engine(checkpoint, threads=1, runtime="openvino")
-    found = windows(plain, [*sample_texts[:70], LONG])
-    order = sorted(range(len(found)), key=lambda i: (len(found[i]), i))
-    for kind, places in ((InOrder, range(len(found))), (Sorted, order)):
-        other = kind(checkpoint, threads=1, runtime="openvino")
-        batches = list(other._batches(order, found))
-        assert sorted(i for batch in batches for i in batch) == sorted(order)
-        assert all(len({other._length(found[i]) for i in batch}) == 1 for batch in batches)
-        for batch in batches:  # those of one 32 alone, and all of its length
-            start = list(places).index(batch[0]) // 32 * 32
-            same = other._length(found[batch[0]])
-            assert batch == [i for i in places[start : start + 32] if other._length(found[i]) == same]
-        assert largest(plain, other, [*sample_texts[:70], LONG]) <= (
-            0.0 if openvino.precision == "bfloat16" else 2e-4
-        )  # as test_runtimes.py has it
 
 
 def test_levers_padding_on_openvino_is_that_of_its_rows(checkpoint: Checkpoint, openvino: Choice) -> None:
     engine = Engine(checkpoint, threads=1, runtime=openvino.name)
     assert padding(engine, [[[5] * 4, [5] * 6]]) == round(1 - 14 / 16, 4)  # two special tokens, rows of 8
-
-
-PINS = pytest.mark.skipif(
-    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="pinning needs Linux and two CPUs"
-)
-
-
-@PINS
-def test_variants_openvino_is_pinned_by_its_own_setting(
-    checkpoint: Checkpoint, openvino: Choice, texts: list[str]
-) -> None:
-    plain = Engine(checkpoint, threads=2, runtime="openvino")
-    before = os.sched_getaffinity(0)
-    pinned = PinnedOpenVino(openvino, checkpoint.folder / "model.onnx", 2)
-    settings = [session._compiled.get_property("ENABLE_CPU_PINNING") for session in (pinned, plain._session)]  # type: ignore[attr-defined]
-    assert settings == [True, False]
-    assert largest(plain, with_session(plain, pinned), texts[:8]) < 1e-4
-    assert os.sched_getaffinity(0) == before
-    with pytest.raises(OSError, match="expected at least two threads"):
-        PinnedOpenVino(openvino, checkpoint.folder / "model.onnx", 1)
-
-
-@PINS
-def test_variants_pinned_threads_are_let_go(checkpoint: Checkpoint, engine: Engine, texts: list[str]) -> None:
-    before = os.sched_getaffinity(0)
-    pinned = Pinned(checkpoint, 2)
-    seen: list[set[int]] = []
-    real = pinned._session
-
-    class Watched:
-        def run(self, outputs: Sequence[str], feed: Any) -> Any:
-            seen.append(os.sched_getaffinity(0))
-            return real.run(outputs, feed)
-
-    pinned._session = Watched()  # type: ignore[assignment]
-    assert largest(engine, engine_on(checkpoint, pinned, 2), texts) < 1e-4
-    assert all(len(cpus) == 1 for cpus in seen) and os.sched_getaffinity(0) == before
-
-
-def test_variants_pinning_one_thread_is_refused(checkpoint: Checkpoint) -> None:
-    with pytest.raises(OSError, match="expected"):
-        Pinned(checkpoint, 1)
-
-
-def test_variants_tokenising_one_by_one_is_the_same(engine: Engine, texts: list[str]) -> None:
-    found = OneByOne(engine.tokenizer).encode_batch(texts, add_special_tokens=False)
-    assert [e.ids for e in found] == [e.ids for e in engine.tokenizer.encode_batch(texts, add_special_tokens=False)]
-
-
-def test_variants_an_engine_with_one_thing_exchanged_leaves_the_other_alone(engine: Engine) -> None:
-    session, tokenizer = engine._session, engine.tokenizer
-    single, other = one_by_one(engine), with_session(engine, object())  # type: ignore[arg-type]
-    assert isinstance(single.tokenizer, OneByOne) and single._session is session
-    assert other._session is not session and other.tokenizer is tokenizer
-    assert engine._session is session and engine.tokenizer is tokenizer
-
-
-def write_csv(path: Path, texts: Sequence[str]) -> Path:
-    path.write_text("text\n" + "".join(f"{text}\n" for text in texts if text and "\n" not in text), "utf-8")
-    return path
-
-
-def test_variants_overlapped_job_writes_the_same_bytes(
-    checkpoint: Checkpoint, engine: Engine, sample_texts: list[str], tmp_path: Path
-) -> None:
-    source = write_csv(tmp_path / "in.csv", sample_texts[:120])
-    found = {}
-    for kind in (LocalRunner, Overlapped):
-        runner, output = kind(Analyzer(checkpoint, engine)), tmp_path / f"{kind.__name__}.csv"
-        score_with(open_tables([str(source)], ReadOptions()), runner, output, ScoreOptions(block_rows=10))
-        found[kind] = output.read_bytes()
-    assert found[LocalRunner] == found[Overlapped] and found[LocalRunner].count(b"\n") > 50
-
-
-def test_variants_overlapped_threads_end_with_their_reader() -> None:
-    def broken() -> Iterator[int]:
-        yield from range(5)
-        raise ValueError("broken here")
-
-    taken = []
-    with pytest.raises(ValueError, match="broken here"):
-        taken.extend(variants._ahead(broken()))
-    before = threading.active_count()
-    endless = variants._ahead(iter(int, 1))
-    next(endless)
-    assert threading.active_count() == before + 1
-    endless.close()  # type: ignore[attr-defined]
-    assert threading.active_count() == before
 
 
 def test_levers_padding_is_least_where_batches_are_sorted_or_packed(
@@ -384,7 +134,7 @@ def test_levers_command_measures_every_lever_and_goes_on_when_interrupted(
     command = ["--model", str(tiny_checkpoint), "--texts", "20", "--rounds", "2", "--compared", "8", "--threads", "1"]
     command += ["--busy", "--work", str(tmp_path / "work"), "--json", str(output)]
     with monkeypatch.context() as patch:
-        patch.setattr(levers, "verdict", interrupt)
+        patch.setattr(levers, "figures", interrupt)
         with pytest.raises(KeyboardInterrupt):
             levers.main(command)
     kept = (tmp_path / "work" / "rounds.jsonl").read_text("utf-8")

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.journal import BESIDE, Journal
 from benchmarks.machine import Others
-from benchmarks.rounds import Seconds, interleaved, probed, rate_of, reordered, spread
+from benchmarks.rounds import Reordered, Seconds, interleaved, probed, rate_of, spread
 from benchmarks.texts import Drawn
 
 TEXTS = [f"第{i}条" + "好" * (i % 7) for i in range(1000)]
@@ -80,13 +80,21 @@ def test_rounds_watch_what_others_do_meanwhile(tmp_path: Path) -> None:
     before = journal.get(f"{BESIDE}round 1, a")
     interleaved({"a": beside}, 1, journal)  # known: nothing runs
     assert journal.get(f"{BESIDE}round 1, a") == before
+    interleaved({"b": beside}, 1, journal, unwatched=["b"])
+    assert journal.get(f"{BESIDE}round 1, b") is None
 
 
-def test_rounds_reorder_the_texts_alike_for_every_task() -> None:
-    one, other = (reordered(list, TEXTS) for _ in range(2))
-    first, second = one(), one()
-    assert first == other() and second == other()
+def test_rounds_reorder_the_texts_alike_for_every_task(tmp_path: Path) -> None:
+    def of(rounds: int, journal: Journal) -> dict[str, list[list[str]]]:
+        return interleaved({name: Reordered(list, TEXTS) for name in "ab"}, rounds, journal)
+
+    found = of(2, Journal(tmp_path / "whole.jsonl", {}))
+    first, second = found["a"]
+    assert found["b"] == [first, second]
     assert first != second and first != TEXTS and sorted(first) == sorted(second) == sorted(TEXTS)
+    for rounds in (1, 2):  # another sitting gives a round what it would have got
+        again = of(rounds, Journal(tmp_path / "parts.jsonl", {}))
+    assert again == found
 
 
 @pytest.mark.parametrize(("rate", "given"), [(0.5, 300), (1.0, 300), (49.0, 300), (50.0, 1000), (5000.0, 1000)])

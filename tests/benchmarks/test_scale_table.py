@@ -69,6 +69,13 @@ def test_scale_table_shows_a_driver_that_went_wrong(found: dict[str, Any]) -> No
     assert "| the same bytes | **no** |" in block and "| 字节相同 | **否** |" in scale_block(found, None, "zh")
 
 
+def test_scale_table_says_that_the_machine_was_busy(found: dict[str, Any]) -> None:
+    assert "not idle" not in scale_block(found, None)
+    found["circumstances"] = [{"other_load": 0.61, "busy": True}]
+    assert "not idle: other processes were busy on 0.61 cores" in scale_block(found, None)
+    assert "其他进程占用 0.61 核" in scale_block(found, None, "zh")
+
+
 def test_scale_table_has_the_cost_where_it_was_reckoned(found: dict[str, Any]) -> None:
     reckoned = cost(found, Assumptions(cpus_a_node=10, hourly_price=0.1, used=0.5))
     block, chinese = scale_block(found, reckoned), scale_block(found, reckoned, "zh")

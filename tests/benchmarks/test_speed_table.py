@@ -229,6 +229,11 @@ def test_speed_table_has_other_targets_and_complaints(found: dict[str, Any]) -> 
     complaints[0] |= {"value": 0.97, "low": 0.95, "high": 1.0}  # a ratio comes with its noise
     block = speed_block(found, complaints=complaints)
     assert "| grows | OpenVINO 1 | 0.97 [0.95–1.00] |" in block and "the least and the greatest of a round." in block
+    assert "not idle" not in block
+    complaints[0]["circumstances"] = [{"other_load": 0.61, "busy": True}]
+    assert "of a round. **The machine was not idle: other processes were busy on 0.61 cores.**" in speed_block(
+        found, complaints=complaints
+    )
     judged = row | {"name": "x", "title": "lost", "zh": "损失", "bound": 1, "value": 1.2} | {
         "interval": [-0.3, 2.7], "met": None,
     }  # fmt: skip

@@ -122,7 +122,9 @@ print("x")
 @linux
 def test_starts_large_job_reads_the_command_s_own_progress(tiny_checkpoint: Path, tmp_path: Path) -> None:
     found = large_job(105, tiny_checkpoint, tmp_path / "work", threads=1, circumstances={"busy": False})
-    assert found["threads"] == 1 and found["circumstances"] == [{"busy": False}]
+    began_in, during = found["circumstances"]
+    assert found["threads"] == 1 and began_in == {"busy": False}
+    assert during["during"] == "the job" and during["busy"] == (during["other_load"] > 0.2)
     assert found["rows"] == 105 and found["block_rows"] == 5
     assert len(found["resident_mb"]) == 10 and max(found["resident_mb"]) <= found["peak_mb"] + 0.1
     assert found["last_over_first"] > 0 and found["rows_per_second"] > 0
@@ -144,8 +146,11 @@ def test_starts_large_job_goes_on_where_it_was_killed(
         with pytest.raises(RuntimeError, match="expected exit code 0, found 9"):
             large_job(62, tiny_checkpoint, tmp_path, circumstances={"busy": True})
     assert any(tmp_path.glob("*.partial/part-*"))
+    (notes,) = tmp_path.glob("*-notes.jsonl")
+    with notes.open("ab") as handle:
+        handle.write('{"rows": 7, "评'.encode()[:-1])  # what a failure of power leaves
     found = large_job(62, tiny_checkpoint, tmp_path, circumstances={"busy": False})  # of two rows a block
-    assert found["circumstances"] == [{"busy": True}, {"busy": False}]
+    assert found["circumstances"][:2] == [{"busy": True}, {"busy": False}] and len(found["circumstances"]) == 3
     assert found["sittings"] == 2 and 40 <= found["judged_rows"] < 56 and found["last_over_first"] > 0
     assert found["disk_mb"]["output"] > 0 and not list(tmp_path.iterdir())
 
