@@ -2,7 +2,8 @@
 
 `python -m benchmarks.batching`
 
-Every case runs once a round over the same short texts, on each runtime that is installed, each round beginning
+Every case runs once a round over the same short texts, in another order each round, on each runtime that is
+installed, each round beginning
 elsewhere in the order, after one turn that does not count: one by one, in batches of several sizes and of the default;
 with one dimension and with all; with one text of 20,000 characters among them. A figure is a ratio of medians, with the
 least and the greatest round beside it: their distance is the noise. `complaints` says of each complaint, on each

@@ -120,7 +120,7 @@ def engines_of(checkpoint: Checkpoint, texts: Texts, threads: int, choice: Choic
     makers: dict[str, Callable[[], Engine]] = {
         "in-order": lambda: InOrder(checkpoint, threads=threads, runtime=choice.name),
         "sorted": lambda: Sorted(checkpoint, threads=threads, runtime=choice.name),
-        "one-by-one": lambda: one_by_one(plain),
+        "one-by-one": lambda: one_by_one(Engine(checkpoint, threads=threads, runtime=choice.name)),
         "pinned": pinned,
     }
     if choice.name == PORTABLE:  # these change the ONNX graph
@@ -171,7 +171,7 @@ def output(folder: Path, side: str, part: str, choice: Choice) -> Path:
 def tasks_on(
     choice: Choice, checkpoint: Checkpoint, engines: Mapping[str, Engine], texts: Texts, folder: Path
 ) -> Tasks:
-    """Every side of scoring and of jobs on this runtime, warm."""
+    """Every side on this runtime: of scoring, warm, and of jobs, which keep the order of their file."""
     tasks: Tasks = {}
     for name, engine in engines.items():
         analyzer = Analyzer(checkpoint, engine)

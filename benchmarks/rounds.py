@@ -25,8 +25,9 @@ Seconds = Callable[[Sequence[str]], float]
 
 
 class Reordered(Generic[Answer]):
-    """A task over the texts in another order each round, the same for every task: so that no batch comes twice, whose
-    shape a runtime would have prepared for."""
+    """A task over the texts in another order each round, the same for every task: so that of more than a block of texts
+    no batch comes twice, whose shape a runtime would have prepared for. One block is sorted by length: its
+    shapes stay."""
 
     def __init__(self, of: Callable[[list[str]], Answer], texts: Sequence[str]) -> None:
         self._of, self._texts = of, texts
@@ -44,7 +45,8 @@ def interleaved(
 ) -> dict[str, list[Answer]]:  # fmt: skip
     """What every task answered, round by round; progress goes to standard error.
 
-    What the journal has of an earlier sitting is not measured again. It also gets how busy others were meanwhile.
+    What the journal has of an earlier sitting is not measured again. It also gets how busy others were meanwhile,
+    but for `unwatched`.
 
     Args:
         once: tasks that take part in the first round only.

@@ -39,7 +39,7 @@ def lengths_by(tokenizer: Any) -> Lengths:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Texts in the order in which every contestant gets them, and their lengths in tokens of our tokeniser."""
+    """Texts, which every contestant gets alike, and their lengths in tokens of our tokeniser."""
 
     name: str
     texts: list[str]
