@@ -1,4 +1,4 @@
-"""How far two engines are apart."""
+"""A long text, the windows of texts, and how far the answers of two engines are apart."""
 
 from __future__ import annotations
 

@@ -17,26 +17,9 @@ import pytest
 from benchmarks import engines
 from benchmarks.engines import engine_on, made, makers, neighbours, within_a_point
 from benchmarks.sessions import calibration_feeds, float_graph, products_of, static_int8, windows_of
-from sentiment.checkpoint import Checkpoint, load_checkpoint
-from sentiment.engine import OUTPUTS, Engine
-
-LONG = "座椅太硬，坐得腰疼。音响震撼，画面清晰！" * 12
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tiny_checkpoint: Path) -> Checkpoint:
-    return load_checkpoint(tiny_checkpoint)
-
-
-@pytest.fixture(scope="module")
-def engine(checkpoint: Checkpoint) -> Engine:
-    return Engine(checkpoint, threads=1)
-
-
-def largest(first: Engine, second: Engine, texts: Sequence[str]) -> float:
-    windows = [window for windows in windows_of(first, texts) for window in windows]
-    pairs = zip(first.run(windows), second.run(windows), strict=True)
-    return max(float(np.abs(getattr(a, name) - getattr(b, name)).max()) for a, b in pairs for name in OUTPUTS)
+from sentiment.checkpoint import Checkpoint
+from sentiment.engine import Engine
+from tests.benchmarks.sides import LONG, largest
 
 
 def test_sessions_float_graph_is_the_packaged_one(
