@@ -197,7 +197,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         circumstances = conditions(busy=options.busy)
     except (CheckpointError, MachineError) as error:
         parser.error(str(error))
-    cases = {str(runtime): cases_of(runtime, options.model, options.threads, texts, long) for runtime in installed()}
+    cases = {
+        str(runtime): cases_of(runtime, options.model, options.threads, texts, long)
+        for runtime in installed(options.model)
+    }
     tasks = {f"{name}, {runtime}": case for runtime, own in cases.items() for name, case in own.items()}
     for case in tasks.values():
         case()  # warm

@@ -12,7 +12,7 @@ from benchmarks.rivals import Int8Bert, Linear, Pipeline
 from benchmarks.rounds import Seconds, scoring_seconds
 from benchmarks.texts import OWN
 from sentiment.analyzer import Analyzer
-from sentiment.checkpoint import Checkpoint
+from sentiment.checkpoint import INT8, Checkpoint
 from sentiment.runtimes import RuntimeChoiceError, choose_runtime
 from training.labelled_files import read_labelled
 from training.peers import PeerError, Peers
@@ -38,8 +38,8 @@ OURS = (
         "ONNX Runtime，即 `pip install` 所得", "float32",
     ),
     Own(
-        "ours-fast", "openvino", "OpenVINO in bfloat16, extra `fast`",
-        "OpenVINO bfloat16，即附加项 `fast`", "bfloat16",
+        "ours-fast", "openvino", "OpenVINO in int8, extra `fast`",
+        "OpenVINO int8，即附加项 `fast`", "int8",
     ),
 )  # fmt: skip
 
@@ -68,24 +68,27 @@ class Contestant:
         return f"{self.name}{f' ({self.identity})' if self.identity else ''} on {part}"
 
 
-def why_not(own: Own) -> str | None:
-    """Why a runtime cannot take part here, or None."""
+def why_not(own: Own, model: Path | None) -> str | None:
+    """Why a runtime cannot take part here with this checkpoint, or None."""
     try:
-        choice = choose_runtime(own.runtime)
+        choice = choose_runtime(own.runtime, model)
     except RuntimeChoiceError as error:
         return str(error)
-    if choice.precision != own.precision:
-        return (
-            f"expected {own.precision}, found {choice.precision}: {choice.title} sees no units for it in the processor"
-        )
-    return None
+    return None if choice.precision == own.precision else other_precision(choice.precision)
+
+
+def other_precision(found: str) -> str:
+    """Why OpenVINO multiplies in something else than int8, in a line."""
+    if found == "bfloat16":
+        return f"expected int8, found bfloat16: the checkpoint has no {INT8}; make it with `python -m training.int8`"
+    return f"expected int8, found {found}: OpenVINO sees no units for it in the processor"
 
 
 def analyzers_of(model: Path | None, threads: int) -> dict[str, Analyzer]:
     """Ours by contestant's name, with all threads and (`-1`) with one; without the runtimes that are not there."""
     return {
         f"{own.name}{suffix}": Analyzer.load(model, threads=count, runtime=own.runtime)
-        for own in OURS if why_not(own) is None
+        for own in OURS if why_not(own, model) is None
         for suffix, count in (("-1", 1), ("", threads))
     }  # fmt: skip
 
@@ -101,11 +104,11 @@ def check_peers(peers: Peers) -> None:
         peers.seconds(peer, ["影院不错"])
 
 
-def own_contestants(analyzers: Mapping[str, Analyzer], threads: int) -> list[Contestant]:
+def own_contestants(analyzers: Mapping[str, Analyzer], threads: int, model: Path | None) -> list[Contestant]:
     """Ours on each runtime, with one thread and with all."""
     found = []
     for own in OURS:
-        skipped = None if own.name in analyzers else why_not(own)
+        skipped = None if own.name in analyzers else why_not(own, model)
         if skipped:
             print(f"{own.name}: skipped, {skipped}", file=sys.stderr)
         for suffix, count in (("-1", 1), ("", threads)):
@@ -131,7 +134,7 @@ def contestants(
     plain, int8 = Pipeline(bert, threads), Int8Bert(bert, threads)
     linear = Linear(read_labelled([OWN], checkpoint.taxonomy), checkpoint.taxonomy)
     prompts = [dimension.zh for dimension in checkpoint.taxonomy.dimensions]
-    found = own_contestants(analyzers, threads)
+    found = own_contestants(analyzers, threads, checkpoint.folder)
     for size in (1, 32):
         found.append(
             Contestant(

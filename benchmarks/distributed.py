@@ -30,7 +30,7 @@ from benchmarks.rounds import interleaved, spread
 from benchmarks.runtimes import add_runtime
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.distributed import RayOptions, connected
-from sentiment.runtimes import Choice
+from sentiment.runtimes import Choice, choose_runtime
 from sentiment.tables import ReadOptions, open_tables
 from training.results import write_results
 
@@ -117,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"expected {least.get(name, 1)} --{name} at least, found {given[name]}")
     try:
         checkpoint = load_checkpoint(options.model)
+        runtime = choose_runtime(options.runtime, checkpoint.folder)
         circumstances = conditions(busy=options.busy)
     except (CheckpointError, MachineError) as error:
         parser.error(str(error))
@@ -125,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "model": checkpoint.name,
         "hash": checkpoint.hash,
         "trial": trial,
-        "runtime": str(options.runtime),
+        "runtime": str(runtime),
         "machine": machine(),
         "versions": {"ray": importlib.metadata.version("ray")},
         "rows": options.rows,
@@ -144,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     journal.circumstances(circumstances)  # of this sitting, should it be cut off
     with tempfile.TemporaryDirectory() as scratch:
         bench, driving, killing = (
-            _bench(Path(scratch) / name, rows, blocks, checkpoint, options.runtime)
+            _bench(Path(scratch) / name, rows, blocks, checkpoint, runtime)
             for name, rows, blocks in (
                 ("timed", options.rows, results["block_rows"]),
                 ("driven", options.driver_rows, results["driver_block_rows"]),

@@ -24,20 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.ceiling import units
+from benchmarks.contestants import other_precision
 from benchmarks.journal import Journal, code_hash
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rounds import Reordered, interleaved, rate_of, scoring_seconds
-from benchmarks.sessions import (
-    Feed,
-    OpenVino,
-    Session,
-    calibration_feeds,
-    float_graph,
-    openvino_int8,
-    read_openvino,
-    static_int8,
-    windows_of,
-)
+from benchmarks.sessions import OpenVino, Session, openvino_int8, read_openvino, static_int8
 from benchmarks.texts import CORPORA, OWN, drawn_texts, lengths_by
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
@@ -46,13 +37,14 @@ from sentiment.engine import Engine
 from sentiment.runtimes import Runtime, RuntimeChoiceError
 from training.compare import compare
 from training.example import DatasetError, Example
+from training.int8 import CALIBRATION, Feed, calibration_feeds, float_graph, windows_of
 from training.labelled_files import read_labelled
 from training.results import named_sets, set_facts, write_results
 from training.scores import score_examples
 
 RESULTS = Path(__file__).parent / "results" / "engines.json"
 DEV = OWN.parent / "dev.jsonl"
-TEXTS, ROUNDS, CALIBRATION, NEIGHBOURS = 3_000, 3, 300, 120
+TEXTS, ROUNDS, NEIGHBOURS = 3_000, 3, 120
 TOGETHER = 8  # texts of any length in one batch, where neighbours are tried
 TOLERANCE = 0.002  # of a probability, alone or among others: the record's bound
 # Follows GELU, whose few large values leave a scale of minimum and maximum little to tell the rest apart with.
@@ -66,17 +58,20 @@ ENGINES = {
         "ONNX Runtime, float32 (as `pip install` gives it)",
         "ONNX Runtime，float32（即 `pip install` 所得）",
     ),
-    "fast": ("OpenVINO, bfloat16 (extra `fast`)", "OpenVINO，bfloat16（附加项 `fast`）"),
+    "fast": ("OpenVINO, int8 (extra `fast`)", "OpenVINO，int8（附加项 `fast`）"),
     "onnxruntime-int8": ("ONNX Runtime, static QDQ int8", "ONNX Runtime，静态 QDQ int8"),
     "onnxruntime-mixed": (
         "ONNX Runtime, static QDQ int8, second half of each feed-forward part in float32",
         "ONNX Runtime，静态 QDQ int8，前馈层后半保留 float32",
     ),
     "openvino-f32": ("OpenVINO, float32", "OpenVINO，float32"),
-    "openvino-int8": ("OpenVINO, int8 by NNCF", "OpenVINO，NNCF int8"),
+    "openvino-bf16": (
+        "OpenVINO, bfloat16 (`fast` with a checkpoint that has no scales for int8)",
+        "OpenVINO，bfloat16（检查点没有 int8 尺度时的 `fast`）",
+    ),
     "openvino-mixed": (
-        "OpenVINO, int8 by NNCF, second half of each feed-forward part not",
-        "OpenVINO，NNCF int8，前馈层后半除外",
+        "OpenVINO, int8, second half of each feed-forward part in bfloat16",
+        "OpenVINO，int8，前馈层后半保留 bfloat16",
     ),
 }
 REFERENCE = "onnxruntime"
@@ -99,8 +94,8 @@ def makers(checkpoint: Checkpoint, feeds: Sequence[Feed], threads: int) -> dict[
         session, settings = make()
         return engine_on(checkpoint, session, threads), settings
 
-    def openvino_f32() -> tuple[Session, dict[str, Any]]:
-        session = OpenVino(read_openvino(graph), "f32", threads)
+    def openvino(asked: str) -> tuple[Session, dict[str, Any]]:
+        session = OpenVino(read_openvino(graph), asked, threads)
         return session, {"precision": session.precision}
 
     return {
@@ -108,8 +103,8 @@ def makers(checkpoint: Checkpoint, feeds: Sequence[Feed], threads: int) -> dict[
         "fast": partial(product, "openvino"),
         "onnxruntime-int8": partial(on, partial(static_int8, graph, feeds, threads)),
         "onnxruntime-mixed": partial(on, partial(static_int8, graph, feeds, threads, keep=AFTER_GELU)),
-        "openvino-f32": partial(on, openvino_f32),
-        "openvino-int8": partial(on, partial(openvino_int8, graph, feeds, threads)),
+        "openvino-f32": partial(on, partial(openvino, "f32")),
+        "openvino-bf16": partial(on, partial(openvino, "bf16")),
         "openvino-mixed": partial(on, partial(openvino_int8, graph, feeds, threads, keep=AFTER_GELU)),
     }
 
@@ -138,8 +133,8 @@ def made(name: str, make: Callable[[], Made]) -> Made | str:
     except Exception as error:  # the libraries have no class of error in common
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
         return f"expected an engine, found {type(error).__name__}: {reason[:300]}"
-    if name == "fast" and settings["precision"] != "bfloat16":
-        return f"expected bfloat16, found {settings['precision']}: OpenVINO sees no units for it in the processor"
+    if name == "fast" and settings["precision"] != "int8":
+        return other_precision(settings["precision"])
     return engine, settings
 
 

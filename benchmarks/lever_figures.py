@@ -11,12 +11,12 @@ import numpy as np
 
 from benchmarks.engines import labels, probabilities
 from benchmarks.lever_list import PACKAGED, Lever
-from benchmarks.sessions import windows_of
 from benchmarks.variants import Packed
 from sentiment.analyzer import BLOCK, Analyzer
 from sentiment.checkpoint import Checkpoint
 from sentiment.engine import Engine
 from sentiment.runtimes import Choice
+from training.int8 import windows_of
 
 TOLERANCE = 1e-4  # of a probability, between sides that add in another order
 NOISE = 0.02  # a ratio nearer to 1 is neither a gain nor a loss

@@ -46,7 +46,6 @@ from benchmarks.lever_list import LEVERS, PACKAGED
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rounds import Reordered, interleaved, scoring_seconds
 from benchmarks.runtimes import PORTABLE, installed
-from benchmarks.sessions import float_graph, windows_of
 from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
 from benchmarks.variants import (
     InOrder,
@@ -68,6 +67,7 @@ from sentiment.runtimes import Choice
 from sentiment.tables import ReadOptions, open_tables
 from sentiment.text import normalise
 from training.example import DatasetError
+from training.int8 import float_graph, windows_of
 from training.results import write_results
 
 MODULES = (
@@ -285,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         circumstances = conditions(busy=options.busy)
     except (CheckpointError, DatasetError, MachineError) as error:
         parser.error(str(error))
-    choices = installed()
+    choices = installed(options.model)
     runtimes = {choice.name: str(choice) for choice in choices}
     facts = {
         "hash": checkpoint.hash, "threads": threads, "texts": {part: drawn.facts() for part, drawn in texts.items()},

@@ -31,7 +31,7 @@ from benchmarks.own_rows import rows
 from benchmarks.runtimes import add_runtime, installed
 from benchmarks.speed_targets import target
 from sentiment.checkpoint import CheckpointError, load_checkpoint
-from sentiment.runtimes import Choice
+from sentiment.runtimes import Choice, choose_runtime
 from training.results import write_results
 
 ROOT = Path(__file__).parent.parent
@@ -189,7 +189,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         checkpoint = load_checkpoint(options.model)
     except CheckpointError as error:
         parser.error(str(error))
-    same = {"model": checkpoint.name, "hash": checkpoint.hash, "runtime": str(options.runtime)}
+    same = {
+        "model": checkpoint.name, "hash": checkpoint.hash,
+        "runtime": str(choose_runtime(options.runtime, options.model)),
+    }  # fmt: skip
     results: dict[str, Any] = {"kind": "memory", **same, "trial": trial, "machine": machine(), "rows": options.rows}
     results |= kept(options.json, options.rows > 0, same)
     with tempfile.TemporaryDirectory() as scratch:
@@ -203,9 +206,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path = Path(scratch) / f"{count}.csv"
             write(path, count)
             output, model = str(Path(scratch) / "out.csv"), [str(options.model)] if options.model else []
-            results[f"score csv {count}"] = measure(SCORE, str(path), output, options.runtime.name, *model)
+            results[f"score csv {count}"] = measure(SCORE, str(path), output, options.runtime, *model)
     if options.mixed:
-        results["growth"] = [growth(options.mixed, runtime, options.model) for runtime in installed()]
+        results["growth"] = [growth(options.mixed, runtime, options.model) for runtime in installed(options.model)]
         results["complaints"] = growth_complaints(results["growth"])
     write_results(options.json, results)
     print(json.dumps(results, indent=2, ensure_ascii=False))

@@ -6,11 +6,9 @@ neighbours. Each session answers as ONNX Runtime's do, so that our engine runs o
 
 from __future__ import annotations
 
-import os
-import random
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,17 +16,13 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from benchmarks.ceiling import units
 from sentiment import runtimes
-from sentiment.engine import Engine
-from sentiment.text import normalise
-from sentiment.windows import split_windows
+from sentiment.int8 import quantise
+from training.int8 import PRODUCTS, Feed, find_scales, products_of
 
-Feed = Mapping[str, NDArray[np.int64]]
-PRODUCTS = ("MatMul", "Gemm")
 WIDE = ("amx_int8", "avx512_vnni", "avx_vnni")  # units that add products of eight bits without saturating
 
 
@@ -38,64 +32,12 @@ class Session(Protocol):
     def run(self, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]: ...
 
 
-def float_graph(path: Path) -> onnx.ModelProto:
-    """The packaged graph with its int8 weights unpacked to float32, as ONNX Runtime unpacks them at load."""
-    model = onnx.load(str(path))
-    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-    nodes = []
-    for node in model.graph.node:
-        if node.op_type != "DequantizeLinear" or not all(name in tensors for name in node.input):
-            nodes.append(node)
-            continue
-        integers, scale = (numpy_helper.to_array(tensors.pop(name)) for name in node.input[:2])
-        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
-        shape = [-1 if position == axis else 1 for position in range(integers.ndim)]
-        value = integers.astype(np.float32) * scale.reshape(shape)
-        tensors[node.output[0]] = numpy_helper.from_array(value, node.output[0])
-    del model.graph.node[:], model.graph.initializer[:]
-    model.graph.node.extend(nodes)
-    model.graph.initializer.extend(tensors.values())
-    return model
-
-
-def windows_of(engine: Engine, texts: Sequence[str]) -> list[list[list[int]]]:
-    """The windows of every text, as the analyser makes them; none for a text that is not scored."""
-    found = []
-    for norm in map(normalise, texts):
-        encoding = engine.tokenizer.encode(norm.text, add_special_tokens=False)
-        ranges = split_windows(norm.text, encoding.offsets, engine.window) if norm.status == "ok" else []
-        found.append([encoding.ids[start:end] for start, end in ranges])
-    return found
-
-
-def calibration_feeds(engine: Engine, texts: Sequence[str], count: int, seed: int = 5) -> list[Feed]:
-    """Windows of `count` of the texts, one a batch: padding must not take part in the scales."""
-    chosen = random.Random(seed).sample(list(texts), min(count, len(texts)))
-    feeds: list[Feed] = []
-    for window in (window for windows in windows_of(engine, chosen) for window in windows):
-        ids = np.array([[*engine._prefix, *window, *engine._suffix]], dtype=np.int64)
-        feeds.append({"input_ids": ids, "attention_mask": np.ones_like(ids)})
-    return feeds
-
-
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, feeds: Sequence[Feed]) -> None:
         self._feeds = iter(feeds)
 
     def get_next(self) -> Feed | None:
         return next(self._feeds, None)
-
-
-def products_of(graph: onnx.ModelProto) -> tuple[list[str], list[str]]:
-    """Names of the products with a weight of the encoder, which may be in int8, and of all others.
-
-    Those are the products between tokens and the heads: a few percent of the operations, and with them in int8 joint
-    F1 lost tens of points.
-    """
-    weights = {tensor.name for tensor in graph.graph.initializer if tensor.name.startswith("encoder.encoder.")}
-    named = [(node.name, not weights.isdisjoint(node.input)) for node in graph.graph.node
-             if node.op_type in PRODUCTS]  # fmt: skip
-    return [name for name, inner in named if inner], [name for name, inner in named if not inner]
 
 
 def chosen_products(graph: onnx.ModelProto, keep: str | None) -> tuple[list[str], list[str]]:
@@ -165,33 +107,9 @@ def read_openvino(graph: onnx.ModelProto) -> Any:
 def openvino_int8(
     graph: onnx.ModelProto, feeds: Sequence[Feed], threads: int, *, keep: str | None = None
 ) -> tuple[Session, dict[str, Any]]:
-    """OpenVINO in int8 by NNCF's quantisation for transformers, with scales from the calibration texts.
-
-    The encoder's products, as in `static_int8`, `keep` too, and weights of seven bits where that has them. All else is
-    in bfloat16 where the processor has units for it.
-    """
-    os.environ.setdefault("NNCF_CI", "1")  # otherwise it reports its use over the network
-    import nncf
-    from nncf.quantization.advanced_parameters import (
-        AdvancedQuantizationParameters,
-        OverflowFix,
-    )
-
-    nncf.set_log_level("ERROR")
-    narrow = not set(WIDE) & set(units())
+    """OpenVINO in int8 as the product has it, but for the products that `keep` names, as in `static_int8`."""
     chosen, rest = chosen_products(graph, keep)
-    quantised = nncf.quantize(
-        read_openvino(graph),
-        nncf.Dataset(list(feeds)),
-        model_type=nncf.ModelType.TRANSFORMER,
-        target_device=nncf.TargetDevice.CPU,
-        subset_size=len(feeds),
-        # OpenVINO splits a Gemm into a product and a sum.
-        ignored_scope=nncf.IgnoredScope([*rest, *(f"{name}/WithoutBiases" for name in rest)], validate=False),
-        advanced_parameters=AdvancedQuantizationParameters(
-            overflow_fix=OverflowFix.ENABLE if narrow else OverflowFix.DISABLE
-        ),
-    )
-    session = OpenVino(quantised, "bf16", threads)
-    settings = {"precision": "int8", "rest": session.precision, "products": len(chosen)}
-    return session, settings | {"weight_bits": 7 if narrow else 8}
+    model = read_openvino(graph)
+    quantise(model, find_scales(graph, feeds, rest))
+    session = OpenVino(model, "bf16", threads)
+    return session, {"precision": "int8", "rest": session.precision, "products": len(chosen)}

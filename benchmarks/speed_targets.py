@@ -1,7 +1,7 @@
 """The targets of speed: each a figure of the results beside its bound, met or not, or not measured.
 
 Most are reckoned for both runtimes: `value`, `long` and `met` are those of ONNX Runtime, which a plain installation
-has, and `fast` has the same three of OpenVINO in bfloat16, or is null where that was not measured.
+has, and `fast` has the same three of OpenVINO in int8, or is null where that was not measured.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Results = Mapping[str, Any]
 Target = dict[str, Any]
 
 OURS, FAST = "ours", "ours-fast"
-PRECISION = {OURS: "float32", FAST: "bfloat16"}  # what each runtime multiplies in
+PRECISION = {OURS: "float32", FAST: "int8"}  # what each runtime multiplies in
 JOBS = {OURS: "onnxruntime", FAST: "openvino"}  # the large file on each runtime, by name
 POINT = 1.0  # percent, that joint and overall may lose
 APART = 0.002  # of a probability, alone or among others: the record's bound

@@ -121,7 +121,7 @@ def large_job(
     it went on, where it came to an end. Linux only.
     """
     checkpoint, block_rows = load_checkpoint(model), min(BLOCK_ROWS, rows // 21)
-    choice, threads = choose_runtime(runtime), threads or os.cpu_count() or 1
+    choice, threads = choose_runtime(runtime, checkpoint.folder), threads or os.cpu_count() or 1
     of = f"{rows}-{choice.name}-{choice.version}-{threads}"
     name = f"job-{of}-{checkpoint.hash[:8]}-{code_hash(MODULES)[:8]}"
     source, output, notes = (work / f"{name}{suffix}" for suffix in (".csv", "-out.csv", "-notes.jsonl"))

@@ -27,9 +27,9 @@ from benchmarks.rounds import Reordered, interleaved, rate_of, scoring_seconds
 from benchmarks.runtimes import add_runtime
 from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
 from sentiment.analyzer import Analyzer
-from sentiment.checkpoint import FILES, Checkpoint, CheckpointError, load_checkpoint
+from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.runtimes import Choice
+from sentiment.runtimes import Choice, choose_runtime
 from training.compare import compare
 from training.example import DatasetError, Example
 from training.quantise import SCALE
@@ -70,7 +70,7 @@ def size(checkpoint: Checkpoint) -> dict[str, Any]:
         "layers": int(encoder["num_hidden_layers"]),
         "hidden": int(encoder["hidden_size"]),
         "parameters": sum(math.prod(tensor.dims) for tensor in weights),
-        "mb": round(sum((checkpoint.folder / name).stat().st_size for name in FILES) / 1e6, 1),
+        "mb": round(sum((checkpoint.folder / name).stat().st_size for name in checkpoint.files) / 1e6, 1),
     }
 
 
@@ -145,6 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         facts = set_facts(items, sets, "development")
         tokenizer = Engine(packaged, threads=threads).tokenizer
         texts = drawn_texts(options.corpora, lengths_by(tokenizer), options.texts, max(options.texts // 10, 4))
+        runtime = choose_runtime(options.runtime, packaged.folder)
         circumstances = conditions(busy=options.busy)
     except (CheckpointError, DatasetError, MachineError) as error:
         parser.error(str(error))
@@ -152,15 +153,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     drawn = {part: part_of.facts() for part, part_of in texts.items()}
     facts_of_rounds = {
         "hashes": {name: checkpoint.hash for name, checkpoint in checkpoints.items()}, "threads": threads,
-        "texts": drawn, "runtime": str(options.runtime), "processor": machine()["processor"],
+        "texts": drawn, "runtime": str(runtime), "processor": machine()["processor"],
         "code": code_hash(MODULES),
     }  # fmt: skip
     journal = Journal(options.work / "rounds.jsonl", facts_of_rounds)
     journal.circumstances(circumstances)  # of this sitting, should it be cut off
-    entries = measure(checkpoints, texts, sets, options.rounds, threads, options.runtime, journal)
+    entries = measure(checkpoints, texts, sets, options.rounds, threads, runtime, journal)
     results = {
         "kind": "tradeoff", "model": packaged.name, "hash": packaged.hash, "trial": trial, "threads": threads,
-        "runtime": str(options.runtime), "machine": machine(), "units": units(), "rounds": options.rounds,
+        "runtime": str(runtime), "machine": machine(), "units": units(), "rounds": options.rounds,
         "sets": facts,
         "texts": {
             "source": [f"{name}.jsonl.xz" for name in CORPORA] if options.corpora else [OWN.name],

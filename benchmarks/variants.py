@@ -18,13 +18,14 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from benchmarks.graphs import fused, halves, pruned
-from benchmarks.sessions import Feed, Session, float_graph
+from benchmarks.sessions import Session
 from sentiment.batch import LocalRunner
 from sentiment.blocks import Block, BlockRules, analyze_rows
 from sentiment.checkpoint import Checkpoint
 from sentiment.engine import OUTPUTS, Engine, Logits
 from sentiment.parts import packed_part
 from sentiment.runtimes import Choice, OpenVino, Runtime
+from training.int8 import Feed, float_graph
 
 BATCH = 32
 # Most tokens of a packed row: longer ones pay more for attention, which reads the whole row.

@@ -1,4 +1,8 @@
-"""What a checkpoint folder holds: config.json, tokenizer.json, model.onnx; loading, verification, name."""
+"""What a checkpoint folder holds: config.json, tokenizer.json, model.onnx; loading, verification, name.
+
+It may hold int8.safetensors too (`sentiment.int8`), which makes the same model faster on OpenVINO and is not part of
+its hash.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from sentiment.taxonomy import Taxonomy, TaxonomyError, taxonomy_from_dict
 
 SCHEMA_VERSION = 1
 FILES = ("config.json", "tokenizer.json", "model.onnx")
+INT8 = "int8.safetensors"
 
 
 class CheckpointError(ValueError):
@@ -37,6 +42,11 @@ class Checkpoint:
     uncertain: dict[str, float]
     max_tokens: int
     config: dict[str, Any]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of what its folder holds of it."""
+        return (*FILES, INT8) if (self.folder / INT8).is_file() else FILES
 
 
 def embedded_folder() -> Path:

@@ -28,7 +28,7 @@ from typing import Any
 
 from sentiment import __version__
 from sentiment.blocks import Block, BlockRules, analyze_rows
-from sentiment.checkpoint import FILES, Checkpoint
+from sentiment.checkpoint import Checkpoint
 from sentiment.parts import StoppedError, packed_part, where
 from sentiment.runtimes import Choice, choose_runtime
 from sentiment.tables.base import Row
@@ -156,9 +156,9 @@ class RayRunner:
     ) -> None:
         self.name, self.hash = checkpoint.name, checkpoint.hash
         self.taxonomy = checkpoint.taxonomy if taxonomy is None else checkpoint.taxonomy.with_names_of(taxonomy)
-        self._files = {name: (checkpoint.folder / name).read_bytes() for name in FILES}
+        self._files = {name: (checkpoint.folder / name).read_bytes() for name in checkpoint.files}
         self.options = options
-        self._runtime = choose_runtime((load or {}).get("runtime"))  # here, so that it is the same in all workers
+        self._runtime = choose_runtime((load or {}).get("runtime"), checkpoint.folder)  # the same in all workers
         chosen = {"taxonomy": taxonomy, "threads": options.threads, "runtime": self._runtime.name}
         self._load = {**(load or {}), **chosen}
 

@@ -64,7 +64,7 @@ class Engine:
         for name, value in (("threads", threads), ("batch_size", batch_size), ("max_memory", max_memory)):
             if value is not None and value < 1:
                 raise ValueError(f"expected {name} of at least 1, found {value}")
-        self.runtime = choose_runtime(runtime)
+        self.runtime = choose_runtime(runtime, checkpoint.folder)
         session = open_runtime(self.runtime, checkpoint.folder / "model.onnx", threads or os.cpu_count() or 1)
         self._session, self._multiple, self._padding = session, session.multiple, session.padding
         self.tokenizer = Tokenizer.from_file(str(checkpoint.folder / "tokenizer.json"))

@@ -1,10 +1,11 @@
-"""What runs the checkpoint's graph: ONNX Runtime, or OpenVINO, which multiplies in bfloat16 where a processor can.
+"""What runs the checkpoint's graph: ONNX Runtime, or OpenVINO, which multiplies in int8 or bfloat16 where a processor
+can.
 
 Both answer the same call. They differ in what a row may be batched with, so that its answer depends on the row alone:
 
 - ONNX Runtime multiplies in float32: another padded length moves an answer by rounding only, far less than the record's
   bound.
-- OpenVINO chooses its kernels by the padded length, and in bfloat16 that would show. There a row's padded length
+- OpenVINO chooses its kernels by the padded length, and in fewer bits that would show. There a row's padded length
   depends on its own length only, and a batch holds one padded length.
 """
 
@@ -19,7 +20,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.checkpoint import CheckpointError
+from sentiment.checkpoint import INT8, CheckpointError, embedded_folder
+from sentiment.int8 import quantise, read_scales
 
 Feed = Mapping[str, NDArray[np.int64]]
 
@@ -66,10 +68,15 @@ class Choice:
         return f"{self.title} {self.version}, {self.precision}"
 
 
-def choose_runtime(wanted: str | None = None) -> Choice:
+def choose_runtime(wanted: str | None = None, model: str | Path | None = None) -> Choice:
     """The runtime that is meant here; without a name, that of the variable CINESENT_RUNTIME, else `auto`.
 
     `auto` is OpenVINO where it is installed and the processor multiplies bfloat16 (AVX-512 or AMX), else ONNX Runtime.
+    Processors that do so multiply int8 as well, and have the units that add such products without saturating: where the
+    checkpoint has scales for int8, it runs in that.
+
+    Args:
+        model: the checkpoint's folder; by default the one inside the package.
 
     Raises:
         RuntimeChoiceError: an unknown name, or OpenVINO is wanted and not installed.
@@ -87,7 +94,9 @@ def choose_runtime(wanted: str | None = None) -> Choice:
         bfloat16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if bfloat16 or name == "openvino":
             version = openvino.__version__.partition("-")[0]
-            return Choice("openvino", version, "bfloat16" if bfloat16 else "float32")
+            folder = embedded_folder() if model is None else Path(model)
+            fewer = "int8" if (folder / INT8).is_file() else "bfloat16"
+            return Choice("openvino", version, fewer if bfloat16 else "float32")
     import onnxruntime
 
     return Choice("onnxruntime", onnxruntime.__version__, "float32")
@@ -102,6 +111,8 @@ def open_runtime(choice: Choice, graph: Path, threads: int) -> Runtime:
     kind = OpenVino if choice.name == "openvino" else OnnxRuntime
     try:
         return kind(choice, graph, threads)
+    except CheckpointError:
+        raise
     except Exception as error:  # neither has one class for it
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise CheckpointError(
@@ -146,7 +157,7 @@ def openvino_settings(precision: str, threads: int, *, pinned: bool = False) -> 
 
 
 class OpenVino:
-    """The graph in bfloat16, or in float32 where the processor has no units for it."""
+    """The graph in int8 and bfloat16, in bfloat16 alone, or in float32 where the processor has no units for either."""
 
     multiple = 8
     padding = 0
@@ -162,8 +173,9 @@ class OpenVino:
         manager = passes.Manager()
         manager.register_pass(passes.ConstantFolding())
         manager.run_passes(model)
-        bf16 = choice.precision == "bfloat16"
-        settings = openvino_settings("bf16" if bf16 else "f32", threads, pinned=self.pinning)
+        if choice.precision == "int8":
+            quantise(model, read_scales(graph.parent / INT8))
+        settings = openvino_settings("f32" if choice.precision == "float32" else "bf16", threads, pinned=self.pinning)
         self._compiled = core.compile_model(model, "CPU", settings)
         self._idle: list[Any] = []
 

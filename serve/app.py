@@ -135,7 +135,7 @@ def _load(settings: Settings) -> AnalyzerLike:
     from sentiment.analyzer import Analyzer
     from sentiment.runtimes import choose_runtime
 
-    chosen = choose_runtime(settings.runtime)
+    chosen = choose_runtime(settings.runtime, settings.model)
     _LOG.info("runtime: %s", chosen)
     return Analyzer.load(
         settings.model, taxonomy=settings.taxonomy, threads=settings.worker_threads, runtime=chosen.name

@@ -134,7 +134,7 @@ def _check(settings: Settings) -> None:
     from sentiment.runtimes import choose_runtime
     from sentiment.taxonomy import load_taxonomy
 
-    choose_runtime(settings.runtime)
+    choose_runtime(settings.runtime, settings.model)
     checkpoint = load_checkpoint(settings.model)
     if settings.taxonomy is not None:
         checkpoint.taxonomy.with_names_of(load_taxonomy(settings.taxonomy))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import logging
 import math
 import os
 import random
+import shutil
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -275,6 +278,26 @@ def tiny_checkpoint(
     bounds = {"overall": 0.5, "intent": 0.4, "mention": 0.3, "escalation": 0.05}
     folder = tmp_path_factory.mktemp("packed") / "tiny"
     return package(tiny_run.model, tiny_run.tokenizer, folder, thresholds, bounds)
+
+
+@pytest.fixture(scope="session")
+def int8_checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+    """`tiny_checkpoint` with scales for int8 that are wide enough for it."""
+    from sentiment.checkpoint import INT8
+    from sentiment.int8 import Scales, write_scales
+    from training.int8 import float_graph, products_of
+
+    folder = tmp_path_factory.mktemp("int8") / "tiny"
+    shutil.copytree(tiny_checkpoint, folder)
+    graph = float_graph(folder / "model.onnx")
+    shapes = {tensor.name: tensor.dims for tensor in graph.graph.initializer}
+    inner = set(products_of(graph)[0])
+    scales = {
+        node.name: Scales(np.ones(shapes[node.input[1]][0], np.float32), -4.0, 4.0)
+        for node in graph.graph.node if node.name in inner
+    }  # fmt: skip
+    write_scales(folder / INT8, scales, hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest())
+    return folder
 
 
 @pytest.fixture(scope="session")

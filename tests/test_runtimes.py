@@ -26,15 +26,22 @@ from sentiment.runtimes import RUNTIMES, Choice, OnnxRuntime, RuntimeChoiceError
 pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
 
 MAX_TOKENS = 64  # of the tiny checkpoint
-# Where the processor multiplies bfloat16, answers are equal to the bit. Without, OpenVINO runs in float32, whose
+# Where the processor multiplies in fewer bits, answers are equal to the bit. Else OpenVINO runs in float32, whose
 # kernels may round otherwise for another number of rows, as ONNX Runtime's do: compared as those are (test_engine.py).
-BFLOAT16 = choose_runtime("openvino").precision == "bfloat16"
-ROUNDING = 0.0 if BFLOAT16 else 2e-4
+FEWER_BITS = choose_runtime("openvino").precision != "float32"
+ROUNDING = 0.0 if FEWER_BITS else 2e-4
+
+
+@pytest.fixture(scope="module", params=["bfloat16", "int8"])
+def folder(request: pytest.FixtureRequest, tiny_checkpoint: Path, int8_checkpoint: Path) -> Path:
+    return int8_checkpoint if request.param == "int8" else tiny_checkpoint
 
 
 @pytest.fixture(scope="module")
-def engine(tiny_checkpoint: Path) -> Engine:
-    return Engine(load_checkpoint(tiny_checkpoint), threads=2, runtime="openvino")
+def engine(folder: Path) -> Engine:
+    found = Engine(load_checkpoint(folder), threads=2, runtime="openvino")
+    assert found.runtime == choose_runtime("openvino", folder)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +87,7 @@ def test_runtimes_openvino_gives_the_labels_of_onnxruntime() -> None:
     assert len(scored) == 5 and max(differences) < 0.05
 
 
-def test_runtimes_openvino_unpacks_the_weights(engine: Engine, tiny_checkpoint: Path, windows: list[list[int]]) -> None:
+def test_runtimes_openvino_unpacks_the_weights(tiny_checkpoint: Path, windows: list[list[int]]) -> None:
     """Multiplied as integers, with what they are multiplied with quantised too, answers would be further away."""
     exact = Engine(load_checkpoint(tiny_checkpoint), threads=1)
     choice = Choice("openvino", "", "float32")
@@ -91,13 +98,13 @@ def test_runtimes_openvino_unpacks_the_weights(engine: Engine, tiny_checkpoint: 
 
 
 def test_runtimes_a_record_does_not_depend_on_its_neighbours(
-    engine: Engine, tiny_checkpoint: Path, windows: list[list[int]]
+    engine: Engine, folder: Path, windows: list[list[int]]
 ) -> None:
     alone = [answer for window in windows for answer in engine.run([window])]
     assert max(float(np.ptp([answer.mention for answer in alone], axis=0).max()), 0) > 0.1  # or nothing could be seen
     assert largest(alone, engine.run(windows)) <= ROUNDING
     for size in (1, 3, 16):
-        checkpoint = load_checkpoint(tiny_checkpoint)
+        checkpoint = load_checkpoint(folder)
         small = Engine(checkpoint, threads=2, batch_size=size, runtime="openvino")
         assert largest(alone, small.run(windows)) <= ROUNDING
     some = windows[::3]
@@ -188,13 +195,13 @@ class Module:
 @pytest.mark.parametrize(
     ("wanted", "variable", "module", "found"),
     [
-        ("auto", None, Module("FP32", "BF16"), "OpenVINO 2030.1.0, bfloat16"),
+        ("auto", None, Module("FP32", "BF16", "INT8"), "OpenVINO 2030.1.0, int8"),
         ("auto", None, Module("FP32", "INT8"), "ONNX Runtime"),
         ("auto", None, None, "ONNX Runtime"),
-        (None, None, Module("BF16"), "OpenVINO 2030.1.0, bfloat16"),
+        (None, None, Module("BF16"), "OpenVINO 2030.1.0, int8"),
         (None, "onnxruntime", Module("BF16"), "ONNX Runtime"),
-        (None, "", Module("BF16"), "OpenVINO 2030.1.0, bfloat16"),
-        ("auto", "onnxruntime", Module("BF16"), "OpenVINO 2030.1.0, bfloat16"),
+        (None, "", Module("BF16"), "OpenVINO 2030.1.0, int8"),
+        ("auto", "onnxruntime", Module("BF16"), "OpenVINO 2030.1.0, int8"),
         ("openvino", None, Module("FP32"), "OpenVINO 2030.1.0, float32"),
         ("onnxruntime", "openvino", None, "ONNX Runtime"),
     ],
@@ -210,6 +217,16 @@ def test_runtimes_choice(
     choice = choose_runtime(wanted)
     assert str(choice).startswith(found)
     assert choice.precision == str(choice).rpartition(", ")[2]
+
+
+def test_runtimes_precision_is_the_checkpoints(
+    monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path, int8_checkpoint: Path
+) -> None:
+    monkeypatch.setattr(sentiment.runtimes, "_openvino", lambda: Module("BF16"))
+    assert choose_runtime("auto", tiny_checkpoint).numbers == "openvino, bfloat16"
+    assert choose_runtime("auto", str(int8_checkpoint)).numbers == "openvino, int8"
+    monkeypatch.setattr(sentiment.runtimes, "_openvino", lambda: Module("FP32", "INT8"))  # may saturate
+    assert choose_runtime("openvino", int8_checkpoint).numbers == "openvino, float32"
 
 
 def test_runtimes_absence_is_found_out(monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path) -> None:
@@ -233,7 +250,7 @@ def test_runtimes_openvino_says_in_one_line_that_a_graph_is_none(tmp_path: Path)
     assert "\n" not in str(caught.value)
 
 
-def test_runtimes_openvino_opens_no_socket_and_warns_of_nothing(tiny_checkpoint: Path) -> None:
+def test_runtimes_openvino_opens_no_socket_and_warns_of_nothing(folder: Path) -> None:
     code = (
         "import socket, sys\n"
         "class Refused(socket.socket):\n"
@@ -245,8 +262,8 @@ def test_runtimes_openvino_opens_no_socket_and_warns_of_nothing(tiny_checkpoint:
         "assert analyzer.analyze('座椅太硬').status == 'ok'\n"
         "print(analyzer.runtime)\n"
     )
-    command = [sys.executable, "-W", "error", "-c", code, str(tiny_checkpoint)]
+    command = [sys.executable, "-W", "error", "-c", code, str(folder)]
     root = Path(__file__).parent.parent
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{choose_runtime('openvino')}\n" and done.stderr == ""
+    assert done.stdout == f"{choose_runtime('openvino', folder)}\n" and done.stderr == ""

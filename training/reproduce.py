@@ -5,7 +5,7 @@ skips those that are done, resumes one that was interrupted, and prints how far 
 
     base     the offline base
     fit      its first 8 layers (or --layers), fitted to all labelled texts
-    export   the packaged checkpoint, calibrated on both development sets
+    export   the packaged checkpoint, calibrated on both development sets; with the extra int8 its scales for int8
     measure  development figures, cross-fitted, beside those of benchmarks/results/quality.json
 With `--layers 12 -o runs/large` the base is kept whole: a larger, slower checkpoint, in runs/large/export, which any
 `--model` takes; the distances are then what the other four layers bring.
@@ -30,9 +30,10 @@ from typing import Any
 from sentiment.checkpoint import load_checkpoint
 from training.bases import BaseError, build_offline_base
 from training.corpora import held_out_texts, read_rows
+from training.drift import ExportError
 from training.evaluate import evaluate_checkpoint
 from training.example import DatasetError
-from training.export import ExportError
+from training.int8 import missing
 from training.labelled_files import read_jsonl, read_labelled
 from training.quality_tables import COLUMNS, find
 from training.run import Sources, Start, export_run, run_training
@@ -97,7 +98,11 @@ class Stages:
         self._train("fit", sources, Start(base=str(self.folder / "base"), layers=self.layers), RECIPE)
 
     def export(self) -> None:
-        export_run(self.folder / "fit", self.folder / "export", self.development)
+        lacking = missing()
+        if lacking is not None:
+            print(f"without int8.safetensors, {lacking}", file=sys.stderr)
+        own = () if lacking is not None else (ROOT / "data" / "cinema" / "train.jsonl",)
+        export_run(self.folder / "fit", self.folder / "export", self.development, int8=own)
 
     def measure(self) -> None:
         checkpoint = load_checkpoint(self.folder / "export")

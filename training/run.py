@@ -12,6 +12,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 
 from sentiment.checkpoint import embedded_folder
+from sentiment.runtimes import RuntimeChoiceError
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from training.bases import BaseError, load_base
 from training.card import write_card
@@ -19,6 +20,7 @@ from training.corpora import held_out_texts
 from training.example import DatasetError, Example
 from training.export import Exported, export
 from training.folders import label_space, load_run
+from training.int8 import missing
 from training.labelled_files import read_labelled
 from training.model import CinesentModel, build_model, with_taxonomy
 from training.near_duplicates import without_near_duplicates
@@ -224,15 +226,19 @@ def export_run(
     name: str = "cinesent-zh",
     mapping: Mapping[str, str] | None = None,
     blank_none: bool = False,
+    int8: Sequence[Path] = (),
 ) -> Exported:
     """Exports a run folder with its training details; development sets by name, read as `Sources` says, without the
-    texts that the run was trained on.
+    texts that the run was trained on; `int8`: labelled files, from whose texts scales of int8 are taken.
 
     Raises:
         BaseError: no run, or one in `folder`.
         DatasetError: an unusable development file.
         ExportError: too few development texts stay, or int8 answers too differently.
+        RuntimeChoiceError: what makes scales of int8 is not installed.
     """
+    if int8 and (lacking := missing()) is not None:  # before anything takes long
+        raise RuntimeChoiceError(lacking)
     if (folder / "model.safetensors").exists():
         raise BaseError(f"expected a folder for a checkpoint, found a run in {folder}; name another with -o")
     model, tokenizer = load_run(run)
@@ -252,7 +258,8 @@ def export_run(
     metrics = run / "metrics.json"
     details = json.loads(metrics.read_text("utf-8")) if metrics.is_file() else {}
     kept = {key: details[key] for key in ("recipe", "texts", "start", "sources", "hours") if key in details}
-    exported = export(model, tokenizer, folder, sets, name=name, details=kept)
+    calibration = [example.text for example in read_labelled(int8, space)] if int8 else None
+    exported = export(model, tokenizer, folder, sets, name=name, details=kept, int8=calibration)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     write_card(folder, config, {**details, "drift": exported.drift, "development": exported.development})
     return exported

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from training.calibrate import FOLDS
+from training.drift import ExportError
 from training.example import Example
-from training.export import ExportError
 from training.near_duplicates import near_duplicate_groups, shingles
 from training.steps import SEEN
 

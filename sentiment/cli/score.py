@@ -111,7 +111,7 @@ def command(
     if engine != "ray" and workers is not None:
         raise click.UsageError("expected --workers with --engine ray, found it without")
     path = None if output in (None, "-") else Path(str(output))
-    chosen = choose_runtime(runtime)
+    chosen = choose_runtime(runtime, model)
     options = ScoreOptions(
         layout=layout,
         lang=lang,

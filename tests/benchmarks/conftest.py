@@ -46,8 +46,8 @@ def texts(sample_texts: list[str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def openvino() -> Choice:
-    found = [choice for choice in installed() if choice.name == "openvino"]
+def openvino(checkpoint: Checkpoint) -> Choice:
+    found = [choice for choice in installed(checkpoint.folder) if choice.name == "openvino"]
     if not found:
         pytest.skip('OpenVINO is not installed: pip install "cinesent[fast]"')
     return found[0]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.sessions import windows_of
 from sentiment.engine import OUTPUTS, Engine
+from training.int8 import windows_of
 
 LONG = "座椅太硬，坐得腰疼。音响震撼，画面清晰！" * 12
 

@@ -83,7 +83,7 @@ def test_batching_command_writes_what_it_judges_on_every_runtime(
 ) -> None:
     # Two that are one, as OpenVINO need not be installed.
     choices = [Choice("onnxruntime", version, "float32") for version in ("1", "2")]
-    monkeypatch.setattr(batching, "installed", lambda: choices)
+    monkeypatch.setattr(batching, "installed", lambda _: choices)
     monkeypatch.setattr(batching, "SIZES", (1, 64))
     output = tmp_path / "batching.json"
     command = ["--model", str(tiny_checkpoint), "--texts", "40", "--rounds", "2", "--long", "400", "--threads", "1"]
@@ -114,7 +114,7 @@ def test_batching_command_fails_by_a_complaint_on_any_runtime(
         stalled = next(str(choice) for choice in choices if choice.version == founded)
         return seconds | {f"first 100 before a long text, {stalled}": [99.0, 99.0, 99.0]}
 
-    monkeypatch.setattr(batching, "installed", lambda: choices)
+    monkeypatch.setattr(batching, "installed", lambda _: choices)
     monkeypatch.setattr(batching, "cases_of", lambda *arguments: dict.fromkeys(SECONDS, lambda: None))
     monkeypatch.setattr(batching, "interleaved", made_up)
     output = tmp_path / "batching.json"

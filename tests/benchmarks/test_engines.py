@@ -16,10 +16,11 @@ import pytest
 
 from benchmarks import engines
 from benchmarks.engines import engine_on, made, makers, neighbours, within_a_point
-from benchmarks.sessions import calibration_feeds, float_graph, products_of, static_int8, windows_of
+from benchmarks.sessions import static_int8
 from sentiment.checkpoint import Checkpoint
 from sentiment.engine import Engine
 from tests.benchmarks.sides import LONG, largest
+from training.int8 import calibration_feeds, float_graph, products_of, windows_of
 
 
 def test_sessions_float_graph_is_the_packaged_one(
@@ -114,7 +115,8 @@ def test_engines_that_cannot_be_made_are_left_out_with_the_reason(engine: Engine
     )
     assert made("x", fails(ValueError())) == "expected an engine, found ValueError: no reason given"
     assert made("x", lambda: (engine, {"precision": "float32"})) == (engine, {"precision": "float32"})
-    assert "expected bfloat16, found float32" in str(made("fast", lambda: (engine, {"precision": "float32"})))
+    assert "expected int8, found float32" in str(made("fast", lambda: (engine, {"precision": "float32"})))
+    assert "the checkpoint has no int8.safetensors" in str(made("fast", lambda: (engine, {"precision": "bfloat16"})))
     broken = copy.copy(engine)
     broken._session = Leaky(None, 0.0)  # it is made, and does not run
     assert "found AttributeError" in str(made("x", lambda: (broken, {})))
@@ -152,12 +154,12 @@ def test_engines_command_measures_and_says_what_is_missing(
         assert entries[name]["short"]["least"] <= entries[name]["short"]["greatest"]
     assert entries["onnxruntime"]["within_a_point"] and entries["onnxruntime"]["neighbours"]["independent"]
     assert "other_load" in found["circumstances"][0]
-    for name in ("fast", "openvino-f32", "openvino-int8", "openvino-mixed"):
+    for name in ("fast", "openvino-f32", "openvino-bf16", "openvino-mixed"):
         assert "expected" in entries[name]["skipped"] and "short" not in entries[name]
     said = capsys.readouterr().err
     assert "openvino-f32: skipped, expected openvino, found none; pip install openvino" in said
     assert "fast: skipped, expected OpenVINO for the runtime" in said
-    assert "openvino-int8: skipped, expected nncf, found none; pip install nncf" in said
+    assert "openvino-mixed: skipped, expected openvino, found none; pip install openvino" in said
 
 
 def test_engines_command_keeps_off_a_busy_machine(

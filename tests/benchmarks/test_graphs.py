@@ -8,13 +8,13 @@ import pytest
 from benchmarks import variants
 from benchmarks.engines import engine_on
 from benchmarks.graphs import PIECES, GraphError, fused, halves, pruned
-from benchmarks.sessions import float_graph
 from benchmarks.variants import (
     fused_session,
 )
 from sentiment.checkpoint import Checkpoint
 from sentiment.engine import OUTPUTS, Engine
 from tests.benchmarks.sides import largest
+from training.int8 import float_graph
 
 
 def test_graphs_fused_attention_takes_the_place_of_every_layers(

@@ -148,10 +148,10 @@ def test_levers_command_measures_every_lever_and_goes_on_when_interrupted(
     ]
     entries = {entry["name"]: entry for entry in found["levers"]}
     assert list(entries) == [lever.name for lever in LEVERS] and found["trial"] and found["rounds"] == 2
-    names = [choice.name for choice in installed()]
-    assert found["runtimes"] == {choice.name: str(choice) for choice in installed()}
+    names = [choice.name for choice in installed(tiny_checkpoint)]
+    assert found["runtimes"] == {choice.name: str(choice) for choice in installed(tiny_checkpoint)}
     pinning, said = entries.pop("pinning")["runtimes"], capsys.readouterr().err
-    for choice in installed():
+    for choice in installed(tiny_checkpoint):
         assert "expected at least two threads" in pinning[choice.name]["skipped"]
         assert f"pinned on {choice.title}: skipped, expected at least two threads" in said
     for entry in entries.values():

@@ -71,7 +71,7 @@ def test_memory_command_keeps_trials_apart(capsys: pytest.CaptureFixture[str]) -
 def test_memory_command_names_checkpoint_and_runtime(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "installed", lambda: [choose_runtime("onnxruntime")])
+    monkeypatch.setattr(memory, "installed", lambda _: [choose_runtime("onnxruntime")])
     output = tmp_path / "memory.json"
     output.write_text(json.dumps(BEFORE), "utf-8")
     command = ["--rows", "0", "--scored", "30", "--mixed", "40", "--model", str(tiny_checkpoint)]

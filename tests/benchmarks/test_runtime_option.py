@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -20,8 +21,8 @@ def test_runtimes_default_is_the_portable_one_whatever_the_environment_says(
     parser: argparse.ArgumentParser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CINESENT_RUNTIME", "openvino")
-    assert parser.parse_args([]).runtime.name == "onnxruntime"
-    assert installed()[0].name == "onnxruntime"
+    assert parser.parse_args([]).runtime == "onnxruntime"
+    assert installed(None)[0].name == "onnxruntime"
 
 
 @pytest.mark.parametrize("name", ["auto", "torch"])
@@ -35,10 +36,10 @@ def test_runtimes_have_to_be_named(
 
 @pytest.mark.parametrize("there", [True, False])
 def test_runtimes_that_are_installed(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def choose(name: str) -> Choice:
+    def choose(name: str, model: Path | None) -> Choice:
         if name == "openvino" and not there:
             raise RuntimeChoiceError("expected OpenVINO, found none")
         return Choice(name, "1", "float32")
 
     monkeypatch.setattr(runtimes, "choose_runtime", choose)
-    assert [choice.name for choice in installed()] == (["onnxruntime", "openvino"] if there else ["onnxruntime"])
+    assert [choice.name for choice in installed(None)] == (["onnxruntime", "openvino"] if there else ["onnxruntime"])

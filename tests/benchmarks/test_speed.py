@@ -56,7 +56,7 @@ def interrupt(*_: object, **__: object) -> Any:
 
 @linux
 def test_speed_measures_everything_once(
-    tiny_checkpoint: Path, bert: Path, runner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    int8_checkpoint: Path, bert: Path, runner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     own = tmp_path / "train.jsonl"
@@ -67,7 +67,7 @@ def test_speed_measures_everything_once(
     monkeypatch.setattr(speed, "CEILING_SECONDS", 0.02)
     output = tmp_path / "speed.json"
     command = [
-        "--model", str(tiny_checkpoint), "--texts", "40", "--rounds", "2", "--starts", "1", "--threads", "2", "--busy",
+        "--model", str(int8_checkpoint), "--texts", "40", "--rounds", "2", "--starts", "1", "--threads", "2", "--busy",
         "--work", str(bert.parent), "--json", str(output),
     ]  # fmt: skip
     with monkeypatch.context() as patch:
@@ -83,7 +83,7 @@ def test_speed_measures_everything_once(
     # Python of the peers beside it: our rounds are not run again.
     command += ["--peers-python", sys.executable]
     assert speed.main([*command, "--rows", "0"]) == 0
-    fast = why_not(OURS[1])
+    fast = why_not(OURS[1], int8_checkpoint)
     assert journal.exists() == (fast is not None)
     found: dict[str, Any] = json.loads(output.read_text("utf-8"))
     assert not list(bert.parent.glob("*/float32.onnx"))
@@ -142,7 +142,7 @@ def test_speed_measures_everything_once(
     assert [entry["busy"] for entry in job["circumstances"]] == [x["other_load"] > 0.2 for x in job["circumstances"]]
     assert {entry["name"] for entry in later["targets"]} == {*targets, "memory", "flat", "steady"}
     fake = job | {"runtime": "OpenVINO 1, bfloat16", "peak_mb": 1.0}
-    monkeypatch.setattr(speed, "why_not", lambda own: None)
+    monkeypatch.setattr(speed, "why_not", lambda own, model: None)
     monkeypatch.setattr(speed, "large_job", lambda *arguments: asked.append(arguments) or fake)
     asked: list[tuple[Any, ...]] = []
     assert speed.main([*alone, "--rows", "63", "--runtime", "openvino"]) == 0
@@ -189,7 +189,10 @@ def test_speed_gives_a_peer_that_takes_long_one_round(
     texts = Drawn("short", [f"第{i}条，座椅太硬" for i in range(400)], [8] * 400, False)
     slow = Contestant("slow", "slow", "slow", "peer", 1, "", "", lambda texts: len(texts) / 0.2)  # 1,500 s for 300
     quick = Contestant("quick", "quick", "quick", "peer", 1, "", "", lambda texts: len(texts) / 0.3)  # 1,000 s
-    entries = [entry for entry in own_contestants(analyzers, 1) if entry.seconds is not None] + [slow, quick]
+    entries = [entry for entry in own_contestants(analyzers, 1, tiny_checkpoint) if entry.seconds is not None] + [
+        slow,
+        quick,
+    ]
     found = speed.in_rounds(
         analyzers, load_checkpoint(tiny_checkpoint), entries, {"short": texts, "long": texts.subsample(30)}, 2, 1,
         Journal(None, {}),
@@ -203,13 +206,13 @@ def test_speed_gives_a_peer_that_takes_long_one_round(
 
 def test_contestants_say_why_the_fast_runtime_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    assert why_not(OURS[0]) is None
-    assert "pip install" in str(why_not(OURS[1]))
-    one, both, fast_one, fast = own_contestants({}, 2)
-    assert fast.skipped == fast_one.skipped == why_not(OURS[1]) and fast.seconds is None
+    assert why_not(OURS[0], None) is None
+    assert "pip install" in str(why_not(OURS[1], None))
+    one, both, fast_one, fast = own_contestants({}, 2, None)
+    assert fast.skipped == fast_one.skipped == why_not(OURS[1], None) and fast.seconds is None
     assert (one.threads, both.threads) == (1, 2) and "ONNX Runtime" in both.zh and "OpenVINO" in fast.title
-    monkeypatch.setattr(contestants_module, "choose_runtime", lambda name: Choice("openvino", "1", "float32"))
-    assert why_not(OURS[1]) == "expected bfloat16, found float32: OpenVINO sees no units for it in the processor"
+    monkeypatch.setattr(contestants_module, "choose_runtime", lambda name, _: Choice("openvino", "1", "float32"))
+    assert why_not(OURS[1], None) == "expected int8, found float32: OpenVINO sees no units for it in the processor"
 
 
 def test_contestants_with_one_thread_tokenise_on_one_core(tiny_checkpoint: Path) -> None:
@@ -226,7 +229,7 @@ def test_contestants_with_one_thread_tokenise_on_one_core(tiny_checkpoint: Path)
     scoring_seconds(analyzer, ["a"])
     assert seen[1] == "false" and seen[0] == seen[2] != "false"
     real = Analyzer.load(tiny_checkpoint, threads=1, runtime="onnxruntime")
-    by_name = {entry.name: entry for entry in own_contestants({"ours": real, "ours-1": real}, 2)}
+    by_name = {entry.name: entry for entry in own_contestants({"ours": real, "ours-1": real}, 2, tiny_checkpoint)}
     timed = [by_name[name].seconds for name in ("ours-1", "ours")]
     assert [one.keywords["one_core"] for one in timed] == [True, False]  # type: ignore[union-attr]
 
@@ -246,16 +249,16 @@ def test_speed_refuses_what_makes_no_sense(tmp_path: Path, capsys: pytest.Captur
     assert not (tmp_path / "x.json").exists()
 
 
-def test_speed_refuses_a_large_file_on_openvino_without_bfloat16(
+def test_speed_refuses_a_large_file_on_openvino_without_int8(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its figures would stand under those of bfloat16."""
-    monkeypatch.setattr(contestants_module, "choose_runtime", lambda name: Choice("openvino", "1", "float32"))
+    """Its figures would stand under those of int8."""
+    monkeypatch.setattr(contestants_module, "choose_runtime", lambda name, _: Choice("openvino", "1", "float32"))
     monkeypatch.setattr(speed, "conditions", interrupt)
     command = ["--rounds", "0", "--runtime", "openvino", "--json", str(tmp_path / "x.json"), "--work", str(tmp_path)]
     with pytest.raises(SystemExit):
         speed.main(command)
-    assert "expected bfloat16, found float32" in capsys.readouterr().err
+    assert "expected int8, found float32" in capsys.readouterr().err
     with pytest.raises(KeyboardInterrupt):  # no large file is asked for
         speed.main([*command, "--rows", "0"])
 

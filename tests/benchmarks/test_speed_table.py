@@ -85,7 +85,7 @@ def engines() -> dict[str, Any]:
     own = {"real": {"figures": {"joint": rate(0.8), "overall": rate(0.7)}}}
     other = {"real": {**own["real"], "differences": {"joint": rate(-0.03), "overall": rate(0.01)}}}
     fine = {"changed_labels": 0, "largest_difference": 2e-8}
-    names = ("onnxruntime", "onnxruntime-int8", "fast", "openvino-int8")
+    names = ("onnxruntime", "onnxruntime-int8", "fast", "openvino-mixed")
     entries = [{"name": name, "title": name, "zh": f"{name}（中）", "settings": {"precision": "f32"}} for name in names]
     for entry, sets in zip(entries[:3], (own, other, other), strict=True):
         entry.update(rates, sets=sets, neighbours=fine)
@@ -270,7 +270,9 @@ def test_speed_table_of_engines(found: dict[str, Any], engines: dict[str, Any]) 
     assert f"| onnxruntime | {rates} | 80.0 [78.0–82.0] | 70.0 [68.0–72.0] | 2e-08 |" in block
     assert f"| onnxruntime-int8 | {rates} | -3.0 [-5.0, -1.0] | +1.0 [-1.0, +3.0] | 2e-02, 3 records |" in block
     assert f"| fast | {rates} |" in block
-    assert "| openvino-int8 | – | – | – | – | – |" in block and "Not measured: openvino-int8 (expected nncf)." in block
+    assert (
+        "| openvino-mixed | – | – | – | – | – |" in block and "Not measured: openvino-mixed (expected nncf)." in block
+    )
     assert "100 short comments, 100 long texts. The texts are real comments, from a.jsonl.xz. Texts/s: median" in block
     assert speed_block(found, engines).endswith(block)
 

@@ -307,7 +307,7 @@ def test_score_resume_refuses_another_runtime(
     fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choices = {name: Choice(name, "1.0", numbers) for name, numbers in (("onnxruntime", "float32"), ("openvino", "bf"))}
-    monkeypatch.setattr("sentiment.runtimes.choose_runtime", choices.__getitem__)
+    monkeypatch.setattr("sentiment.runtimes.choose_runtime", lambda name, _: choices[name])
     output = tmp_path / "out.csv"
     command = ("score", dump, "-o", output, "--runtime")
     monkeypatch.setattr(fake, "error", MemoryError())

@@ -13,8 +13,9 @@ from click.testing import CliRunner, Result
 
 import training.run
 from sentiment.cli import main
+from training.drift import ExportError
 from training.example import Example
-from training.export import Exported, ExportError
+from training.export import Exported
 from training.seen import LEAST_TEXTS, SEEN, keep_seen, read_seen, text_hash, without_seen
 
 invoke: Callable[..., Result] = CliRunner().invoke

@@ -1,0 +1,114 @@
+"""int8 on OpenVINO: the fixed scales that a checkpoint keeps for it, and the graph that they make of the float one.
+
+Products of activations and weights are in int8, all else is as before. Both are rescaled first, so that the few large
+channels of an activation leave its other channels steps enough (SmoothQuant, Xiao et al. 2023). Scales are taken from
+calibration texts once (`training.int8`): with those of a batch a record would depend on its neighbours. They are in
+int8.safetensors, a hundred KB; weights stay those of model.onnx.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentiment.checkpoint import INT8, CheckpointError
+
+Floats = NDArray[np.float32]
+
+SMOOTH, RANGE = ".smooth", ".range"
+STEPS = 127  # of a weight on either side of nought
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Of one product: what each of its C input channels is multiplied with, and the least and the greatest value of
+    the result, beyond which it is cut off."""
+
+    smooth: Floats
+    low: float
+    high: float
+
+
+def digest(tensors: Mapping[str, Floats]) -> str:
+    """The sha256 of names and values, which finds a damaged file."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(np.ascontiguousarray(tensors[name], dtype="<f4").tobytes())
+    return found.hexdigest()
+
+
+def write_scales(path: Path, scales: Mapping[str, Scales], graph: str) -> None:
+    """Writes them by the names of the products; `graph`: the sha256 of the model.onnx that they are of."""
+    from safetensors.numpy import save_file
+
+    tensors = {}
+    for name, found in scales.items():
+        tensors[f"{name}{SMOOTH}"] = np.asarray(found.smooth, dtype=np.float32)
+        tensors[f"{name}{RANGE}"] = np.array([found.low, found.high], dtype=np.float32)
+    save_file(tensors, path, {"model.onnx": graph, "sha256": digest(tensors)})
+
+
+def read_scales(path: Path) -> dict[str, Scales]:
+    """The scales beside a checkpoint's model.onnx.
+
+    Raises:
+        CheckpointError: the file is damaged, or of another model.onnx.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    again = f"make it again with `python -m training.int8`, or remove {INT8}: without it OpenVINO scores in bfloat16"
+    try:
+        with safe_open(path, "np") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(f"expected scales in {path}, found a damaged file ({error}); {again}") from None
+    if metadata.get("sha256") != digest(tensors):
+        raise CheckpointError(f"expected scales as they were written in {path}, found others; {again}")
+    graph = hashlib.sha256((path.parent / "model.onnx").read_bytes()).hexdigest()
+    if metadata.get("model.onnx") != graph:
+        raise CheckpointError(f"expected scales of the model.onnx beside {path}, found those of another; {again}")
+    names = [name.removesuffix(SMOOTH) for name in tensors if name.endswith(SMOOTH)]
+    return {
+        name: Scales(tensors[f"{name}{SMOOTH}"], *map(float, tensors[f"{name}{RANGE}"]))  # least and greatest
+        for name in names
+    }
+
+
+def quantise(model: Any, scales: Mapping[str, Scales]) -> None:
+    """Puts the products that have scales into int8, in place.
+
+    Args:
+        model: an OpenVINO model, whose weights are floats [channels in, channels out].
+
+    Raises:
+        CheckpointError: a product is not there.
+    """
+    from openvino import opset13 as ops
+
+    rescaled: dict[tuple[str, int], Any] = {}  # an activation that several products read is rescaled once
+    left = dict(scales)
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "MatMul" or (found := left.pop(node.get_friendly_name(), None)) is None:
+            continue
+        source = node.input_value(0)
+        at = (source.get_node().get_friendly_name(), source.get_index())
+        if at not in rescaled:
+            smooth = ops.multiply(source, ops.constant(found.smooth.reshape(1, 1, -1)))
+            ends = [ops.constant(np.float32(end)) for end in (found.low, found.high)]
+            rescaled[at] = ops.fake_quantize(smooth, *ends, *ends, 256)
+        weight = np.array(node.input_value(1).get_node().get_data()) / found.smooth[:, None]
+        step = np.maximum(np.abs(weight).max(0, keepdims=True) / STEPS, np.finfo(np.float32).tiny)
+        integers = np.rint(weight / step).astype(np.int8)
+        packed = ops.multiply(ops.convert(ops.constant(integers), "f32"), ops.constant(step.astype(np.float32)))
+        node.input(0).replace_source_output(rescaled[at].output(0))
+        node.input(1).replace_source_output(packed.output(0))
+    if left:
+        raise CheckpointError(f"expected a product {next(iter(left))} in model.onnx, found none; remove {INT8}")

@@ -1,0 +1,96 @@
+"""The scales of int8: kept and read, refused where they are not the graph's, and what they make of the graph."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sentiment.analyzer import Analyzer
+from sentiment.checkpoint import FILES, INT8, CheckpointError, load_checkpoint
+from sentiment.engine import Engine
+from sentiment.int8 import Scales, digest, read_scales, write_scales
+from sentiment.runtimes import choose_runtime
+
+pytest.importorskip("safetensors", reason='safetensors is not installed: pip install "cinesent[fast]"')
+
+
+@pytest.fixture
+def folder(tmp_path: Path, int8_checkpoint: Path) -> Path:
+    return Path(shutil.copytree(int8_checkpoint, tmp_path / "copy"))
+
+
+def test_int8_scales_are_read_as_they_were_written(folder: Path) -> None:
+    graph = load_checkpoint(folder).config["sha256"]["model.onnx"]
+    smooth = np.array([0.5, 2.0, 1.25], dtype=np.float32)
+    write_scales(folder / INT8, {"one": Scales(smooth, -1.5, 2.5), "other": Scales(smooth * 2, 0.0, 1.0)}, graph)
+    found = read_scales(folder / INT8)
+    assert sorted(found) == ["one", "other"]
+    assert found["one"].smooth.tolist() == [0.5, 2.0, 1.25] and found["other"].smooth.tolist() == [1.0, 4.0, 2.5]
+    assert (found["one"].low, found["one"].high) == (-1.5, 2.5)
+
+
+def test_int8_digest_is_of_names_and_values() -> None:
+    one, two = np.ones(2, np.float32), np.zeros(2, np.float32)
+    assert digest({"a": one, "b": two}) == digest({"b": two, "a": one})
+    assert (
+        len({digest({"a": one, "b": two}), digest({"a": two, "b": one}), digest({"a": one}), digest({"c": one})}) == 4
+    )
+
+
+@pytest.mark.parametrize("at", [20, -3])
+def test_int8_damage_is_found(folder: Path, at: int) -> None:
+    content = bytearray((folder / INT8).read_bytes())
+    content[at] ^= 0x41
+    (folder / INT8).write_bytes(content)
+    with pytest.raises(
+        CheckpointError, match=r"expected scales .* found .*; make it again .* or remove int8"
+    ) as caught:
+        read_scales(folder / INT8)
+    assert "\n" not in str(caught.value)
+
+
+def test_int8_scales_of_another_graph_are_refused(folder: Path) -> None:
+    write_scales(folder / INT8, read_scales(folder / INT8), "0" * 64)
+    with pytest.raises(CheckpointError, match=r"expected scales of the model\.onnx beside .*, found those of another"):
+        read_scales(folder / INT8)
+
+
+def test_int8_is_one_of_the_checkpoints_files_and_not_of_its_hash(folder: Path, tiny_checkpoint: Path) -> None:
+    plain, packed = load_checkpoint(tiny_checkpoint), load_checkpoint(folder)
+    assert (plain.hash, plain.name) == (packed.hash, packed.name)
+    assert plain.files == FILES and packed.files == (*FILES, INT8)
+
+
+def test_int8_errors_of_the_scales_reach_the_user_in_one_line(folder: Path) -> None:
+    pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
+    if choose_runtime("openvino", folder).precision != "int8":
+        pytest.skip("the processor has no units for int8")
+    scales = read_scales(folder / INT8)
+    graph = load_checkpoint(folder).config["sha256"]["model.onnx"]
+    write_scales(folder / INT8, {**scales, "no such product": Scales(np.ones(3, np.float32), 0.0, 1.0)}, graph)
+    with pytest.raises(CheckpointError, match=r"^expected a product no such product in model\.onnx, found none"):
+        Analyzer.load(folder, runtime="openvino")
+
+
+def test_int8_is_near_float32_and_not_the_same(int8_checkpoint: Path) -> None:
+    pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
+    if choose_runtime("openvino", int8_checkpoint).precision != "int8":
+        pytest.skip("the processor has no units for int8")
+    checkpoint = load_checkpoint(int8_checkpoint)
+    windows = [[7, 9, 30, 41, 100], [55, 6], list(range(20, 60))]
+    exact = Engine(checkpoint, threads=1).run(windows)
+    found = Engine(checkpoint, threads=1, runtime="openvino").run(windows)
+    apart = max(float(np.abs(a.mention - b.mention).max()) for a, b in zip(exact, found, strict=True))
+    spread = float(np.ptp([answer.mention for answer in exact], axis=0).max())
+    assert 0 < apart < spread / 4
+
+
+def test_int8_of_the_packaged_checkpoint_is_that_of_its_graph() -> None:
+    folder = load_checkpoint().folder
+    scales = read_scales(folder / INT8)
+    layers = load_checkpoint().config["encoder"]["num_hidden_layers"]
+    assert len(scales) == 6 * layers  # query, key, value, attention's output, both of the feed-forward part
+    assert all(found.low < 0 < found.high and (found.smooth > 0).all() for found in scales.values())

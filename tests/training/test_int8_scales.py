@@ -1,0 +1,150 @@
+"""Scales that NNCF finds: of the encoder's products alone, tried on development texts, refused where they cost much."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import training.int8
+from sentiment.checkpoint import INT8, load_checkpoint
+from sentiment.engine import Engine
+from sentiment.int8 import Scales, read_scales
+from sentiment.runtimes import RuntimeChoiceError, choose_runtime
+from training.drift import ExportError
+from training.example import DatasetError, Example
+from training.export import export
+from training.int8 import add_int8, calibration_feeds, find_scales, float_graph, main, products_of
+
+pytest.importorskip("nncf", reason='NNCF is not installed: pip install "cinesent[int8]"')
+pytestmark = pytest.mark.skipif(
+    choose_runtime("openvino").precision == "float32", reason="the processor has no units for int8"
+)
+Make = Callable[[int, int], list[Example]]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, own_checkpoint: Path) -> Path:
+    return Path(shutil.copytree(own_checkpoint, tmp_path / "checkpoint"))
+
+
+@pytest.fixture(scope="module")
+def scales(own_checkpoint: Path, own_examples: Make) -> dict[str, Scales]:
+    """Of texts of the training's kind."""
+    graph = float_graph(own_checkpoint / "model.onnx")
+    engine = Engine(load_checkpoint(own_checkpoint))
+    texts = [example.text for example in own_examples(60, 5)]
+    return find_scales(graph, calibration_feeds(engine, texts), products_of(graph)[1])
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch, scales: dict[str, Scales]) -> None:
+    """NNCF works once for all tests."""
+    monkeypatch.setattr(training.int8, "find_scales", lambda *_: scales)
+
+
+def texts(examples: list[Example]) -> list[str]:
+    return [example.text for example in examples]
+
+
+def test_int8_scales_are_of_the_encoders_products(scales: dict[str, Scales], own_checkpoint: Path) -> None:
+    assert sorted(scales) == sorted(products_of(float_graph(own_checkpoint / "model.onnx"))[0])
+    assert len(scales) == 12  # two layers, six products each
+    assert all(one.low < one.high and (one.smooth > 0).all() for one in scales.values())
+    assert any(np.ptp(one.smooth) > 0 for one in scales.values())  # or nothing would have been smoothed
+
+
+def test_int8_scales_feeds_are_single_windows_and_the_same_each_time(own_checkpoint: Path, own_examples: Make) -> None:
+    engine = Engine(load_checkpoint(own_checkpoint))
+    given = texts(own_examples(40, 5))
+    one, other = (calibration_feeds(engine, given, 10) for _ in range(2))
+    assert len(one) >= 10
+    assert all(feed["input_ids"].shape[0] == 1 and feed["attention_mask"].all() for feed in one)
+    assert all((a["input_ids"] == b["input_ids"]).all() for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.usefixtures("found")
+def test_int8_scales_are_given_to_a_checkpoint_that_is_there(folder: Path, own_examples: Make) -> None:
+    name = load_checkpoint(folder).name
+    drift = add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))
+    assert set(drift) == {"changed_cells", "changed_overall", "joint_lost", "overall_lost"}
+    assert load_checkpoint(folder).name == name and choose_runtime("openvino", folder).precision == "int8"
+    again = add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))  # over the file that is there
+    assert again == drift
+
+
+def test_int8_scales_that_answer_otherwise_is_refused_and_not_written(
+    folder: Path, own_examples: Make, scales: dict[str, Scales], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = {name: Scales(one.smooth, one.low / 50, one.high / 50) for name, one in scales.items()}
+    monkeypatch.setattr(training.int8, "find_scales", lambda *_: narrow)
+    with pytest.raises(ExportError, match=r"expected \w+ of at most .* between float32 and int8, found"):
+        add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))
+    assert not (folder / INT8).exists()
+
+
+@pytest.mark.usefixtures("found")
+def test_int8_scales_without_texts_is_refused(folder: Path, own_examples: Make) -> None:
+    for given, development in (([], own_examples(20, 1)), (["座椅太硬"], [])):
+        with pytest.raises(DatasetError, match="expected texts for scales and labelled ones to try int8 on, found"):
+            add_int8(folder, given, development)
+
+
+@pytest.mark.usefixtures("found")
+def test_int8_scales_are_not_tried_without_the_units(
+    folder: Path, own_examples: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sentiment.engine
+
+    real = choose_runtime("openvino", folder)
+    plain = type(real)(real.name, real.version, "float32")
+    monkeypatch.setattr(
+        sentiment.engine, "choose_runtime", lambda name, _: choose_runtime(name) if name == "onnxruntime" else plain
+    )
+    with pytest.raises(
+        ExportError, match=r"expected a processor that multiplies int8 and bfloat16, .* one for float32"
+    ):
+        add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))
+    assert not (folder / INT8).exists()
+
+
+def test_int8_scales_say_what_to_install(folder: Path, own_examples: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = training.int8.importlib.util.find_spec
+    monkeypatch.setattr(training.int8.importlib.util, "find_spec", lambda name: None if name == "nncf" else find(name))
+    with pytest.raises(RuntimeChoiceError, match=r'^expected nncf for scales .* pip install "cinesent\[int8\]"$'):
+        add_int8(folder, texts(own_examples(10, 5)), own_examples(10, 1))
+
+
+@pytest.mark.usefixtures("found")
+def test_int8_scales_of_an_export_go_with_its_graph(own_run: Any, own_examples: Make, tmp_path: Path) -> None:
+    """An export without scales leaves none of another graph behind."""
+    sets, target = {"dev": own_examples(60, 1)}, tmp_path / "new"
+    done = export(own_run.model, own_run.tokenizer, target, sets, int8=texts(own_examples(60, 5)))
+    assert done.int8 is not None and done.int8["joint_lost"] <= 0.02
+    assert len(read_scales(target / INT8)) == 12
+    assert export(own_run.model, own_run.tokenizer, target, sets).int8 is None and not (target / INT8).exists()
+
+
+@pytest.mark.usefixtures("found")
+def test_int8_scales_are_written_by_a_command(
+    folder: Path, own_examples: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {}
+    for name, examples in (("train", own_examples(60, 5)), ("dev", own_examples(60, 1))):
+        rows = [
+            {"id": str(i), "text": one.text, "overall": one.overall, "intent": one.intent, "escalation": one.escalation}
+            for i, one in enumerate(examples)
+        ]
+        files[name] = tmp_path / f"{name}.jsonl"
+        files[name].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    assert main([str(folder), "--texts", str(files["train"]), "--dev", f"dev={files['dev']}"]) == 0
+    assert "int8 on OpenVINO against float32: changed_cells" in capsys.readouterr().err
+    assert (folder / INT8).is_file()
+    with pytest.raises(SystemExit) as caught:
+        main([str(tmp_path / "none"), "--texts", str(files["train"]), "--dev", f"dev={files['dev']}"])
+    assert caught.value.code == 2 and "expected a checkpoint folder" in capsys.readouterr().err

@@ -1,0 +1,206 @@
+"""Scales for int8 on OpenVINO, taken from texts by NNCF and kept beside a checkpoint's model.onnx.
+
+`python -m training.int8 FOLDER --texts FILE --dev [NAME=]FILE` gives them to a checkpoint that is there; `cinesent
+export --int8 FILE` to one that is made. Refused where the labels of the development texts, by the checkpoint's own
+thresholds, are further from those of float32 than an export may be. Needs the extras train, fast and int8.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+from sentiment.checkpoint import INT8, CheckpointError, load_checkpoint
+from sentiment.engine import Engine
+from sentiment.int8 import Scales, write_scales
+from sentiment.runtimes import RuntimeChoiceError
+from sentiment.text import normalise
+from sentiment.windows import split_windows
+from training.calibrate import Calibration
+from training.drift import ExportError, check_drift, drift_of, judged_of
+from training.example import DatasetError, Example
+from training.labelled_files import read_labelled
+from training.results import named_sets
+from training.scores import gold_labels, score_examples
+
+Feed = Mapping[str, NDArray[np.int64]]
+PRODUCTS = ("MatMul", "Gemm")
+CALIBRATION = 300  # texts
+
+
+def float_graph(path: Path) -> onnx.ModelProto:
+    """The packaged graph with its int8 weights unpacked to float32, as ONNX Runtime unpacks them at load."""
+    model = onnx.load(str(path))
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type != "DequantizeLinear" or not all(name in tensors for name in node.input):
+            nodes.append(node)
+            continue
+        integers, scale = (numpy_helper.to_array(tensors.pop(name)) for name in node.input[:2])
+        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
+        shape = [-1 if position == axis else 1 for position in range(integers.ndim)]
+        value = integers.astype(np.float32) * scale.reshape(shape)
+        tensors[node.output[0]] = numpy_helper.from_array(value, node.output[0])
+    del model.graph.node[:], model.graph.initializer[:]
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(tensors.values())
+    return model
+
+
+def windows_of(engine: Engine, texts: Sequence[str]) -> list[list[list[int]]]:
+    """The windows of every text, as the analyser makes them; none for a text that is not scored."""
+    found = []
+    for norm in map(normalise, texts):
+        encoding = engine.tokenizer.encode(norm.text, add_special_tokens=False)
+        ranges = split_windows(norm.text, encoding.offsets, engine.window) if norm.status == "ok" else []
+        found.append([encoding.ids[start:end] for start, end in ranges])
+    return found
+
+
+def calibration_feeds(engine: Engine, texts: Sequence[str], count: int = CALIBRATION, seed: int = 5) -> list[Feed]:
+    """Windows of `count` of the texts, one a batch: padding must not take part in the scales."""
+    chosen = random.Random(seed).sample(list(texts), min(count, len(texts)))
+    feeds: list[Feed] = []
+    for window in (window for windows in windows_of(engine, chosen) for window in windows):
+        ids = np.array([[*engine._prefix, *window, *engine._suffix]], dtype=np.int64)
+        feeds.append({"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    return feeds
+
+
+def products_of(graph: onnx.ModelProto) -> tuple[list[str], list[str]]:
+    """Names of the products with a weight of the encoder, which may be in int8, and of all others.
+
+    Those are the products between tokens and the heads: a few percent of the operations, and with them in int8 joint
+    F1 lost tens of points.
+    """
+    weights = {tensor.name for tensor in graph.graph.initializer if tensor.name.startswith("encoder.encoder.")}
+    named = [(node.name, not weights.isdisjoint(node.input)) for node in graph.graph.node
+             if node.op_type in PRODUCTS]  # fmt: skip
+    return [name for name, inner in named if inner], [name for name, inner in named if not inner]
+
+
+def find_scales(graph: onnx.ModelProto, feeds: Sequence[Feed], rest: Sequence[str]) -> dict[str, Scales]:
+    """NNCF's scales of all products but `rest`, by their names: SmoothQuant, then the ranges of what comes of it.
+
+    Args:
+        graph: with weights in float32.
+    """
+    os.environ.setdefault("NNCF_CI", "1")  # otherwise it reports its use over the network
+    import nncf
+    import openvino
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
+
+    nncf.set_log_level("ERROR")
+    quantised = nncf.quantize(
+        openvino.Core().read_model(graph.SerializeToString()),
+        nncf.Dataset(list(feeds)),
+        model_type=nncf.ModelType.TRANSFORMER,
+        target_device=nncf.TargetDevice.CPU,
+        subset_size=len(feeds),
+        # OpenVINO splits a Gemm into a product and a sum.
+        ignored_scope=nncf.IgnoredScope([*rest, *(f"{name}/WithoutBiases" for name in rest)], validate=False),
+        # Processors that this runs on add products of eight bits without saturating; corrected biases gain nothing.
+        advanced_parameters=AdvancedQuantizationParameters(
+            overflow_fix=OverflowFix.DISABLE, disable_bias_correction=True
+        ),
+    )
+    found = {}
+    for node in quantised.get_ordered_ops():
+        if node.get_type_name() == "FakeQuantize":
+            low, high = (float(_constant(node, port).item()) for port in (1, 2))
+            smooth = _constant(node.input_value(0).get_node(), 1).reshape(-1).astype(np.float32)
+            for target in node.output(0).get_target_inputs():
+                found[target.get_node().get_friendly_name()] = Scales(smooth, low, high)
+    return found
+
+
+def _constant(node: Any, port: int) -> NDArray[Any]:
+    return np.array(node.input_value(port).get_node().get_data())
+
+
+def missing() -> str | None:
+    """What has to be installed before scales can be made, in a line; None where all is there."""
+    lacking = [name for name in ("nncf", "openvino", "safetensors") if importlib.util.find_spec(name) is None]
+    if not lacking:
+        return None
+    return f'expected {", ".join(lacking)} for scales of int8, found none; pip install "cinesent[int8]"'
+
+
+def add_int8(folder: Path, texts: Sequence[str], development: Sequence[Example]) -> dict[str, float]:
+    """Writes a checkpoint's int8.safetensors; how far int8 is from float32 on the development texts.
+
+    Args:
+        texts: calibration texts, 300 of which are taken; not those that anything is measured on.
+
+    Raises:
+        CheckpointError: no checkpoint. DatasetError: no texts. ExportError: int8 answers too differently, or cannot be
+        tried here; nothing is written. RuntimeChoiceError: OpenVINO is not installed.
+    """
+    if (lacking := missing()) is not None:
+        raise RuntimeChoiceError(lacking)
+    checkpoint = load_checkpoint(folder)
+    plain = Engine(checkpoint)
+    feeds = calibration_feeds(plain, texts)
+    if not feeds or not development:
+        raise DatasetError(
+            f"expected texts for scales and labelled ones to try int8 on, found {len(feeds)} and {len(development)}"
+        )
+    graph = float_graph(folder / "model.onnx")
+    with tempfile.TemporaryDirectory() as scratch:
+        trial = Path(scratch) / "checkpoint"
+        shutil.copytree(folder, trial, ignore=shutil.ignore_patterns(INT8))
+        scales = find_scales(graph, feeds, products_of(graph)[1])
+        write_scales(trial / INT8, scales, checkpoint.config["sha256"]["model.onnx"])
+        packed = load_checkpoint(trial)
+        engine = Engine(packed, runtime="openvino")
+        if engine.runtime.precision != "int8":
+            raise ExportError(
+                f"expected a processor that multiplies int8 and bfloat16, so that int8 can be tried, found one for "
+                f"{engine.runtime.precision}; make the scales on another machine"
+            )
+        exact, found = (score_examples(checkpoint, one, development) for one in (plain, engine))
+        rules = Calibration(checkpoint.scaling, checkpoint.thresholds, checkpoint.uncertain)
+        gold = gold_labels(development, checkpoint.taxonomy)
+        drift = drift_of(exact, found, gold, rules, checkpoint.taxonomy)
+        check_drift(drift, judged_of(gold))
+        shutil.copyfile(trial / INT8, folder / INT8)
+    return drift
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Writes int8.safetensors into a checkpoint's folder."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.int8", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="checkpoint")
+    parser.add_argument("--texts", nargs="+", type=Path, required=True, metavar="FILE", help="labelled training texts")
+    parser.add_argument("--dev", nargs="+", required=True, metavar="NAME=FILE", help="labelled development texts")
+    options = parser.parse_args(arguments)
+    try:
+        taxonomy = load_checkpoint(options.folder).taxonomy
+        texts = [example.text for example in read_labelled(options.texts, taxonomy)]
+        sets = named_sets(options.dev, taxonomy)
+        drift = add_int8(options.folder, texts, [example for part in sets.values() for example in part])
+    except (CheckpointError, DatasetError, ExportError, RuntimeChoiceError) as error:
+        parser.error(str(error))
+    told = ", ".join(f"{name} {value:.2%}" for name, value in drift.items())
+    print(f"{options.folder / INT8} written; int8 on OpenVINO against float32: {told}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
