@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -103,6 +104,15 @@ raise SystemExit(3)
             cold_start(code)
 
 
+def test_starts_cold_start_is_no_work_of_others() -> None:
+    """What its process did is counted with the children that have ended, as soon as it is timed."""
+    before = os.times()
+    cold_start("import time\nwhile time.process_time() < 0.5: pass\nprint('x', flush=True)")
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    assert spent >= 0.5 - 2 / os.sysconf("SC_CLK_TCK")
+
+
 def test_starts_cold_start_inherits_no_limits_and_names_its_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM", "CINESENT_RUNTIME"):
         monkeypatch.setenv(name, "1")
@@ -204,7 +214,7 @@ def test_starts_large_job_that_ended_by_itself_is_not_run_again(
     for path in tmp_path.glob("job-62-*-2-*"):  # of the other job
         path.unlink()
     assert not list(tmp_path.glob("job-*"))
-    # What is not whole is not taken: no last block of the output, a torn line, no output.
+    # What is not whole is not taken: no last block of the output, no note of its end, no output.
     notes = orphaned()
     output = notes.with_name(notes.name.replace("-notes.jsonl", "-out.csv"))
     source = notes.with_name(notes.name.replace("-notes.jsonl", ".csv"))
