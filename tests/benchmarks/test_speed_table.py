@@ -226,6 +226,9 @@ def test_speed_table_has_other_targets_and_complaints(found: dict[str, Any]) -> 
     assert "| grows | OpenVINO 1 | 3.40 | ≤ 3 | **not met** |" in block and "of a round." not in block
     chinese = speed_block(found, lang="zh", beside=beside, complaints=complaints)
     assert "| 增长 | OpenVINO 1 | 3.40 | ≤ 3 | **未达到** |" in chinese
+    busy = [complaints[0] | {"circumstances": [{"other_load": 0.61, "busy": True}]}]
+    said = "| ≤ 3 | **not met** |\n\n**The machine was not idle: other processes were busy on 0.61 cores.**"
+    assert said in speed_block(found, complaints=busy) and "idle" not in block
     complaints[0] |= {"value": 0.97, "low": 0.95, "high": 1.0}  # a ratio comes with its noise
     block = speed_block(found, complaints=complaints)
     assert "| grows | OpenVINO 1 | 0.97 [0.95–1.00] |" in block and "the least and the greatest of a round." in block
