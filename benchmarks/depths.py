@@ -8,15 +8,19 @@ by `benchmarks.ablation`.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from sentiment.analyzer import BLOCK
 from sentiment.checkpoint import Checkpoint, load_checkpoint
 from sentiment.engine import Engine
 from training.export import write_float
+from training.int8 import windows_of
 from training.model import CinesentConfig, CinesentModel
 
 DEPTHS = (12, 8, 6, 4)  # that of the base, and those tried
@@ -52,3 +56,15 @@ def inference_seconds(engine: Engine, together: Sequence[Sequence[Sequence[int]]
     for windows in together:
         engine.run(windows)
     return time.perf_counter() - started
+
+
+def blocks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
+    """The items, so many at a time."""
+    iterator = iter(items)
+    while block := list(islice(iterator, size)):
+        yield block
+
+
+def window_blocks(engine: Engine, texts: Sequence[str]) -> list[list[list[int]]]:
+    """The windows that the engine gets together, block by block."""
+    return [[window for windows in windows_of(engine, block) for window in windows] for block in blocks(texts, BLOCK)]

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ def code_hash(modules: Sequence[str]) -> str:
 class Journal:
     """Values by name, a line of JSON each, after a line with the facts that they depend on.
 
-    A journal of other facts is not gone on with: it is put aside under `.old`, and a new one begun. `sittings` counts
-    the processes that took part. Without a path nothing is kept.
+    A journal of other facts is not gone on with: it is put aside under `.old`, or `.old2` and so on where one is there,
+    and a new one begun. `sittings` counts the processes that took part. Without a path nothing is kept.
     """
 
     def __init__(self, path: Path | None, facts: Mapping[str, Any]) -> None:
@@ -54,7 +55,8 @@ class Journal:
                     self._values[entry["name"]] = entry["value"]
             print(f"{path}: {len(self._values)} values of an earlier sitting; remove it to begin anew", file=sys.stderr)
         elif lines:
-            aside = path.with_name(f"{path.name}.old")
+            names = (f"{path.name}.old{number if number > 1 else ''}" for number in count(1))
+            aside = next(one for one in map(path.with_name, names) if not one.exists())
             path.replace(aside)
             print(
                 f"{path}: expected the same {_others(lines[0], json.loads(head)['facts'])}, found others; begun anew, "
@@ -63,7 +65,9 @@ class Journal:
             )
         kept = [json.dumps({"name": name, "value": value}) for name, value in self._values.items()]
         sittings = [json.dumps({"sitting": number + 1}) for number in range(self.sittings)]
-        path.write_text("\n".join([head, *sittings, *kept]) + "\n", "utf-8")
+        new = path.with_name(f"{path.name}.new")  # an interruption of the writing leaves the hours before as they are
+        new.write_text("\n".join([head, *sittings, *kept]) + "\n", "utf-8")
+        new.replace(path)
 
     def once(self, name: str, measure: Callable[[], Any]) -> Any:
         """The value of that name; measured, and kept, if it is not there yet. It has to be JSON."""

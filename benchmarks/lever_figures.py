@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from benchmarks.engines import labels, probabilities
 from benchmarks.lever_list import PACKAGED, Lever
 from benchmarks.variants import Packed
-from sentiment.analyzer import BLOCK, Analyzer
+from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import Checkpoint
 from sentiment.engine import Engine
 from sentiment.runtimes import Choice
@@ -26,18 +25,6 @@ Told = dict[str, dict[str, Any]]  # side → what is told of it: `records`, and 
 def task(side: str, part: str, choice: Choice) -> str:
     """The name of a measurement."""
     return f"{side} on {part}, {choice.name}"
-
-
-def blocks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
-    """The items, so many at a time."""
-    iterator = iter(items)
-    while block := list(islice(iterator, size)):
-        yield block
-
-
-def window_blocks(engine: Engine, texts: Sequence[str]) -> list[list[list[int]]]:
-    """The windows that the engine gets together, block by block."""
-    return [[window for windows in windows_of(engine, block) for window in windows] for block in blocks(texts, BLOCK)]
 
 
 def padding(engine: Engine, together: Sequence[Sequence[Sequence[int]]]) -> float:
@@ -110,7 +97,11 @@ def figures(
     lever: Lever, choice: Choice, values: Mapping[str, Sequence[float]], engines: Mapping[str, Engine], told: Told,
     together: Mapping[str, Sequence[Sequence[Sequence[int]]]],
 ) -> dict[str, Any]:  # fmt: skip
-    """What a lever brings on a runtime, or why it was skipped there."""
+    """What a lever brings on a runtime, or why it was skipped there.
+
+    Args:
+        together: of each part the windows that the engine got together, in the orders of all rounds.
+    """
     found: dict[str, Any] = {"records": None} | told.get(lever.released if lever.used else lever.pulled, {})
     if "skipped" in found:
         return found

@@ -4,8 +4,11 @@
 `benchmarks.speed`, fewer of them; a ratio is the rate with the lever pulled over that with it released, of medians of
 the rounds, with the least and the greatest of them. Every runtime that is installed takes part in the same rounds, each
 side held against the other on the same runtime; levers that change the ONNX graph, and depths, are measured on ONNX
-Runtime alone. Depths have random weights of the checkpoint's width, inference alone; what they are worth comes from
-`benchmarks.ablation`, and what engines bring from `benchmarks.engines`.
+Runtime alone. A set of more than one block of the analyser comes in another order each round, so that every side meets
+batch shapes that a runtime has not prepared for; one of a single block, as the long texts are, keeps its order: sorted,
+it would have the same shapes in any, and only the side that does not sort would meet others. Depths have random weights
+of the checkpoint's width, inference alone; what they are worth comes from `benchmarks.ablation`, and what engines bring
+from `benchmarks.engines`.
 """
 
 from __future__ import annotations
@@ -27,24 +30,22 @@ from typing import Any
 import onnx
 
 from benchmarks.ceiling import units
-from benchmarks.depths import depths_beside, inference_seconds, own_depth, random_engine
+from benchmarks.depths import blocks, depths_beside, inference_seconds, own_depth, random_engine, window_blocks
 from benchmarks.graphs import GraphError, optimiser_finds, table_bytes
 from benchmarks.journal import Journal, code_hash
 from benchmarks.lever_figures import (
     NOISE,
     Told,
-    blocks,
     compared,
     depth,
     figures,
     records,
     surprises,
     task,
-    window_blocks,
 )
 from benchmarks.lever_list import LEVERS, PACKAGED
 from benchmarks.machine import MachineError, add_busy, conditions, machine
-from benchmarks.rounds import Reordered, interleaved, scoring_seconds
+from benchmarks.rounds import Reordered, in_round, interleaved, scoring_seconds
 from benchmarks.runtimes import PORTABLE, installed
 from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
 from benchmarks.variants import (
@@ -70,18 +71,11 @@ from training.example import DatasetError
 from training.int8 import float_graph, windows_of
 from training.results import write_results
 
-MODULES = (
-    "levers",
-    "lever_figures",
-    "variants",
-    "graphs",
-    "depths",
-    "sessions",
-    "texts",
-)  # whose code the rates depend on
+MODULES = ("levers", "variants", "graphs", "depths", "sessions", "texts")  # whose code the rates depend on
 RESULTS = Path(__file__).parent / "results" / "levers.json"
 TEXTS, ROUNDS, COMPARED = 3_000, 5, 200
 BLOCKS = 10  # of a job; with fewer there is little to overlap
+WARM = 100  # texts that a side runs before the rounds
 RUNNERS = {"serial": LocalRunner, "overlapped": Overlapped}
 Texts = Mapping[str, Drawn]
 Tasks = dict[str, Callable[[], float]]
@@ -156,10 +150,22 @@ def depth_seconds(engine: Engine, texts: Sequence[str]) -> float:
     return inference_seconds(engine, window_blocks(engine, texts))
 
 
+def over(texts: Sequence[str], of: Callable[[list[str]], float]) -> Callable[[], float]:
+    """A task over the texts; those of one block keep their order, which only the side that does not sort would feel."""
+    return Reordered(of, texts) if len(texts) > BLOCK else partial(of, list(texts))
+
+
+def orders(texts: Sequence[str], rounds: int) -> list[list[str]]:
+    """The orders in which such a task gets the texts, of all rounds."""
+    return [in_round(texts, number + 1) for number in range(rounds)] if len(texts) > BLOCK else [list(texts)]
+
+
 def write_csvs(texts: Texts, folder: Path) -> None:
-    """The texts as the CSVs that jobs read, one for each part."""
-    for part, drawn in texts.items():
-        with (folder / f"{part}.csv").open("w", encoding="utf-8", newline="", errors="replace") as handle:
+    """The texts as the CSVs that jobs read, one for each part, and a few of them to warm up with."""
+    files = {f"{name}{part}": one for part, drawn in texts.items()
+             for name, one in (("", drawn), ("warm-", drawn.subsample(WARM)))}  # fmt: skip
+    for name, drawn in files.items():
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="", errors="replace") as handle:
             csv.writer(handle).writerows([("编号", "评论"), *((str(i), t) for i, t in enumerate(drawn.texts))])
 
 
@@ -171,18 +177,20 @@ def output(folder: Path, side: str, part: str, choice: Choice) -> Path:
 def tasks_on(
     choice: Choice, checkpoint: Checkpoint, engines: Mapping[str, Engine], texts: Texts, folder: Path
 ) -> Tasks:
-    """Every side on this runtime: of scoring, warm, and of jobs, which keep the order of their file."""
+    """Every side on this runtime, warm: of scoring, and of jobs, which keep the order of their file."""
     tasks: Tasks = {}
     for name, engine in engines.items():
         analyzer = Analyzer(checkpoint, engine)
         for part, drawn in texts.items():
-            scoring_seconds(analyzer, drawn.subsample(100).texts)
-            tasks[task(name, part, choice)] = Reordered(partial(scoring_seconds, analyzer), drawn.texts)
+            scoring_seconds(analyzer, drawn.subsample(WARM).texts)
+            tasks[task(name, part, choice)] = over(drawn.texts, partial(scoring_seconds, analyzer))
     for part, drawn in texts.items():
         for name, runner in RUNNERS.items():
+            job = partial(job_seconds, runner(Analyzer(checkpoint, engines[PACKAGED])))
+            few = len(drawn.subsample(WARM).texts)
+            job(folder / f"warm-{part}.csv", folder / "warm-out.csv", few)
             arguments = (folder / f"{part}.csv", output(folder, name, part, choice), len(drawn.texts))
-            job = partial(job_seconds, runner(Analyzer(checkpoint, engines[PACKAGED])), *arguments)
-            tasks[task(name, part, choice)] = job
+            tasks[task(name, part, choice)] = partial(job, *arguments)
     return tasks
 
 
@@ -206,19 +214,24 @@ def measure(
             tasks |= tasks_on(choice, checkpoint, engines, texts, folder)
             made[choice.name] = engines, told
         plain = made[portable.name][0]
-        together = {part: window_blocks(plain[PACKAGED], drawn.texts) for part, drawn in texts.items()}
+        together = {
+            part: [
+                one for order in orders(drawn.texts, options.rounds) for one in window_blocks(plain[PACKAGED], order)
+            ]
+            for part, drawn in texts.items()
+        }
         for part, drawn in texts.items():
             normalised = [normalise(text).text for text in drawn.texts]
             for name in (PACKAGED, "one-by-one"):
-                tasks[f"tokenising alone, {name} on {part}"] = Reordered(
-                    partial(tokenising_seconds, plain[name].tokenizer), normalised
+                tasks[f"tokenising alone, {name} on {part}"] = over(
+                    normalised, partial(tokenising_seconds, plain[name].tokenizer)
                 )
         depths = depths_beside(checkpoint)
         for layers in depths:
             engine = random_engine(checkpoint, layers, threads, folder / f"{layers}-layers")
             for part, drawn in texts.items():
                 inference_seconds(engine, together[part][:1])  # warm
-                tasks[f"{layers} layers on {part}"] = Reordered(partial(depth_seconds, engine), drawn.texts)
+                tasks[f"{layers} layers on {part}"] = over(drawn.texts, partial(depth_seconds, engine))
         values = interleaved(tasks, options.rounds, journal)
         for choice in choices:
             for part in texts:

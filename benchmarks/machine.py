@@ -39,7 +39,8 @@ def machine() -> dict[str, object]:
 
 
 class Others:
-    """How many cores other processes keep busy from now on: neither this one, nor its children that have ended. What
+    """How many cores other processes keep busy from now on: neither this one, nor its children that it has waited for,
+    of which all that they did since their start counts. Children that go on, as servers do, are taken for others. What
     the host of a virtual machine took away counts as theirs. Linux only."""
 
     def __init__(self) -> None:

@@ -34,9 +34,14 @@ class Reordered(Generic[Answer]):
         self.round = 0  # which `interleaved` sets: an interruption does not change what a round gets
 
     def __call__(self) -> Answer:
-        shuffled = list(self._texts)
-        random.Random(self.round).shuffle(shuffled)
-        return self._of(shuffled)
+        return self._of(in_round(self._texts, self.round))
+
+
+def in_round(texts: Sequence[str], number: int) -> list[str]:
+    """The order of a round, counted from 1."""
+    shuffled = list(texts)
+    random.Random(number).shuffle(shuffled)
+    return shuffled
 
 
 def interleaved(

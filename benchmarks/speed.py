@@ -3,12 +3,12 @@
 `python -m benchmarks.speed --corpora DIR --peers-python PATH` writes benchmarks/results/speed.json. The same texts, the
 same machine, interleaved rounds, medians: short comments and long ones (without --corpora: our own texts, cycled). Ours
 is measured on ONNX Runtime, which a plain installation has, and on OpenVINO in int8 (extra `fast`) where that is
-there. In the same rounds the matrix products of our model's shapes, and where the time of `cinesent score` goes; then
-cold starts and a large CSV, on one runtime a run. Every target stands in the results as met or not, by which runtime.
-`--rounds 0` measures only the large CSV, `--rows 0` all but that; what is not measured, the large CSV on the other
-runtime as well, stays as it was in the file. An interrupted run goes on with the round, or the block of the large CSV,
-that it was at: the same command, the same --work. While a program is missing, the rounds are kept as well, so that it
-can be added. It starts only on a machine that it has to itself.
+there. In the same rounds the matrix products of our model's shapes, and where the time of `cinesent score` goes; before
+them cold starts, after them a large CSV, on one runtime a run. Every target stands in the results as met or not, by
+which runtime. `--rounds 0` measures only the large CSV, `--rows 0` all but that; what is not measured, the large CSV on
+the other runtime as well, stays as it was in the file. An interrupted run goes on with the start, the round, or the
+block of the large CSV, that it was at: the same command, the same --work. While a program is missing, the rounds are
+kept as well, so that it can be added. It starts only on a machine that it has to itself.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
+from sentiment.runtimes import choose_runtime
 from sentiment.windows import split_windows
 from training.example import DatasetError
 from training.peers import PeerError, Peers
@@ -51,8 +52,8 @@ SIZE = Size()
 TEXTS, ROUNDS, ROWS, STARTS = 10_000, 3, 1_000_000, 5
 CEILING_SECONDS = 2.0
 LONGEST_ROUND = 1200.0  # seconds; a peer that would take longer takes part in one round only
-# Whose code a measurement depends on; what comes after the rounds does not count.
-MODULES = ("speed", "contestants", "rivals", "ceiling", "stages", "texts", "machine", "peers/runner")
+# Whose code a measurement depends on; what comes after the rounds and the cold starts does not count.
+MODULES = ("speed", "contestants", "rivals", "ceiling", "stages", "starts", "texts", "machine", "peers/runner")
 ROUNDS_PART = (
     "threads", "versions", "measured", "texts", "rounds", "sittings", "contestants", "gain", "ceiling", "stages",
     "cold_start",
@@ -169,13 +170,24 @@ def _stages(runs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     }
 
 
-def cold_starts(model: Path | None, bert: Path, runs: int) -> dict[str, Any]:
-    """Seconds to the first record, ours on each runtime and the plain pipeline's, after one start each that does not
-    count."""
+def cold_starts(model: Path | None, bert: Path, runs: int, journal: Journal) -> dict[str, Any]:
+    """Seconds to the first record, ours on each runtime and the plain pipeline's, after one start each in every sitting
+    that does not count; those that the journal has are not measured again.
+
+    Raises:
+        RuntimeError: one ends without a record.
+    """
     runtimes = {own.name: own.runtime for own in OURS if why_not(own, model) is None}
-    values = {name: seconds[1:] for name, seconds in interleaved(starts(model, bert, runtimes), runs + 1).items()}
+    begun = starts(model, bert, runtimes)
+    # A runtime's version can change between sittings, as in the names of the contestants.
+    identity = {name: f" ({choose_runtime(runtime, model)})" for name, runtime in runtimes.items()}
+    tasks = {f"cold start of {name}{identity.get(name, '')}": start for name, start in begun.items()}
+    for start in tasks.values():
+        start()
+    values = interleaved(tasks, runs, journal)
     return {
-        name: {**spread(seconds, 3), "runs": [round(value, 3) for value in seconds]} for name, seconds in values.items()
+        name: {**spread(seconds, 3), "runs": [round(value, 3) for value in seconds]}
+        for name, seconds in zip(begun, values.values(), strict=True)
     }
 
 
@@ -279,11 +291,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "processor": results["measured"]["machine"]["processor"], "code": code_hash(MODULES),
         }  # fmt: skip
         journal = Journal(options.work / "rounds.jsonl", facts)
-        results["measured"]["sittings"] = journal.circumstances(circumstances)
+        journal.circumstances(circumstances)  # of this sitting, should it be cut off
+        # Before the rounds: one that fails does so before hours have passed.
+        results["cold_start"] = cold_starts(options.model, bert, options.starts, journal)
         entries = contestants(analyzers, checkpoint, bert, peers, threads)
-        results |= in_rounds(analyzers, checkpoint, entries, sets, options.rounds, threads, journal)
+        try:
+            results |= in_rounds(analyzers, checkpoint, entries, sets, options.rounds, threads, journal)
+        except PeerError as error:
+            parser.error(
+                f"{error}; rounds are kept in {options.work}: the same command goes on, and without --peers-python the "
+                "peers are left out"
+            )
         results["measured"]["sittings"] = journal.circumstances(circumstances)
-        results["cold_start"] = cold_starts(options.model, bert, options.starts)
     if options.rows:
         found = large_job(options.rows, options.model, options.work, options.runtime, threads, circumstances)
         results["jobs"] = {**results.get("jobs", {}), options.runtime: {"machine": machine(), **found}}

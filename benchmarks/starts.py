@@ -16,7 +16,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from benchmarks.journal import code_hash
-from benchmarks.machine import QUIET, Others, fresh_environment
+from benchmarks.machine import QUIET, fresh_environment
 from benchmarks.memory import measure
 from benchmarks.texts import lengths_by, row_facts, unique_rows, write_rows
 from sentiment.blocks import BLOCK_ROWS
@@ -25,7 +25,7 @@ from sentiment.parts import partial_folder
 from sentiment.runtimes import choose_runtime
 
 ROOT = Path(__file__).parent.parent
-MODULES = ("starts", "texts", "process")
+MODULES = ("starts", "texts", "process", "machine")
 TEXT = "座椅太硬，坐得腰疼，音响倒是很震撼。"
 OURS = """
 import sys
@@ -38,10 +38,13 @@ from transformers import pipeline
 print(pipeline("text-classification", model=sys.argv[2], device="cpu")(sys.argv[1])[0]["label"], flush=True)
 """
 # The command itself; only what it would show on a terminal is written down: sitting, seconds, rows, resident MB and its
-# peak so far, then what is in OUT.partial beside the growing output before it goes, and at the end a note of no rows.
+# peak so far, how busy others were so far, then what is in OUT.partial beside the growing output before it goes, and at
+# the end a note of no rows.
 JOB = """
 import atexit, contextlib, json, os, sys, time
 began = time.monotonic()
+from benchmarks.machine import Others
+others = Others()
 import sentiment.blocks
 sentiment.blocks.BLOCK_ROWS = int(sys.argv.pop())
 import sentiment.cli.score as verb
@@ -54,7 +57,7 @@ notes = open(ticks, "a")
 
 def note(rows, **more):
     memory = {"mb": resident_mb(os.getpid()), "peak": resident_mb(os.getpid(), peak=True)}
-    found = {"sitting": began, "at": time.monotonic(), "rows": rows, **memory, **more}
+    found = {"sitting": began, "at": time.monotonic(), "rows": rows, "other_load": others.load(), **memory, **more}
     print(json.dumps(found), file=notes, flush=True)
 
 def beside():
@@ -117,8 +120,8 @@ def large_job(
     The clock of the first tenth begins with the first finished block, so that loading the model is not in it. Fewer
     rows than 20 blocks are cut into smaller blocks. What is in `work` of a job that was interrupted is gone on with,
     if the code is the same, and one that went on to its end by itself is not run again; its files are removed at the
-    end. `circumstances` (`benchmarks.machine.conditions`) are kept of every sitting, and beside how much work of others
-    it went on, where it came to an end. Linux only.
+    end. `circumstances` (`benchmarks.machine.conditions`) are kept of every sitting, and how busy others were beside it
+    up to its last note. Linux only.
     """
     checkpoint, block_rows = load_checkpoint(model), min(BLOCK_ROWS, rows // 21)
     choice, threads = choose_runtime(runtime, checkpoint.folder), threads or os.cpu_count() or 1
@@ -136,10 +139,7 @@ def large_job(
         _add(notes, circumstances)
         code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{JOB}"
         arguments = [*map(str, (source, output, notes)), str(model or ""), runtime, str(threads)]
-        others = Others()
         peak = measure(code, *arguments, str(block_rows))["peak_mb"]
-        load = others.load()
-        _add(notes, None if load is None else {"during": "the job", "other_load": load, "busy": load > QUIET})
     seen, began_in = read_notes(notes)
     meanwhile = next(note["disk"] for note in reversed(seen) if "disk" in note)
     disk = {"input": source.stat().st_size, "output": output.stat().st_size, "meanwhile": meanwhile}
@@ -166,13 +166,23 @@ def _add(notes: Path, circumstances: Mapping[str, Any] | None) -> None:
 
 
 def read_notes(notes: Path) -> tuple[list[dict[str, Any]], list[Any]]:
-    """What the command wrote down, but for lines that are torn, and the circumstances of its sittings."""
-    entries = []
+    """What the command wrote down, but for lines that are torn; and for each sitting the circumstances that it began
+    in, and how busy others were beside it: null where it left no note of that."""
+    seen: list[dict[str, Any]] = []
+    told: list[Any] = []
     for line in notes.read_text("utf-8", errors="replace").splitlines():
         with contextlib.suppress(ValueError):
-            entries.append(json.loads(line))
-    began_in = [entry["circumstances"] for entry in entries if entry.get("circumstances") is not None]
-    return [entry for entry in entries if "sitting" in entry], began_in
+            entry = json.loads(line)
+            if "circumstances" in entry:
+                told += [one for one in (entry["circumstances"], _beside(None)) if one is not None]
+            else:
+                seen.append(entry)
+                told[-1:] = [_beside(entry["other_load"])]  # so far
+    return seen, told
+
+
+def _beside(load: float | None) -> dict[str, Any]:
+    return {"during": "the job", "other_load": load, "busy": None if load is None else load > QUIET}
 
 
 def finished(source: Path, output: Path, notes: Path, rows: int) -> bool:

@@ -183,12 +183,17 @@ def _say(lang: Language, en: str, zh: str) -> str:
 
 
 def busy_note(circumstances: Sequence[Mapping[str, Any]], lang: Language) -> list[str]:
-    """A sentence where others were at work beside a measurement (`benchmarks.machine.conditions`), else none."""
+    """A sentence where others were at work beside a measurement (`benchmarks.machine.conditions`), and one where it is
+    not known of a part of it whether they were; else none."""
     busy = [entry["other_load"] for entry in circumstances if entry.get("busy")]
-    if not busy:
-        return []
-    en = f"**The machine was not idle: other processes were busy on {max(busy):.2f} cores.**"
-    return [_say(lang, en, f"**测量时机器并不空闲：其他进程占用 {max(busy):.2f} 核。**")]
+    said = []
+    if busy:
+        en = f"**The machine was not idle: other processes were busy on {max(busy):.2f} cores.**"
+        said.append(_say(lang, en, f"**测量时机器并不空闲：其他进程占用 {max(busy):.2f} 核。**"))
+    if any(entry.get("other_load", 0) is None for entry in circumstances):
+        en = "For a part of the measurement it is not known whether other processes were busy."
+        said.append(_say(lang, en, "部分测量期间其他进程是否繁忙未知。"))
+    return said
 
 
 def row(first: str, cells: Sequence[str]) -> str:

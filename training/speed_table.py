@@ -261,12 +261,12 @@ def _complaints(entries: Sequence[Mapping[str, Any]], lang: Language) -> str:
             value += f" [{_number(entry['low'])}–{_number(entry['high'])}]"
         cells = [entry["runtime"], value, _bound(entry), _met(entry, lang)]
         lines.append(row(entry["zh" if lang == "zh" else "title"], cells))
+    notes = []
     if any("low" in entry for entry in entries):
         said = "A ratio is one of medians over interleaved rounds; in brackets the least and the greatest of a round."
-        lines += ["", _say(lang, said, "比值取交错运行各轮的中位数之比；方括号内为最小与最大的一轮。")]
-        beside = [one for entry in entries for one in entry.get("circumstances", ())]
-        lines[-1] = _say(lang, " ", "").join([lines[-1], *busy_note(beside, lang)])
-    return "\n".join(lines)
+        notes.append(_say(lang, said, "比值取交错运行各轮的中位数之比；方括号内为最小与最大的一轮。"))
+    notes += busy_note([one for entry in entries for one in entry.get("circumstances", ())], lang)
+    return "\n".join([*lines, *(["", _say(lang, " ", "").join(notes)] if notes else [])])
 
 
 def _bound(entry: Mapping[str, Any]) -> str:

@@ -39,6 +39,26 @@ def test_journal_of_other_facts_is_put_aside(tmp_path: Path, capsys: pytest.Capt
     assert (tmp_path / "rounds.jsonl.old").read_text("utf-8") == before
     Journal(path, FACTS | {"texts": 40, "code": "ab"})
     assert "1 values of an earlier sitting" in capsys.readouterr().err
+    for _ in range(2):  # what was put aside stays: those may be hours
+        Journal(path, FACTS | {"texts": 41})
+        Journal(path, FACTS | {"texts": 42})
+    assert (tmp_path / "rounds.jsonl.old").read_text("utf-8") == before
+    assert f"what was measured is in {tmp_path / 'rounds.jsonl.old5'}" in capsys.readouterr().err
+
+
+def test_journal_survives_an_interruption_of_its_own_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "rounds.jsonl"
+    Journal(path, FACTS).once("a", lambda: 1)
+
+    def cut(self: Path, text: str, *_: str) -> None:
+        self.write_bytes(text.encode()[:5])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", cut)
+        with pytest.raises(KeyboardInterrupt):
+            Journal(path, FACTS)
+    assert Journal(path, FACTS).get("a") == 1 and list(tmp_path.iterdir()) == [path]
 
 
 def test_journal_code_is_that_of_the_package_and_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

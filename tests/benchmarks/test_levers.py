@@ -11,10 +11,10 @@ import onnx
 import pytest
 
 from benchmarks import levers
-from benchmarks.depths import depths_beside, inference_seconds, random_engine
+from benchmarks.depths import blocks, depths_beside, inference_seconds, random_engine, window_blocks
 from benchmarks.engines import engine_on
 from benchmarks.graphs import Nodes
-from benchmarks.lever_figures import blocks, compared, differences, padding, records, surprises, verdict, window_blocks
+from benchmarks.lever_figures import compared, differences, padding, records, surprises, verdict
 from benchmarks.lever_list import LEVERS, PACKAGED
 from benchmarks.runtimes import installed
 from benchmarks.variants import (

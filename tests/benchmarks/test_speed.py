@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ import benchmarks.contestants as contestants_module
 import benchmarks.texts
 from benchmarks import speed
 from benchmarks.contestants import OURS, Contestant, own_contestants, why_not
-from benchmarks.journal import Journal
+from benchmarks.journal import BESIDE, Journal
 from benchmarks.rivals import Size
 from benchmarks.rounds import scoring_seconds
 from benchmarks.texts import Drawn
@@ -71,7 +73,7 @@ def test_speed_measures_everything_once(
         "--work", str(bert.parent), "--json", str(output),
     ]  # fmt: skip
     with monkeypatch.context() as patch:
-        patch.setattr(speed, "cold_starts", interrupt)
+        patch.setattr(speed, "targets", interrupt)
         with pytest.raises(KeyboardInterrupt):
             speed.main([*command, "--rows", "0"])
     journal = bert.parent / "rounds.jsonl"
@@ -124,7 +126,8 @@ def test_speed_measures_everything_once(
     assert sum(share["median"] for share in shares.values()) == pytest.approx(1, abs=0.2)
     mine = {"ours"} if fast is not None else {"ours", "ours-fast"}
     assert set(found["stages"]) == mine and set(found["cold_start"]) == {*mine, "pipeline"}
-    assert len(found["cold_start"]["ours"]["runs"]) == 1
+    cold = f"round 1, cold start of ours ({entries['ours']['runtime']})"
+    assert found["cold_start"]["ours"]["runs"] == [round(values[cold], 3)]
     targets = {entry["name"]: entry for entry in found["targets"]}
     assert targets["snownlp"]["met"] is not None and "memory" not in targets
     said = capsys.readouterr().err
@@ -139,7 +142,8 @@ def test_speed_measures_everything_once(
     assert list(later["jobs"]) == ["onnxruntime"] and (job["rows"], job["threads"]) == (63, 1)
     assert job["runtime"].startswith("ONNX Runtime") and job["texts"]["mean_tokens"] > 0
     assert [entry.get("during") for entry in job["circumstances"]] == [None, "the job"]
-    assert [entry["busy"] for entry in job["circumstances"]] == [x["other_load"] > 0.2 for x in job["circumstances"]]
+    loads = [entry["other_load"] for entry in job["circumstances"]]
+    assert [entry["busy"] for entry in job["circumstances"]] == [None if x is None else x > 0.2 for x in loads]
     assert {entry["name"] for entry in later["targets"]} == {*targets, "memory", "flat", "steady"}
     fake = job | {"runtime": "OpenVINO 1, bfloat16", "peak_mb": 1.0}
     monkeypatch.setattr(speed, "why_not", lambda own, model: None)
@@ -202,6 +206,73 @@ def test_speed_gives_a_peer_that_takes_long_one_round(
     assert len(told["slow"]["short"]["seconds"]) == 1 and "more than 20 minutes" in told["slow"]["short"]["once"]
     assert len(told["quick"]["short"]["seconds"]) == 2 and "once" not in told["quick"]["short"]
     assert len(told["slow"]["long"]["seconds"]) == 2
+
+
+def test_speed_cold_starts_are_kept_and_the_first_of_a_sitting_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def start(name: str) -> float:
+        asked.append(name)
+        if len(asked) == 5:
+            raise KeyboardInterrupt
+        return float(len(asked))
+
+    names = ("ours", "pipeline")
+    monkeypatch.setattr(speed, "OURS", OURS[:1])
+    monkeypatch.setattr(speed, "starts", lambda *_: {name: partial(start, name) for name in names})
+    monkeypatch.setattr("benchmarks.rounds.Others", lambda: SimpleNamespace(load=lambda: 0.5))
+    path = tmp_path / "rounds.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        speed.cold_starts(None, tmp_path, 2, Journal(path, {}))
+    later = Journal(path, {})
+    found = speed.cold_starts(None, tmp_path, 2, later)
+    # One each that does not count; a round; the second, cut off; again one each; the second, the other way round.
+    assert asked == [*names, *names, "pipeline", *names, "pipeline", "ours"]
+    assert {name: entry["runs"] for name, entry in found.items()} == {"ours": [3, 9], "pipeline": [4, 8]}
+    during = later.circumstances({})[-1]
+    assert "cold start of ours (ONNX Runtime" in during["during"] and during["busy"]
+    fresh = Journal(path, {})
+    monkeypatch.setattr(speed, "choose_runtime", lambda name, _: Choice(name, "another", "float32"))
+    assert speed.cold_starts(None, tmp_path, 2, fresh)["ours"]["runs"] == [12, 13]  # of another runtime, measured anew
+
+
+def test_speed_keeps_how_busy_others_were_beside_the_cold_starts(
+    tiny_checkpoint: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cold_starts(model: Path, bert: Path, runs: int, journal: Journal) -> dict[str, Any]:
+        journal.once(f"{BESIDE}round 1, cold start of ours", lambda: 1.5)
+        return {name: {"median": 1.0} for name in ("ours", "pipeline")}
+
+    monkeypatch.setattr(speed, "cold_starts", cold_starts)
+    monkeypatch.setattr(speed, "write_bert", lambda *_: None)
+    monkeypatch.setattr(speed, "contestants", lambda *_: [])
+    monkeypatch.setattr(speed, "in_rounds", lambda *_: {"contestants": []})
+    output = tmp_path / "speed.json"
+    command = ["--model", str(tiny_checkpoint), "--texts", "20", "--rounds", "1", "--starts", "1", "--rows", "0"]
+    assert speed.main([*command, "--busy", "--work", str(tmp_path / "work"), "--json", str(output)]) == 0
+    assert json.loads(output.read_text("utf-8"))["measured"]["sittings"][-1] == {
+        "during": "round 1, cold start of ours", "other_load": 1.5, "busy": True,
+    }  # fmt: skip
+
+
+def test_speed_says_in_one_line_that_a_peer_failed_in_its_rounds(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> Any:
+        raise PeerError("snownlp ended with exit code 1: ValueError")
+
+    monkeypatch.setattr(speed, "cold_starts", lambda *_: {})
+    monkeypatch.setattr(speed, "write_bert", lambda *_: None)
+    monkeypatch.setattr(speed, "contestants", lambda *_: [])
+    monkeypatch.setattr(speed, "in_rounds", fails)
+    command = ["--model", str(tiny_checkpoint), "--texts", "20", "--rounds", "1", "--rows", "0", "--busy"]
+    with pytest.raises(SystemExit):
+        speed.main([*command, "--work", str(tmp_path / "work"), "--json", str(tmp_path / "x.json")])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "snownlp ended with exit code 1: ValueError; rounds are kept in" in said
+    assert (tmp_path / "work" / "rounds.jsonl").is_file()
 
 
 def test_contestants_say_why_the_fast_runtime_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,6 +210,10 @@ def test_speed_table_of_the_large_file(found: dict[str, Any]) -> None:
     job["circumstances"] = [{"busy": True, "other_load": 0.5}, {"busy": False, "other_load": 0.1}]
     block = speed_block(found)
     assert "\n\n- ONNX Runtime 1, float32: **The machine was not idle" in block and "busy on 0.50 cores" in block
+    job["circumstances"] += [{"during": "the job", "other_load": None, "busy": None}]
+    said = "0.50 cores.** For a part of the measurement it is not known whether other processes were busy."
+    assert said in speed_block(found) and "not known" not in block
+    assert "0.50 核。**部分测量期间其他进程是否繁忙未知。" in speed_block(found, lang="zh")
     fast |= {"sittings": 2, "judged_rows": 600_000}
     block = speed_block(found)
     assert "- OpenVINO 1, bfloat16: Measured in 2 sittings" in block and "the longest, 600,000 rows" in block
@@ -226,6 +230,9 @@ def test_speed_table_has_other_targets_and_complaints(found: dict[str, Any]) -> 
     assert "| grows | OpenVINO 1 | 3.40 | ≤ 3 | **not met** |" in block and "of a round." not in block
     chinese = speed_block(found, lang="zh", beside=beside, complaints=complaints)
     assert "| 增长 | OpenVINO 1 | 3.40 | ≤ 3 | **未达到** |" in chinese
+    busy = [complaints[0] | {"circumstances": [{"other_load": 0.61, "busy": True}]}]
+    said = "| ≤ 3 | **not met** |\n\n**The machine was not idle: other processes were busy on 0.61 cores.**"
+    assert said in speed_block(found, complaints=busy) and "idle" not in block
     complaints[0] |= {"value": 0.97, "low": 0.95, "high": 1.0}  # a ratio comes with its noise
     block = speed_block(found, complaints=complaints)
     assert "| grows | OpenVINO 1 | 0.97 [0.95–1.00] |" in block and "the least and the greatest of a round." in block

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -103,6 +104,15 @@ raise SystemExit(3)
             cold_start(code)
 
 
+def test_starts_cold_start_is_no_work_of_others() -> None:
+    """What its process did is counted with the children that have ended, as soon as it is timed."""
+    before = os.times()
+    cold_start("import time\nwhile time.process_time() < 0.5: pass\nprint('x', flush=True)")
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    assert spent >= 0.5 - 2 / os.sysconf("SC_CLK_TCK")
+
+
 def test_starts_cold_start_inherits_no_limits_and_names_its_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OMP_NUM_THREADS", "TOKENIZERS_PARALLELISM", "CINESENT_RUNTIME"):
         monkeypatch.setenv(name, "1")
@@ -124,7 +134,8 @@ def test_starts_large_job_reads_the_command_s_own_progress(tiny_checkpoint: Path
     found = large_job(105, tiny_checkpoint, tmp_path / "work", threads=1, circumstances={"busy": False})
     began_in, during = found["circumstances"]
     assert found["threads"] == 1 and began_in == {"busy": False}
-    assert during["during"] == "the job" and during["busy"] == (during["other_load"] > 0.2)
+    load = during["other_load"]
+    assert during == {"during": "the job", "other_load": load, "busy": None if load is None else load > 0.2}
     assert found["rows"] == 105 and found["block_rows"] == 5
     assert len(found["resident_mb"]) == 10 and max(found["resident_mb"]) <= found["peak_mb"] + 0.1
     assert found["last_over_first"] > 0 and found["rows_per_second"] > 0
@@ -150,9 +161,39 @@ def test_starts_large_job_goes_on_where_it_was_killed(
     with notes.open("ab") as handle:
         handle.write('{"rows": 7, "评'.encode()[:-1])  # what a failure of power leaves
     found = large_job(62, tiny_checkpoint, tmp_path, circumstances={"busy": False})  # of two rows a block
-    assert found["circumstances"][:2] == [{"busy": True}, {"busy": False}] and len(found["circumstances"]) == 3
+    began_in, during = found["circumstances"][::2], found["circumstances"][1::2]
+    assert began_in == [{"busy": True}, {"busy": False}]
+    assert [entry["during"] for entry in during] == ["the job", "the job"]  # of the one that was cut off as well
     assert found["sittings"] == 2 and 40 <= found["judged_rows"] < 56 and found["last_over_first"] > 0
     assert found["disk_mb"]["output"] > 0 and not list(tmp_path.iterdir())
+
+
+def test_starts_tell_of_every_sitting_how_busy_others_were(tmp_path: Path) -> None:
+    """By its last note, which one that was cut off has too; of one that died before its first nothing is known."""
+    notes = tmp_path / "notes.jsonl"
+    lines = [
+        '{"circumstances": {"busy": false}}', '{"sitting": 1.0, "rows": 0, "other_load": null}',
+        '{"sitting": 1.0, "rows": 9, "other_load": 0.7}', '{"sitting": 1.0, "rows": 18, "other_load": 0.4}',
+        '{"circumstances": {"busy": true}}', '{"circumstances": null}', '{"sitting": 2.0, "rows": 0, "other_lo',
+        '{"sitting": 2.0, "rows": 27, "other_load": 0.2}',
+    ]  # fmt: skip
+    notes.write_text("\n".join(lines) + "\n", "utf-8")
+    seen, told = read_notes(notes)
+    assert [note["rows"] for note in seen] == [0, 9, 18, 27]
+    job = {"during": "the job"}
+    assert told == [
+        {"busy": False}, job | {"other_load": 0.4, "busy": True}, {"busy": True},
+        job | {"other_load": None, "busy": None}, job | {"other_load": 0.2, "busy": False},
+    ]  # fmt: skip
+
+
+@linux
+def test_starts_large_job_watches_others_itself(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """Whoever started it may be gone: its notes have what others did meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(starts_module, "JOB", JOB.replace("others.load()", "0.75"))
+        found = large_job(62, tiny_checkpoint, tmp_path, threads=1)
+    assert found["circumstances"] == [{"during": "the job", "other_load": 0.75, "busy": True}]
 
 
 @linux
@@ -200,11 +241,12 @@ def test_starts_large_job_that_ended_by_itself_is_not_run_again(
         found = large_job(62, tiny_checkpoint, tmp_path, threads=1, circumstances={"busy": False})
     assert found["sittings"] == 1 and found["rows"] == 62 and found["disk_mb"]["output"] > 0
     assert found["peak_mb"] >= max(found["resident_mb"])
-    assert found["circumstances"] == [{"busy": True}]  # those that it was measured in
+    began_in, during = found["circumstances"]
+    assert began_in == {"busy": True} and during["during"] == "the job"  # what it was measured in
     for path in tmp_path.glob("job-62-*-2-*"):  # of the other job
         path.unlink()
     assert not list(tmp_path.glob("job-*"))
-    # What is not whole is not taken: no last block of the output, a torn line, no output.
+    # What is not whole is not taken: no last block of the output, no note of its end, no output.
     notes = orphaned()
     output = notes.with_name(notes.name.replace("-notes.jsonl", "-out.csv"))
     source = notes.with_name(notes.name.replace("-notes.jsonl", ".csv"))
