@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment.decode import _TRIMMED, MAX_EVIDENCE, evidence_span, join, sigmoid, softmax
+from sentiment.decode import _TRIMMED, MAX_EVIDENCE, EvidenceFinder, join, sigmoid, softmax
 from sentiment.engine import Logits
 from sentiment.scaling import Scaling
 
@@ -85,6 +85,10 @@ def spread(text: str, strong: dict[int, float]) -> tuple[Any, list[tuple[int, in
     for token, share in strong.items():
         attention[token] = np.log(share)
     return attention, [(i, i + 1) for i in range(len(text))]
+
+
+def evidence_span(attention: Any, offsets: list[tuple[int, int]], text: str) -> tuple[int, int]:
+    return EvidenceFinder(offsets, text).span(attention)
 
 
 def cut(text: str, strong: dict[int, float]) -> str:
