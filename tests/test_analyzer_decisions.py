@@ -152,6 +152,14 @@ def test_analyzer_every_window_is_read(own_taxonomy: Taxonomy) -> None:
         assert (mention.start, mention.evidence) == (text.index("太贵了"), "太贵了")
 
 
+def test_analyzer_evidence_is_in_the_window_of_its_own_dimension(own_taxonomy: Taxonomy) -> None:
+    words = {"queue": ("排队很久", "negative"), "cost": ("太贵了", "negative"), "bread": ("酸了", "negative")}
+    text = "排队很久。" + "店面干净整洁。" * 10 + "价钱太贵了，也酸了。"
+    record = stub(own_taxonomy, words, window=30).analyze(text)
+    assert {m.dimension: m.evidence for m in record.dimensions} == {key: word for key, (word, _) in words.items()}
+    assert all(m.start == text.index(m.evidence) for m in record.dimensions)
+
+
 @pytest.mark.parametrize(
     ("bounds", "uncertain"),
     [

@@ -148,9 +148,23 @@ def test_decode_evidence_prefers_whole_clauses() -> None:
 
 def test_decode_evidence_of_a_window_heeds_the_characters_beside_it() -> None:
     attention, offsets = np.log([1e-4, 1.0, 1.0, 1.0, 0.38]), [(i, i + 1) for i in range(2, 7)]
-    for text, front, back in (("零一二三四五六七", 3, 6), ("零，二三四五六七", 2, 6), ("零一二三四五六，", 3, 7)):
+    for text, front, back in (("零一二三四五六七", 3, 6), ("零，二三四五六七", 2, 6), ("零一二三四五六，", 3, 7),
+                              ("零一二三四五六", 3, 7)):  # fmt: skip
         assert EvidenceFinder(offsets, text).span(attention[::-1])[0] == front, text
         assert EvidenceFinder(offsets, text).span(attention)[1] == back, text
+
+
+def test_decode_evidence_takes_the_ends_of_the_text_for_ends_of_clauses() -> None:
+    weak_last, offsets = np.log([1e-4, 1.0, 1.0, 1.0, 0.38]), [(i, i + 1) for i in range(5)]
+    assert EvidenceFinder(offsets, "零一二三四").span(weak_last) == (1, 5)
+    assert EvidenceFinder(offsets, "零一二三四五").span(weak_last) == (1, 4)
+    assert EvidenceFinder(offsets, "零一二三四").span(weak_last[::-1]) == (0, 4)
+
+
+def test_decode_evidence_of_an_even_long_stretch_is_its_best_part() -> None:
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 100)))
+    before, after = dict.fromkeys(range(10, 50), 0.5), dict.fromkeys(range(51, 90), 0.9)
+    assert cut(text, {**before, 50: 1.0, **after}) == text[50:90]
 
 
 def test_decode_evidence_does_not_depend_on_what_was_asked_before() -> None:
