@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,20 +21,24 @@ MAX_EVIDENCE = 40
 _CROSSING, _WHOLE = 0.95, 1.04
 _BREAKS = frozenset("。！？!?…；;，,、：:（）()～~\n ")
 _TRIMMED = " \t\n。！？!?…；;，,、~～：:.\"'”“‘’（）()【】[]《》"
+# Their powers: of no run that counts is there more to cross than its characters.
+_CROSSINGS = _CROSSING ** np.arange(MAX_EVIDENCE + 1)
+_WHOLES = _WHOLE ** np.arange(3)
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One text's probabilities: mention [K], polarity [K, 3] in taxonomy order, overall [3], intent [I], escalation.
+    """One text's probabilities: mention [K], polarity [K, 3] in taxonomy order, overall [3], intent [I], escalation [].
 
-    `best` [K]: the window that speaks loudest for each dimension, where its evidence is.
+    `best` [K]: the window that speaks loudest for each dimension, where its evidence is. Of several texts every array
+    has one axis more, the first.
     """
 
     mention: Floats
     polarity: Floats
     overall: Floats
     intent: Floats
-    escalation: float
+    escalation: Floats
     best: NDArray[np.intp]
 
 
@@ -55,75 +60,107 @@ def join(windows: Sequence[Logits], scaling: Scaling) -> Decoded:
     it. `overall` is the mean weighted by tokens. An intent other than the first, and `escalation`, is as sure as in the
     window that shows it best: one complaint at the end makes the text a complaint.
     """
-    raw = np.stack([w.mention for w in windows]).astype(np.float64)
+    one = join_all([windows], scaling)
+    return Decoded(one.mention[0], one.polarity[0], one.overall[0], one.intent[0], one.escalation[0, ...], one.best[0])
+
+
+def join_all(texts: Sequence[Sequence[Logits]], scaling: Scaling) -> Decoded:
+    """`join` of each of the texts, one at least, bit for bit: no step reaches across windows but those of one text."""
+    windows = [window for text in texts for window in text]
+
+    def stacked(head: str) -> Floats:
+        return np.array([getattr(window, head) for window in windows], dtype=np.float64)
+
+    raw = stacked("mention")
     share = scaling.share(raw)
-
-    def scaled(head: str) -> Floats:
-        return scaling.scaled(head, np.stack([getattr(w, head) for w in windows]).astype(np.float64), share)
-
     mention = sigmoid(scaling.scaled("mention", raw, share))
-    polarity, overall, intent = (softmax(scaled(head)) for head in ("polarity", "overall", "intent"))
-    escalation = sigmoid(scaled("escalation"))
-    if len(windows) == 1:
-        return Decoded(
-            mention[0], polarity[0], overall[0], intent[0], float(escalation[0]), np.zeros(mention.shape[1], int)
-        )
-    weight = np.maximum(mention, 1e-9) ** 2  # where no window mentions it at all, all count alike
-    weight /= weight.sum(0, keepdims=True)
-    lengths = np.array([max(len(w.evidence), 1) for w in windows], dtype=float)
-    joined = intent.max(0)
-    joined[0] = intent[:, 0].min()
-    return Decoded(
-        mention.max(0),
-        (polarity * weight[:, :, None]).sum(0),
-        (overall * (lengths / lengths.sum())[:, None]).sum(0),
-        joined / joined.sum(),
-        float(escalation.max()),
-        mention.argmax(0),
+    polarity, overall, intent = (
+        softmax(scaling.scaled(head, stacked(head), share)) for head in ("polarity", "overall", "intent")
     )
+    escalation = sigmoid(scaling.scaled("escalation", stacked("escalation"), share))
+    first = np.cumsum([0, *map(len, texts[:-1])])
+    # Right for texts of one window, which most are.
+    found = Decoded(
+        mention[first],
+        polarity[first],
+        overall[first],
+        intent[first],
+        escalation[first],
+        np.zeros((len(texts), mention.shape[1]), dtype=np.intp),
+    )
+    for i, text in enumerate(texts):
+        if len(text) == 1:
+            continue
+        own = slice(first[i], first[i] + len(text))
+        weight = np.maximum(mention[own], 1e-9) ** 2  # where no window mentions it at all, all count alike
+        weight /= weight.sum(0, keepdims=True)
+        lengths = np.array([max(len(window.evidence), 1) for window in text], dtype=float)
+        joined = intent[own].max(0)
+        joined[0] = intent[own, 0].min()
+        found.mention[i] = mention[own].max(0)
+        found.polarity[i] = (polarity[own] * weight[:, :, None]).sum(0)
+        found.overall[i] = (overall[own] * (lengths / lengths.sum())[:, None]).sum(0)
+        found.intent[i] = joined / joined.sum()
+        found.escalation[i] = escalation[own].max()
+        found.best[i] = mention[own].argmax(0)
+    return found
 
 
-def evidence_span(attention: Floats, offsets: Sequence[tuple[int, int]], text: str) -> tuple[int, int]:
-    """The evidence of one dimension: code points (start, end) in `text`.
+class EvidenceFinder:
+    """Finds the evidence of dimensions in one window, from their attention over its tokens.
 
     The attention is trained to be even over the labelled span and nil elsewhere. Read like that, its perplexity is the
     span's length; of the runs of tokens around the peak, at most `MAX_EVIDENCE` characters, the one with the highest
     expected character F1 is chosen. A run that begins or ends with a clause is preferred a little to one that does not,
     and one within a clause to one that crosses over. Punctuation at the ends goes.
-
-    Args:
-        attention: log attention [T]; offsets: the tokens' code points in `text`.
     """
-    usable = [t for t, (start, end) in enumerate(offsets) if text[start:end].strip(_TRIMMED)]
-    if not usable:
-        start, end = (offsets[0][0], offsets[-1][1]) if offsets else (0, 0)
-        start, end = (start, end) if start < end else (0, len(text))
-        return start, min(end, start + MAX_EVIDENCE)
-    peak = max(usable, key=lambda t: float(attention[t]))
-    starts, ends = np.array(offsets).T
-    share = softmax(np.asarray(attention[: len(offsets)], dtype=np.float64))
-    per_character = share / np.maximum(ends - starts, 1)
-    length = np.exp(-(share * np.log(np.maximum(per_character, 1e-12))).sum())
 
-    first = np.flatnonzero(starts[: peak + 1] >= ends[peak] - MAX_EVIDENCE)
-    first = first if len(first) else np.array([peak])  # a token that is longer by itself
-    last = peak + np.flatnonzero(ends[peak:] <= starts[peak] + MAX_EVIDENCE)
-    last = last if len(last) else np.array([peak])
-    mass = np.concatenate([[0.0], np.cumsum(share)])
-    origin = int(starts[first[0]])  # nothing beyond the candidates is looked at: texts may be long
-    breaks = np.cumsum([0, *(character in _BREAKS for character in text[origin : ends[last[-1]]])])
-    at_start = np.array([starts[t] == 0 or text[starts[t] - 1] in _BREAKS for t in first])
-    at_end = np.array([ends[t] == len(text) or text[ends[t]] in _BREAKS for t in last])
-    characters = ends[last] - starts[first][:, None]
-    value = (mass[last + 1] - mass[first][:, None]) / (1.0 + characters / length)
-    value *= _CROSSING ** (breaks[ends[last] - origin] - breaks[starts[first] - origin][:, None])
-    value *= _WHOLE ** (at_start[:, None].astype(int) + at_end)
-    value[characters > MAX_EVIDENCE] = -1.0
-    i, j = np.unravel_index(int(value.argmax()), value.shape)
-    start, end = int(starts[first[i]]), int(ends[last[j]])
-    while text[start] in _TRIMMED:  # ends within the peak, which is more than punctuation
-        start += 1
-    end = min(end, start + MAX_EVIDENCE)
-    while text[end - 1] in _TRIMMED:
-        end -= 1
-    return start, end
+    def __init__(self, offsets: Sequence[tuple[int, int]], text: str) -> None:
+        """`offsets`: the tokens' code points in `text`, in order."""
+        self._text, self._offsets = text, offsets
+        self._usable = np.array([t for t, (start, end) in enumerate(offsets) if text[start:end].strip(_TRIMMED)])
+        if not len(self._usable):
+            return
+        self._starts, self._ends = map(list, zip(*offsets, strict=True))
+        # The window with the characters beside it, where a text's ends count as breaks; the rest may be long.
+        origin = self._starts[0]
+        around = f" {text} "[origin : self._ends[-1] + 2]
+        breaks = np.array([character in _BREAKS for character in around], dtype=int)
+        breaks_up_to = breaks.cumsum()
+        first, last = np.array(self._starts) - origin, np.array(self._ends) - origin
+        self._at_start, self._at_end = breaks[first], breaks[last + 1]
+        self._breaks_before, self._breaks_within = breaks_up_to[first], breaks_up_to[last]
+        self._first, self._last, self._lengths = first, last, np.maximum(last - first, 1)
+
+    def span(self, attention: Floats) -> tuple[int, int]:
+        """The evidence of one dimension, of which `attention` is the log attention [T]: code points (start, end)."""
+        text, usable = self._text, self._usable
+        if not len(usable):
+            offsets = self._offsets
+            start, end = (offsets[0][0], offsets[-1][1]) if offsets else (0, 0)
+            start, end = (start, end) if start < end else (0, len(text))
+            return start, min(end, start + MAX_EVIDENCE)
+        attention = np.asarray(attention[: len(self._first)], dtype=np.float64)
+        peak = int(usable[attention[usable].argmax()])
+        share = softmax(attention)
+        length = np.exp(-(share * np.log(np.maximum(share / self._lengths, 1e-12))).sum())
+
+        # The tokens that a run may begin and end with: all near the peak, which may be longer by itself.
+        low = min(bisect_left(self._starts, self._ends[peak] - MAX_EVIDENCE), peak)
+        high = max(bisect_right(self._ends, self._starts[peak] + MAX_EVIDENCE), peak + 1)
+        begin, finish = np.s_[low : peak + 1, None], np.s_[peak:high]
+        mass = np.zeros(len(share) + 1)
+        share.cumsum(out=mass[1:])
+        characters = self._last[finish] - self._first[begin]
+        value = (mass[peak + 1 : high + 1] - mass[begin]) / (1.0 + characters / length)
+        value *= _CROSSINGS.take(self._breaks_within[finish] - self._breaks_before[begin], mode="clip")
+        value *= _WHOLES[self._at_start[begin] + self._at_end[finish]]
+        value[characters > MAX_EVIDENCE] = -1.0
+        i, j = divmod(int(value.argmax()), high - peak)
+        start, end = self._starts[low + i], self._ends[peak + j]
+        while text[start] in _TRIMMED:  # ends within the peak, which is more than punctuation
+            start += 1
+        end = min(end, start + MAX_EVIDENCE)
+        while text[end - 1] in _TRIMMED:
+            end -= 1
+        return start, end

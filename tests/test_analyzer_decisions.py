@@ -152,6 +152,14 @@ def test_analyzer_every_window_is_read(own_taxonomy: Taxonomy) -> None:
         assert (mention.start, mention.evidence) == (text.index("太贵了"), "太贵了")
 
 
+def test_analyzer_evidence_is_in_the_window_of_its_own_dimension(own_taxonomy: Taxonomy) -> None:
+    words = {"queue": ("排队很久", "negative"), "cost": ("太贵了", "negative"), "bread": ("酸了", "negative")}
+    text = "排队很久。" + "店面干净整洁。" * 10 + "价钱太贵了，也酸了。"
+    record = stub(own_taxonomy, words, window=30).analyze(text)
+    assert {m.dimension: m.evidence for m in record.dimensions} == {key: word for key, (word, _) in words.items()}
+    assert all(m.start == text.index(m.evidence) for m in record.dimensions)
+
+
 @pytest.mark.parametrize(
     ("bounds", "uncertain"),
     [
@@ -175,3 +183,38 @@ def test_analyzer_escalation_follows_its_threshold(own_taxonomy: Taxonomy) -> No
         rules = {**dict.fromkeys(own_taxonomy.keys, 0.5), "escalation": threshold}
         record = stub(own_taxonomy, {}, thresholds=rules).analyze("面包很香")
         assert (record.escalation, record.escalation_confidence) == (label, confidence)
+
+
+def test_analyzer_shares_are_rounded_down(own_taxonomy: Taxonomy) -> None:
+    scaling = Scaling({"mention": 0.5})
+    record = stub(own_taxonomy, {"bread": ("酸", "negative")}, scaling=scaling).analyze("面包酸")
+    # sigmoid(10) × softmax(5, 0, 0) = 0.986659, 0.0066479, 0.0066479
+    assert record.probabilities["bread"] == (0.9866, 0.0066, 0.0066)
+    assert record.dimensions[0].confidence == 0.9866
+
+
+def test_analyzer_probabilities_are_those_of_the_dimensions_asked_for(own_taxonomy: Taxonomy) -> None:
+    words = {"queue": ("排队", "negative"), "bread": ("酸", "positive")}
+    everything = stub(own_taxonomy, words)
+    some = stub(own_taxonomy, words)
+    some._wanted = np.array([key == "queue" for key in own_taxonomy.keys])
+    some._wanted_keys = ("queue",)
+    all_found, found = everything.analyze("排队，面包酸"), some.analyze("排队，面包酸")
+    assert list(all_found.probabilities) == list(own_taxonomy.keys)
+    assert found.probabilities == {"queue": all_found.probabilities["queue"]}
+    assert found.dimensions == tuple(m for m in all_found.dimensions if m.dimension == "queue") != ()
+
+
+def test_analyzer_numbers_are_pythons_own(own_taxonomy: Taxonomy) -> None:
+    record = stub(own_taxonomy, {"queue": ("排队", "negative")}).analyze("排队")
+    (mention,) = record.dimensions
+    numbers = (record.overall_confidence, record.intent_confidence, record.escalation_confidence, mention.confidence)
+    assert {type(n) for n in (*numbers, *sum(record.probabilities.values(), ()))} == {float}
+    assert {type(n) for n in (mention.start, mention.end, record.tokens, record.windows)} == {int}
+    assert {type(n) for n in (record.escalation, record.uncertain)} == {bool}
+
+
+def test_analyzer_refuses_a_graph_that_answers_nan(own_taxonomy: Taxonomy) -> None:
+    analyzer = stub(own_taxonomy, {}, scaling=Scaling({"polarity": float("nan")}))
+    with pytest.raises(ValueError, match="expected probabilities, found NaN"):
+        analyzer.analyze("面包很香")

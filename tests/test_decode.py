@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentiment.decode import _TRIMMED, MAX_EVIDENCE, evidence_span, join, sigmoid, softmax
+from sentiment.decode import _TRIMMED, MAX_EVIDENCE, EvidenceFinder, join, join_all, sigmoid, softmax
 from sentiment.engine import Logits
 from sentiment.scaling import Scaling
 
@@ -79,12 +80,44 @@ def test_decode_dimension_that_no_window_mentions_has_a_polarity_all_the_same() 
     assert decoded.mention == pytest.approx([0]) and decoded.polarity[0] == pytest.approx([0.6, 0.2, 0.2])
 
 
+HEADS = ("mention", "polarity", "overall", "intent", "escalation", "best")
+
+
+def drawn(count: int, keys: int, intents: int, spread: float) -> list[Logits]:
+    draw = np.random.default_rng(count)
+    sizes: tuple[Any, ...] = (keys, (keys, 3), 3, intents, ())
+    return [
+        Logits(*(np.asarray(draw.normal(0, spread, size), np.float32) for size in sizes), np.zeros((1 + i % 7, keys)))
+        for i in range(count)
+    ]
+
+
+@pytest.mark.parametrize(("keys", "intents"), [(18, 4), (1, 2), (3, 11)])
+def test_decode_texts_joined_together_have_the_bits_of_texts_joined_alone(keys: int, intents: int) -> None:
+    """Wherever in the array a text lies: vector instructions may take its first and its last elements another way."""
+    heads = HEADS[:5]
+    scaling = Scaling(dict.fromkeys(heads, 1.37), dict.fromkeys(heads, 0.71), {"escalation": (0.3,)}, (0,))
+    for spread in (1.0, 12.0):
+        windows = iter(drawn(900, keys, intents, spread))
+        texts = [[next(windows) for _ in range(1 + (i % 11 == 0) * (1 + i % 5))] for i in range(600)]
+        alone = [join(text, scaling) for text in texts]
+        for first, size in itertools.product((0, 1, 2, 3, 5, 7), (1, 2, 3, 4, 7, 8, 9, 16, 17, 33, 100, 590)):
+            together = join_all(texts[first : first + size], scaling)
+            for name in HEADS:
+                expected = b"".join(getattr(one, name).tobytes() for one in alone[first : first + size])
+                assert getattr(together, name).tobytes() == expected, (name, first, size)
+
+
 def spread(text: str, strong: dict[int, float]) -> tuple[Any, list[tuple[int, int]]]:
     """A token a character; `strong` gives the attention of some, relative to the peak's 1."""
     attention = np.full(len(text), WEAK)
     for token, share in strong.items():
         attention[token] = np.log(share)
     return attention, [(i, i + 1) for i in range(len(text))]
+
+
+def evidence_span(attention: Any, offsets: list[tuple[int, int]], text: str) -> tuple[int, int]:
+    return EvidenceFinder(offsets, text).span(attention)
 
 
 def cut(text: str, strong: dict[int, float]) -> str:
@@ -111,6 +144,36 @@ def test_decode_evidence_prefers_whole_clauses() -> None:
     across = {3: 1.0, 4: 1.0, 5: 1.0, 6: 1.0, 8: 0.8, 9: 0.8}
     assert cut("零一，三四五六，八九十", across) == "三四五六"
     assert cut("零一二三四五六七八九十", across) == "三四五六七八九"
+
+
+def test_decode_evidence_of_a_window_heeds_the_characters_beside_it() -> None:
+    attention, offsets = np.log([1e-4, 1.0, 1.0, 1.0, 0.38]), [(i, i + 1) for i in range(2, 7)]
+    for text, front, back in (("零一二三四五六七", 3, 6), ("零，二三四五六七", 2, 6), ("零一二三四五六，", 3, 7),
+                              ("零一二三四五六", 3, 7)):  # fmt: skip
+        assert EvidenceFinder(offsets, text).span(attention[::-1])[0] == front, text
+        assert EvidenceFinder(offsets, text).span(attention)[1] == back, text
+
+
+def test_decode_evidence_takes_the_ends_of_the_text_for_ends_of_clauses() -> None:
+    weak_last, offsets = np.log([1e-4, 1.0, 1.0, 1.0, 0.38]), [(i, i + 1) for i in range(5)]
+    assert EvidenceFinder(offsets, "零一二三四").span(weak_last) == (1, 5)
+    assert EvidenceFinder(offsets, "零一二三四五").span(weak_last) == (1, 4)
+    assert EvidenceFinder(offsets, "零一二三四").span(weak_last[::-1]) == (0, 4)
+
+
+def test_decode_evidence_of_an_even_long_stretch_is_its_best_part() -> None:
+    text = "".join(map(chr, range(0x4E00, 0x4E00 + 100)))
+    before, after = dict.fromkeys(range(10, 50), 0.5), dict.fromkeys(range(51, 90), 0.9)
+    assert cut(text, {**before, 50: 1.0, **after}) == text[50:90]
+
+
+def test_decode_evidence_does_not_depend_on_what_was_asked_before() -> None:
+    text = "座椅太硬，坐得腰疼。音响好"
+    attentions = [spread(text, {at: 1.0, at + 1: 0.8})[0] for at in (0, 5, 10)]
+    offsets = [(i, i + 1) for i in range(len(text))]
+    finder = EvidenceFinder(offsets, text)
+    once = [EvidenceFinder(offsets, text).span(attention) for attention in attentions]
+    assert [finder.span(attention) for attention in attentions * 2] == once * 2 and len(set(once)) == 3
 
 
 def test_decode_evidence_drops_punctuation_at_the_ends() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.checkpoint import Checkpoint
-from sentiment.decode import Decoded, evidence_span, join, sigmoid, softmax
+from sentiment.decode import Decoded, EvidenceFinder, join, sigmoid, softmax
 from sentiment.engine import Engine
 from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
@@ -86,10 +86,10 @@ def score_examples(checkpoint: Checkpoint, engine: Engine, examples: Sequence[Ex
         for name in HEADS:
             value = getattr(logits[0], name) if len(logits) == 1 else _logit(decoded, name)
             getattr(table, name)[i] = value
-        for k in range(count):
-            window = int(decoded.best[k])
-            first, last = parts[window]
-            span = evidence_span(logits[window].evidence[:, k], encoding.offsets[first:last], normalised[i].text)
+        offsets = encoding.offsets
+        finders = [EvidenceFinder(offsets[first:last], normalised[i].text) for first, last in parts]
+        for k, window in enumerate(decoded.best.tolist()):
+            span = finders[window].span(logits[window].evidence[:, k])
             table.evidence[i, k] = normalised[i].original_span(*span) if span[0] < span[1] else (0, 0)
     return table
 

@@ -187,8 +187,7 @@ def block_table(
     }
     for name, kind in _RECORD.items():
         columns[name] = pa.array([record[name] for record in records], kind)
-    probabilities = [{k: list(v) for k, v in a.probabilities.items() if k in chosen} or None for a in analyses]
-    columns["probabilities"] = pa.array(probabilities, probability_type(dimensions, pa.float64()))
+    columns["probabilities"] = _probabilities(analyses, dimensions)
     if schema is None:
         columns["input"] = pa.array([encode_cells(row.cells) for row in rows], pa.large_string())
     else:
@@ -196,6 +195,14 @@ def block_table(
             {field.name: [row.cells.get(field.name) for row in rows] for field in schema}, schema, len(rows)
         )
     return pa.table(columns)
+
+
+def _probabilities(analyses: Sequence[Analysis], dimensions: Sequence[str]) -> pa.Array:
+    """The column, built by dimension: a dictionary a row takes arrow twice as long to read."""
+    kind = probability_type(dimensions, pa.float64())
+    columns = [pa.array([a.probabilities.get(field.name) for a in analyses], field.type) for field in kind]
+    missing = pa.array([a.probabilities.keys().isdisjoint(dimensions) for a in analyses], pa.bool_())
+    return pa.StructArray.from_arrays(columns, fields=list(kind), mask=missing)
 
 
 def _struct(columns: dict[str, list[Any]], schema: pa.Schema, rows: int) -> pa.Array:

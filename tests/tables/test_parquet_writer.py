@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from written import EMPTY, OK, TAXONOMY, block, write
 
-from sentiment.tables.parquet_writer import ColumnTypes, block_rows, decode_cells, encode_cells
+from sentiment.tables.base import Row
+from sentiment.tables.parquet_writer import ColumnTypes, block_rows, block_table, decode_cells, encode_cells
 from sentiment.tables.writers import Plan
 
 json_values = st.recursive(
@@ -91,3 +93,13 @@ def test_parquet_writer_infers_types(values: list[Any], kind: pa.DataType, found
     column = parquet([{"text": "好", "x": value} for value in values])["input"].combine_chunks().field("x")
     assert column.type == kind
     assert column.to_pylist() == found
+
+
+def test_parquet_writer_probabilities_of_dimensions_that_nobody_asked_for_are_missing() -> None:
+    half = replace(OK, probabilities={"seating": (0.1, 0.2, 0.3)})
+    rows = [Row("in.csv", number, {}) for number in (1, 2, 3)]
+    table = block_table(rows, [OK, half, EMPTY], ["1", "2", "3"], ("price", "seating"), None)
+    of_ok = {key: list(OK.probabilities[key]) for key in ("price", "seating")}
+    assert table["probabilities"].to_pylist() == [of_ok, {"price": None, "seating": [0.1, 0.2, 0.3]}, None]
+    table = block_table(rows, [OK, half, EMPTY], ["1", "2", "3"], ("price",), None)
+    assert table["probabilities"].to_pylist() == [{"price": of_ok["price"]}, None, None]
