@@ -92,16 +92,18 @@ def probed(
     """Texts a second of a first look, which also warms up, and the texts that a contestant of that rate gets.
 
     Args:
-        everything: all texts, however slow. known: the rate that an earlier look found; this one only warms up.
+        everything: all texts, however slow. known: the rate that an earlier look found; this one only warms up, as
+            much as that did.
     """
-    rate = known or 0.0
+    rate = 0.0
     seconds(drawn.subsample(1).texts)
-    for size in PROBES if known is None else ():
+    for size in PROBES:
         part = drawn.subsample(size)
         taken = max(seconds(part.texts), 1e-9)
         rate = len(part.texts) / taken
         if taken > PROBE_SECONDS:
             break
+    rate = rate if known is None else known
     return rate, drawn if everything or rate >= SLOW else drawn.subsample(SUBSAMPLE)
 
 

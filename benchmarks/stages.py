@@ -73,6 +73,7 @@ def shares(analyzer: Analyzer, texts: Sequence[str]) -> dict[str, float]:
         (sentiment.analyzer, "normalise", "normalising"),
         (sentiment.analyzer, "split_windows", "tokenising"),
         (engine, "run", "inference"),
+        (analyzer, "_found", "decoding"),
         (analyzer, "_record", "decoding"),
         (sentiment.blocks, "block_table", "writing"),
         (sentiment.batch, "packed_part", "writing"),
