@@ -28,13 +28,13 @@ from benchmarks.contestants import other_precision
 from benchmarks.journal import Journal, code_hash
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rounds import Reordered, interleaved, rate_of, scoring_seconds
-from benchmarks.sessions import OpenVino, Session, openvino_int8, read_openvino, static_int8
+from benchmarks.sessions import OpenVino, Session, openvino_int8, static_int8
 from benchmarks.texts import CORPORA, OWN, drawn_texts, lengths_by
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.decode import join
 from sentiment.engine import Engine
-from sentiment.runtimes import Runtime, RuntimeChoiceError
+from sentiment.runtimes import Runtime, RuntimeChoiceError, read_openvino
 from training.compare import compare
 from training.example import DatasetError, Example
 from training.int8 import CALIBRATION, Feed, calibration_feeds, float_graph, windows_of
@@ -95,7 +95,7 @@ def makers(checkpoint: Checkpoint, feeds: Sequence[Feed], threads: int) -> dict[
         return engine_on(checkpoint, session, threads), settings
 
     def openvino(asked: str) -> tuple[Session, dict[str, Any]]:
-        session = OpenVino(read_openvino(graph), asked, threads)
+        session = OpenVino(read_openvino(graph.SerializeToString()), asked, threads)
         return session, {"precision": session.precision}
 
     return {

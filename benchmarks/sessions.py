@@ -21,6 +21,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from benchmarks.ceiling import units
 from sentiment import runtimes
 from sentiment.int8 import quantise
+from sentiment.runtimes import read_openvino
 from training.int8 import PRODUCTS, Feed, find_scales, products_of
 
 WIDE = ("amx_int8", "avx512_vnni", "avx_vnni")  # units that add products of eight bits without saturating
@@ -97,19 +98,14 @@ class OpenVino:
         return [found[name] for name in outputs]
 
 
-def read_openvino(graph: onnx.ModelProto) -> Any:
-    """The graph as an OpenVINO model."""
-    import openvino
-
-    return openvino.Core().read_model(graph.SerializeToString())
-
-
 def openvino_int8(
     graph: onnx.ModelProto, feeds: Sequence[Feed], threads: int, *, keep: str | None = None
 ) -> tuple[Session, dict[str, Any]]:
     """OpenVINO in int8 as the product has it, but for the products that `keep` names, as in `static_int8`."""
     chosen, rest = chosen_products(graph, keep)
-    model = read_openvino(graph)
-    quantise(model, find_scales(graph, feeds, rest))
+    import openvino
+
+    model = read_openvino(graph.SerializeToString())
+    quantise(model, find_scales(graph, feeds, rest), openvino.opset13)
     session = OpenVino(model, "bf16", threads)
     return session, {"precision": "int8", "rest": session.precision, "products": len(chosen)}

@@ -82,17 +82,16 @@ def read_scales(path: Path) -> dict[str, Scales]:
     }
 
 
-def quantise(model: Any, scales: Mapping[str, Scales]) -> None:
+def quantise(model: Any, scales: Mapping[str, Scales], ops: Any) -> None:
     """Puts the products that have scales into int8, in place.
 
     Args:
         model: an OpenVINO model, whose weights are floats [channels in, channels out].
+        ops: OpenVINO's operations, an opset.
 
     Raises:
         CheckpointError: a product is not there.
     """
-    from openvino import opset13 as ops
-
     rescaled: dict[tuple[str, int], Any] = {}  # an activation that several products read is rescaled once
     left = dict(scales)
     for node in model.get_ordered_ops():

@@ -156,6 +156,19 @@ def openvino_settings(precision: str, threads: int, *, pinned: bool = False) -> 
     }
 
 
+def read_openvino(graph: Path | bytes) -> Any:
+    """An ONNX graph, or a file of one, as an OpenVINO model with float weights."""
+    import openvino
+    from openvino import passes
+
+    model = openvino.Core().read_model(graph)
+    # Unpack the int8 weights: else OpenVINO keeps them and quantises what is multiplied with them as well.
+    manager = passes.Manager()
+    manager.register_pass(passes.ConstantFolding())
+    manager.run_passes(model)
+    return model
+
+
 class OpenVino:
     """The graph in int8 and bfloat16, in bfloat16 alone, or in float32 where the processor has no units for either."""
 
@@ -165,18 +178,12 @@ class OpenVino:
 
     def __init__(self, choice: Choice, graph: Path, threads: int) -> None:
         import openvino
-        from openvino import passes
 
-        core = openvino.Core()
-        model = core.read_model(graph)
-        # Unpack the int8 weights: else OpenVINO keeps them and quantises what is multiplied with them as well.
-        manager = passes.Manager()
-        manager.register_pass(passes.ConstantFolding())
-        manager.run_passes(model)
+        model = read_openvino(graph)
         if choice.precision == "int8":
-            quantise(model, read_scales(graph.parent / INT8))
+            quantise(model, read_scales(graph.parent / INT8), openvino.opset13)
         settings = openvino_settings("f32" if choice.precision == "float32" else "bf16", threads, pinned=self.pinning)
-        self._compiled = core.compile_model(model, "CPU", settings)
+        self._compiled = openvino.Core().compile_model(model, "CPU", settings)
         self._idle: list[Any] = []
 
     def run(self, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]:

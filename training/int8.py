@@ -15,6 +15,8 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from onnx import numpy_helper
 from sentiment.checkpoint import INT8, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
 from sentiment.int8 import Scales, write_scales
-from sentiment.runtimes import RuntimeChoiceError
+from sentiment.runtimes import RuntimeChoiceError, read_openvino
 from sentiment.text import normalise
 from sentiment.windows import split_windows
 from training.calibrate import Calibration
@@ -96,18 +98,29 @@ def products_of(graph: onnx.ModelProto) -> tuple[list[str], list[str]]:
 def find_scales(graph: onnx.ModelProto, feeds: Sequence[Feed], rest: Sequence[str]) -> dict[str, Scales]:
     """NNCF's scales of all products but `rest`, by their names: SmoothQuant, then the ranges of what comes of it.
 
+    In a process of its own, as NNCF's import changes logging and torch for all that comes after it.
+
     Args:
         graph: with weights in float32.
+
+    Raises:
+        RuntimeChoiceError: NNCF, or what it needs, is not installed.
     """
+    if (lacking := missing()) is not None:
+        raise RuntimeChoiceError(lacking)
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_find_scales, graph.SerializeToString(), list(feeds), list(rest)).result()
+
+
+def _find_scales(graph: bytes, feeds: list[Feed], rest: list[str]) -> dict[str, Scales]:
     os.environ.setdefault("NNCF_CI", "1")  # otherwise it reports its use over the network
     import nncf
-    import openvino
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
 
     nncf.set_log_level("ERROR")
     quantised = nncf.quantize(
-        openvino.Core().read_model(graph.SerializeToString()),
-        nncf.Dataset(list(feeds)),
+        read_openvino(graph),
+        nncf.Dataset(feeds),
         model_type=nncf.ModelType.TRANSFORMER,
         target_device=nncf.TargetDevice.CPU,
         subset_size=len(feeds),
@@ -150,8 +163,6 @@ def add_int8(folder: Path, texts: Sequence[str], development: Sequence[Example])
         CheckpointError: no checkpoint. DatasetError: no texts. ExportError: int8 answers too differently, or cannot be
         tried here; nothing is written. RuntimeChoiceError: OpenVINO is not installed.
     """
-    if (lacking := missing()) is not None:
-        raise RuntimeChoiceError(lacking)
     checkpoint = load_checkpoint(folder)
     plain = Engine(checkpoint)
     feeds = calibration_feeds(plain, texts)

@@ -67,7 +67,7 @@ def test_speed_reorders_the_texts_of_contestants_and_stages(
     checkpoint: Checkpoint, tiny_checkpoint: Path, handed: Handed
 ) -> None:
     analyzers = {name: Analyzer.load(tiny_checkpoint, threads=1, runtime="onnxruntime") for name in ("ours-1", "ours")}
-    entries = own_contestants(analyzers, 1)
+    entries = own_contestants(analyzers, 1, tiny_checkpoint)
     tasks, unwatched = handed(
         speed, lambda: speed.in_rounds(analyzers, checkpoint, entries, DRAWN, 1, 1, Journal(None, {}))
     )

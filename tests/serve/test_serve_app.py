@@ -76,7 +76,13 @@ async def test_app_loads_what_the_settings_name(monkeypatch: pytest.MonkeyPatch,
         return fake
 
     monkeypatch.setattr("sentiment.analyzer.Analyzer.load", load)
-    monkeypatch.setattr("sentiment.runtimes.choose_runtime", choices.__getitem__)
+    models: list[Path | None] = []
+
+    def choose(name: str, model: Path | None) -> Choice:
+        models.append(model)
+        return choices[name]
+
+    monkeypatch.setattr("sentiment.runtimes.choose_runtime", choose)
     own = Settings(model=Path("model"), taxonomy=Path("own.yaml"), threads=3, runtime="onnxruntime")
     for settings in (own, Settings()):
         app = create_app(settings)
@@ -87,6 +93,7 @@ async def test_app_loads_what_the_settings_name(monkeypatch: pytest.MonkeyPatch,
         ((Path("model"),), {"taxonomy": Path("own.yaml"), "threads": 3, "runtime": "ONNXRUNTIME"}),
         ((None,), {"taxonomy": None, "threads": None, "runtime": "AUTO"}),
     ]
+    assert models == [Path("model"), None]
 
 
 async def test_app_limits_the_body(connect: Any, fake: Any) -> None:

@@ -153,13 +153,21 @@ def test_export_command_hands_every_option_on(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr("training.run.export_run", spy)
     arguments = ["export", "run", "--dev", "real=a.csv", "--dev", "b.csv", "-o", "out"]
-    more = ["--map", "1=positive,-2=none", "--blank", "none", "--name", "mine"]
+    more = ["--map", "1=positive,-2=none", "--blank", "none", "--name", "mine", "--int8", "c.csv", "--int8", "d.csv"]
     for options in (more, []):
         assert CliRunner().invoke(main, [*arguments, *options]).exit_code == 0
     told = (Path("run"), Path("out"), {"real": Path("a.csv"), "b": Path("b.csv")})
     assert asked == [
-        (told, {"name": "mine", "mapping": {"1": "positive", "-2": "none"}, "blank_none": True}),
-        (told, {"name": "cinesent-zh", "mapping": {}, "blank_none": False}),
+        (
+            told,
+            {
+                "name": "mine",
+                "mapping": {"1": "positive", "-2": "none"},
+                "blank_none": True,
+                "int8": (Path("c.csv"), Path("d.csv")),
+            },
+        ),
+        (told, {"name": "cinesent-zh", "mapping": {}, "blank_none": False, "int8": ()}),
     ]
 
 
