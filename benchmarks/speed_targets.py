@@ -176,12 +176,12 @@ def paid_by_quality(engines: Results | None, tradeoff: Results | None) -> list[T
     fast = measured.get("fast") if not measured.get("fast", {}).get("skipped") else None
     for figure, en, zh in figures if engines is not None else ():
         title = (
-            f"points of {en} lost against float32 on ONNX Runtime",
-            f"相对 ONNX Runtime float32 损失的{zh}（百分点）",
+            f"points of {en} lost against float32 on ONNX Runtime, by its thresholds",
+            f"沿用 ONNX Runtime float32 的阈值，相对它损失的{zh}（百分点）",
         )
         own = None
         if fast is not None:
-            own = lost(f"runtime-{figure}", *title, _losses([fast], figure, -100))
+            own = lost(f"runtime-{figure}", *title, _losses([{"sets": fast["packaged"]}], figure, -100))
             title = (own["title"], own["zh"])
         # ONNX Runtime in float32 is what the other is compared with.
         rows.append(by_runtime(target(f"runtime-{figure}", *title, False, POINT, 0.0), own))

@@ -23,7 +23,7 @@ from sentiment.engine import Engine
 from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
 from training.bases import BaseError
-from training.calibrate import FOLDS, cross_fitted
+from training.calibrate import FOLDS, Calibration, cross_fitted
 from training.evaluate import packaged_rules, silent
 from training.example import DatasetError, Example
 from training.folders import label_space, score_folder
@@ -57,17 +57,21 @@ def figures(gold: Predictions, said: Predictions, samples: int, seed: int = 0) -
 
 
 def compare(
-    scores: Mapping[str, Scores], sets: Mapping[str, Sequence[Example]], taxonomy: Taxonomy, samples: int = 1000
-) -> Comparison:
+    scores: Mapping[str, Scores], sets: Mapping[str, Sequence[Example]], taxonomy: Taxonomy, samples: int = 1000,
+    rules: Calibration | None = None,
+) -> Comparison:  # fmt: skip
     """Set → model → `figures` and, but for the first model, `differences` to it: figure → `{"value", "low", "high"}`.
 
     Mentions and joint count the service dimensions together. Percentile bootstrap over texts (Efron and Tibshirani
-    1993), paired for differences.
+    1993), paired for differences. Decided by `rules`, or by rules that are cross-fitted for each model.
     """
     examples = [example for part in sets.values() for example in part]
     gold, groups = gold_labels(examples, taxonomy), near_duplicate_groups([example.text for example in examples])
     service = [taxonomy.index[key] for key in taxonomy.service_keys]
-    said = {name: cross_fitted(table, gold, taxonomy, groups) for name, table in scores.items()}
+    said = {
+        name: cross_fitted(table, gold, taxonomy, groups) if rules is None else rules.decide(table, taxonomy)
+        for name, table in scores.items()
+    }
     result: Comparison = {}
     for part, index in set_rows(sets).items():
         drawn = {

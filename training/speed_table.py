@@ -96,6 +96,7 @@ def engines_block(found: Mapping[str, Any], lang: Language = "en") -> str:
         "其余为与之相差的百分点（配对）。"
         "末列：同一文本单独与成批时概率之差；记录允许 0.002，且标签须不变。",
     )
+    note += "".join(_packaged(entry, names, lang) for entry in found["engines"] if entry["name"] == "fast")
     left_out = [entry for entry in found["engines"] if entry.get("skipped")]
     if left_out:
         reasons = "; ".join(f"{entry['title']} ({entry['skipped']})" for entry in left_out)
@@ -105,6 +106,21 @@ def engines_block(found: Mapping[str, Any], lang: Language = "en") -> str:
     said = [_say(lang, "{} short comments, {} long texts.", "短评 {} 条，长文 {} 条。").format(*counts)]
     said += [*_texts_note(found, found.get("circumstances", []), lang), note]
     return "\n".join([*lines, "", _say(lang, " ", "").join(said)])
+
+
+def _packaged(entry: Mapping[str, Any], names: Mapping[str, str], lang: Language) -> str:
+    """What users of an engine lose or gain by the thresholds that they have."""
+    said = [
+        _say(lang, "{}: joint F1 {}, overall {}", "{}：提及且情感正确 F1 {}，整体情感 {}").format(
+            names[part], *(change(found["differences"][figure]) for figure in ("joint", "overall"))
+        )
+        for part, found in entry.get("packaged", {}).items()
+    ]  # fmt: skip
+    if not said:
+        return ""
+    en = f" By the packaged thresholds, fitted to the first, {entry['title']} differs in points: {'; '.join(said)}."
+    zh = f"沿用按第一行拟合的随附阈值时，{entry['zh']}与之相差（百分点）：{'；'.join(said)}。"
+    return _say(lang, en, zh)
 
 
 def _intro(found: Mapping[str, Any], lang: Language) -> str:

@@ -151,6 +151,7 @@ def test_engines_command_measures_and_says_what_is_missing(
         assert entries[name]["short"]["texts_per_second"] > 0 and len(entries[name]["long"]["seconds"]) == 1
         assert entries[name]["neighbours"]["texts"] > 0
         assert ("differences" in entries[name]["sets"]["written"]) == (name != "onnxruntime")
+        assert bool(entries[name]["packaged"]["written"]["differences"]) == (name != "onnxruntime")
         assert entries[name]["short"]["least"] <= entries[name]["short"]["greatest"]
     assert entries["onnxruntime"]["within_a_point"] and entries["onnxruntime"]["neighbours"]["independent"]
     assert "other_load" in found["circumstances"][0]

@@ -146,6 +146,14 @@ def test_compare_gives_differences_to_the_first_with_their_intervals(
     # The second set has none of the wrong answers: no difference at all, whatever is drawn.
     same = found["second"]["bad"]["differences"]["overall"]
     assert (same["value"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
+    # By given rules: with thresholds that nothing reaches nobody mentions anything, and there is no difference.
+    deaf = Calibration(Scaling(), dict.fromkeys((*taxonomy.keys, "escalation"), 1.0), {})
+    given = compare(scores, sets, taxonomy, samples=200, rules=deaf)
+    assert (
+        given["first"]["good"]["figures"]["joint"]["value"] == 0.0 < found["first"]["good"]["figures"]["joint"]["value"]
+    )
+    assert given["first"]["bad"]["differences"]["joint"]["low"] == 0.0
+    assert given["first"]["bad"]["differences"]["overall"]["high"] < 0
     shown = table(found)
     assert shown.count("| good |") == shown.count("| bad |") == 2 and "(+0.0 [+0.0, +0.0])" in shown
 
