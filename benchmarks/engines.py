@@ -119,6 +119,7 @@ def engine_on(checkpoint: Checkpoint, session: Session | None, threads: int) -> 
         engine._session = cast(Runtime, session)
     if isinstance(session, OpenVino):
         engine._multiple, engine._padding = session.multiple, session.padding
+        engine._few_shapes = session.few_shapes
     return engine
 
 

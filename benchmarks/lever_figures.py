@@ -38,7 +38,8 @@ def padding(engine: Engine, together: Sequence[Sequence[Sequence[int]]]) -> floa
             continue
         order = sorted(range(len(windows)), key=lambda i: (len(windows[i]), i))
         for batch in engine._batches(order, windows):
-            read += len(batch) * max(engine._length(windows[i]) for i in batch)
+            longest = max(engine._length(windows[i]) for i in batch)
+            read += engine._rows(len(batch), longest) * longest
     return round(1 - real / read, 4) if read else 0.0
 
 

@@ -83,7 +83,9 @@ class OpenVino:
     `precision` is what it computes in, which is not what was asked for where the processor lacks the units.
     """
 
-    multiple, padding = runtimes.OpenVino.multiple, runtimes.OpenVino.padding
+    multiple, padding, few_shapes = (
+        runtimes.OpenVino.multiple, runtimes.OpenVino.padding, runtimes.OpenVino.few_shapes,
+    )  # fmt: skip
 
     def __init__(self, model: Any, asked: str, threads: int) -> None:
         import openvino

@@ -67,6 +67,7 @@ class Engine:
         self.runtime = choose_runtime(runtime, checkpoint.folder)
         session = open_runtime(self.runtime, checkpoint.folder / "model.onnx", threads or os.cpu_count() or 1)
         self._session, self._multiple, self._padding = session, session.multiple, session.padding
+        self._few_shapes = session.few_shapes
         self.tokenizer = Tokenizer.from_file(str(checkpoint.folder / "tokenizer.json"))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
@@ -111,14 +112,27 @@ class Engine:
         if batch:
             yield batch
 
+    def _rows(self, count: int, length: int) -> int:
+        """Rows in which to run `count` windows of one padded length: as many, or filled up to one of few numbers.
+
+        Those are 1, 2, 3, 4, 6, 8, 12, 16, 24, … and as many as fill a batch.
+        """
+        if not self._few_shapes:
+            return count
+        step = max(1, 1 << (count.bit_length() - 1) >> 1)
+        most = min(self._budget // length, self._batch_size or self._budget)
+        return max(count, min(-(-count // step) * step, most))
+
     def _infer(self, windows: Sequence[Sequence[int]]) -> list[Floats]:
         longest = max(map(self._length, windows))
-        ids = np.full((len(windows), longest), self._pad, dtype=np.int64)
-        mask = np.zeros((len(windows), longest), dtype=np.int64)
+        shape = self._rows(len(windows), longest), longest
+        ids, mask = np.full(shape, self._pad, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         for row, window in enumerate(windows):
             sequence = [*self._prefix, *window, *self._suffix]
             ids[row, : len(sequence)] = sequence
             mask[row, : len(sequence)] = 1
+        # Nobody reads the answers to rows that fill up; an empty one would have no token to attend to.
+        ids[len(windows) :], mask[len(windows) :] = ids[len(windows) - 1], mask[len(windows) - 1]
         return self._session.run(OUTPUTS, {"input_ids": ids, "attention_mask": mask})
 
 

@@ -37,11 +37,12 @@ class Runtime(Protocol):
     """A loaded graph. Safe to use from several threads.
 
     `multiple`: tokens to whose multiples rows are padded. `padding`: most tokens by which a batch's rows may be padded
-    beyond that, together.
+    beyond that, together. `few_shapes`: whether a batch of a new shape costs much more than one of a known shape.
     """
 
     multiple: int
     padding: int
+    few_shapes: bool
 
     def run(self, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]:
         """The named outputs for a batch, in that order; `feed`: input_ids and attention_mask, [rows, tokens]."""
@@ -126,6 +127,7 @@ class OnnxRuntime:
     multiple = 1
     # A few times what one more run costs, so that batches fill and carry little of it.
     padding = 48
+    few_shapes = False
 
     def __init__(self, choice: Choice, graph: Path, threads: int) -> None:
         import onnxruntime
@@ -150,8 +152,9 @@ def openvino_settings(precision: str, threads: int, *, pinned: bool = False) -> 
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,
-        # Compiled kernels that are kept; with the default, memory goes on growing with the shapes that were seen.
-        "CPU_RUNTIME_CACHE_CAPACITY": 256,
+        # Compiled kernels that are kept; with the default, memory goes on growing with the shapes that were seen, and
+        # with fewer those of the commonest shapes are compiled again and again.
+        "CPU_RUNTIME_CACHE_CAPACITY": 512,
         "ENABLE_CPU_PINNING": pinned,
     }
 
@@ -174,6 +177,7 @@ class OpenVino:
 
     multiple = 8
     padding = 0
+    few_shapes = True  # kernels are compiled for each, which takes as long as a fifth of a full batch
     pinning = False  # several processes would share the first cores
 
     def __init__(self, choice: Choice, graph: Path, threads: int) -> None:

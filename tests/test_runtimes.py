@@ -125,7 +125,39 @@ def test_runtimes_openvino_batches_hold_one_padded_length(
     engine.run(windows)
     assert sorted({mask.shape[1] for mask in fed}) == list(range(8, MAX_TOKENS + 1, 8))
     assert all(mask.size <= TOKEN_BUDGET and (mask.sum(1) > mask.shape[1] - 8).all() for mask in fed)
-    assert sum(map(len, fed)) == len(windows)
+    real = sum(
+        len(batch) for batch in engine._batches(sorted(range(len(windows)), key=lambda i: len(windows[i])), windows)
+    )
+    assert real == len(windows) <= sum(map(len, fed))
+
+
+def test_runtimes_openvino_batches_are_filled_up_to_few_numbers_of_rows(
+    engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each number of rows is a shape of its own, for which kernels are compiled."""
+    assert [engine._rows(count, 8) for count in (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 17, 25, 127, 129, 200, 256)] == [
+        1, 2, 3, 4, 6, 6, 8, 8, 12, 12, 16, 24, 32, 128, 192, 256, 256,
+    ]  # fmt: skip
+    assert len({engine._rows(count, 16) for count in range(1, 129)}) == 14
+    assert [engine._rows(count, 24) for count in (84, 85)] == [85, 85]  # no more than fill a batch
+    small = Engine(load_checkpoint(folder), threads=1, batch_size=5, runtime="openvino")
+    assert [small._rows(count, 16) for count in (3, 5)] == [3, 5]  # nor more than were asked for
+    portable = Engine(load_checkpoint(folder), threads=1)
+    assert [portable._rows(count, 16) for count in (5, 77)] == [5, 77]
+    fed: list[Any] = []
+    real = engine._session.run
+
+    def run(outputs: Any, feed: Any) -> Any:
+        fed.append(feed)
+        return real(outputs, feed)
+
+    monkeypatch.setattr(engine._session, "run", run)
+    answers = engine.run([[7, 8, 9]] * 4 + [[30, 41, 100]])
+    assert fed[0]["input_ids"].shape == (6, 8) and (fed[0]["input_ids"][5] == fed[0]["input_ids"][4]).all()
+    assert (fed[0]["attention_mask"].sum(1) == 5).all()
+    assert (
+        len(answers) == 5 and largest(answers, [*engine.run([[7, 8, 9]]) * 4, *engine.run([[30, 41, 100]])]) <= ROUNDING
+    )
 
 
 def test_runtimes_padding_stays_within_the_positions(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

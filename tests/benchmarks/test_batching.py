@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import batching
-from benchmarks.batching import SIZES, complaints, first
+from benchmarks.batching import SIZES, cases_of, complaints, first
 from benchmarks.journal import BESIDE, Journal
 from sentiment.analyzer import BLOCK, Analyzer
-from sentiment.runtimes import Choice
+from sentiment.engine import Engine
+from sentiment.runtimes import Choice, choose_runtime
 
 # Seconds of three rounds; the middle one is the median.
 SECONDS = {
@@ -131,3 +133,26 @@ def test_batching_command_keeps_trials_apart(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         batching.main(["--rounds", "1"])
     assert "a trial is no result" in capsys.readouterr().err
+
+
+def test_batching_one_and_all_dimensions_run_on_one_engine_alone(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the kernels that one of them has to prepare again would be taken for the cost of dimensions."""
+    ran: set[int] = set()
+    real = Engine.run
+
+    def run(engine: Engine, windows: Any) -> Any:
+        ran.add(id(engine))
+        return real(engine, windows)
+
+    monkeypatch.setattr(Engine, "run", run)
+    cases = cases_of(choose_runtime("onnxruntime"), tiny_checkpoint, 1, ["座椅太硬", "音响震撼"], "座椅太硬。" * 20)
+    engines: dict[str, set[int]] = {}
+    for name, case in cases.items():
+        ran.clear()
+        case()
+        engines[name] = set(ran)
+    assert engines["default"] == engines["1 dimension"] and len(engines["default"]) == 1
+    others = set().union(*(found for name, found in engines.items() if name not in ("default", "1 dimension")))
+    assert others.isdisjoint(engines["default"]) and len(others) == 2 + len(batching.SIZES)

@@ -97,6 +97,7 @@ def test_engines_within_a_point_by_the_paired_interval() -> None:
 def test_engines_product_rows_are_the_product(checkpoint: Checkpoint, engine: Engine) -> None:
     made_here, settings = makers(checkpoint, [], 1)["onnxruntime"]()
     assert made_here._multiple == engine._multiple and made_here._padding == engine._padding
+    assert not made_here._few_shapes
     assert settings == {"runtime": str(engine.runtime), "precision": "float32"}
 
 
@@ -186,6 +187,7 @@ def test_engines_openvino_answers_as_the_packaged_engine(
     made_here = makers(checkpoint, [], 1)
     session, settings = made_here["openvino-f32"]()
     assert settings == {"precision": "f32"} and (session._multiple, session._padding) == (8, 0)
+    assert session._few_shapes
     texts = [text for text in sample_texts if text.strip()][:30]
     assert neighbours(checkpoint, session, texts)["largest_difference"] < 1e-6  # as the product's own: padded alike
     assert largest(engine, session, sample_texts[:20]) < 1e-3
