@@ -2,12 +2,11 @@
 
 `python -m benchmarks.batching`
 
-Every case runs once a round over the same short texts, in another order each round, on each runtime that is
-installed, each round beginning
-elsewhere in the order, after one turn that does not count: one by one, in batches of several sizes and of the default;
-with one dimension and with all; with one text of 20,000 characters among them. A figure is a ratio of medians, with the
-least and the greatest round beside it: their distance is the noise. `complaints` says of each complaint, on each
-runtime, whether it is unfounded here. Exit code 1 says that one is not.
+Every case runs once a round over the same short texts, in another order each round, on each runtime that is installed,
+each round beginning elsewhere in the order, after one turn that does not count: one by one, in batches of several sizes
+and of the default; with one dimension and with all; with one text of 20,000 characters among them. A figure is a ratio
+of medians, with the least and the greatest round beside it: their distance is the noise. `complaints` says of each
+complaint, on each runtime, whether it is unfounded here. Exit code 1 says that one is not.
 
 Records of one block of `Analyzer.analyze_many`, 1,024 texts, come together, when the last of them is scored. Somebody
 who reads a stream thus does wait for a very long text before the records of its block come, also of those before it;

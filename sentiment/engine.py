@@ -119,7 +119,7 @@ class Engine:
         """
         if not self._few_shapes:
             return count
-        step = max(1, 1 << (count.bit_length() - 1) >> 1)
+        step = 1 << max(count.bit_length() - 2, 0)
         most = min(self._budget // length, self._batch_size or self._budget)
         return max(count, min(-(-count // step) * step, most))
 

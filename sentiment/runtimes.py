@@ -177,7 +177,7 @@ class OpenVino:
 
     multiple = 8
     padding = 0
-    few_shapes = True  # kernels are compiled for each, which takes as long as a fifth of a full batch
+    few_shapes = True  # kernels are compiled for each, which costs more than rows that fill up
     pinning = False  # several processes would share the first cores
 
     def __init__(self, choice: Choice, graph: Path, threads: int) -> None:

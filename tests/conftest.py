@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import logging
 import math
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -283,20 +281,11 @@ def tiny_checkpoint(
 @pytest.fixture(scope="session")
 def int8_checkpoint(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
     """`tiny_checkpoint` with scales for int8 that are wide enough for it."""
-    from sentiment.checkpoint import INT8
-    from sentiment.int8 import Scales, write_scales
-    from training.int8 import float_graph, products_of
+    from tests.wide_scales import give_scales
 
     folder = tmp_path_factory.mktemp("int8") / "tiny"
     shutil.copytree(tiny_checkpoint, folder)
-    graph = float_graph(folder / "model.onnx")
-    shapes = {tensor.name: tensor.dims for tensor in graph.graph.initializer}
-    inner = set(products_of(graph)[0])
-    scales = {
-        node.name: Scales(np.ones(shapes[node.input[1]][0], np.float32), -4.0, 4.0)
-        for node in graph.graph.node if node.name in inner
-    }  # fmt: skip
-    write_scales(folder / INT8, scales, hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest())
+    give_scales(folder)
     return folder
 
 

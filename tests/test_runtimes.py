@@ -125,10 +125,11 @@ def test_runtimes_openvino_batches_hold_one_padded_length(
     engine.run(windows)
     assert sorted({mask.shape[1] for mask in fed}) == list(range(8, MAX_TOKENS + 1, 8))
     assert all(mask.size <= TOKEN_BUDGET and (mask.sum(1) > mask.shape[1] - 8).all() for mask in fed)
-    real = sum(
-        len(batch) for batch in engine._batches(sorted(range(len(windows)), key=lambda i: len(windows[i])), windows)
-    )
-    assert real == len(windows) <= sum(map(len, fed))
+    batches = list(engine._batches(sorted(range(len(windows)), key=lambda i: len(windows[i])), windows))
+    assert sorted(i for batch in batches for i in batch) == list(range(len(windows)))
+    assert [len(mask) for mask in fed] == [
+        engine._rows(len(batch), mask.shape[1]) for batch, mask in zip(batches, fed, strict=True)
+    ]
 
 
 def test_runtimes_openvino_batches_are_filled_up_to_few_numbers_of_rows(

@@ -45,10 +45,14 @@ def judged_of(gold: Predictions) -> dict[str, int]:
     }
 
 
-def check_drift(drift: Mapping[str, float], judged: Mapping[str, int] | None = None) -> None:
+def check_drift(
+    drift: Mapping[str, float],
+    judged: Mapping[str, int] | None = None,
+    remedy: str = "train longer or keep more of the model in float",
+) -> None:
     """
     Args:
-        judged: as `judged_of` tells.
+        judged: as `judged_of` tells. remedy: what to do, for the error.
 
     Raises:
         ExportError: beyond a bound.
@@ -63,6 +67,5 @@ def check_drift(drift: Mapping[str, float], judged: Mapping[str, int] | None = N
     for name, bound in bounds.items():
         if drift.get(name, 0.0) > bound:
             raise ExportError(
-                f"expected {name} of at most {bound:.1%} between float32 and int8, found {drift[name]:.1%}; "
-                "train longer or keep more of the model in float"
+                f"expected {name} of at most {bound:.1%} between float32 and int8, found {drift[name]:.1%}; {remedy}"
             )
