@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.jobs import Bench, summarised
-from benchmarks.journal import Journal, code_hash
+from benchmarks.journal import Journal, code_hash, identity
 from benchmarks.kills import driver_faults, kill_driver, kill_worker, worker_faults
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.memory import write
@@ -139,9 +139,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "kill_block_rows": -(-options.kill_rows // KILL_BLOCKS),
     }
     parts = [f"{part}{name}" for part in ("", "driver_", "kill_") for name in ("rows", "block_rows")]
-    same = ("hash", "runtime", "versions", *parts)
+    same = ("runtime", "versions", *parts)
     facts = {name: results[name] for name in same}
-    facts |= {"processor": results["machine"]["processor"], "code": code_hash(MODULES)}
+    facts |= {**identity(checkpoint), "processor": results["machine"]["processor"], "code": code_hash(MODULES)}
     journal = Journal(options.work / "jobs.jsonl", facts)
     journal.circumstances(circumstances)  # of this sitting, should it be cut off
     with tempfile.TemporaryDirectory() as scratch:

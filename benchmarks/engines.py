@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from benchmarks.ceiling import units
 from benchmarks.contestants import other_precision
-from benchmarks.journal import Journal, code_hash
+from benchmarks.journal import Journal, code_hash, identity
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rounds import Reordered, interleaved, rate_of, scoring_seconds
 from benchmarks.sessions import OpenVino, Session, openvino_int8, static_int8
@@ -52,7 +52,7 @@ TOLERANCE = 0.002  # of a probability, alone or among others: the record's bound
 # Follows GELU, whose few large values leave a scale of minimum and maximum little to tell the rest apart with.
 AFTER_GELU = r"\.[0-9]+\.output\.dense"
 POINT = 0.01  # the most that joint and overall may lose
-MODULES = ("engines", "sessions", "texts", "ceiling")  # whose code the rates depend on
+MODULES = ("engines", "sessions", "texts", "ceiling", "training/int8")  # whose code the rates depend on
 
 # `onnxruntime` and `fast` are the product's own runtimes; the others run on the batches of their library's.
 ENGINES = {
@@ -252,7 +252,7 @@ def measure(
             scoring_seconds(analyzer, texts.subsample(100).texts)  # warm
             tasks[f"{name} on {part}"] = Reordered(partial(scoring_seconds, analyzer), texts.texts)
     facts = {
-        "hash": checkpoint.hash, "threads": threads, "versions": versions(), "calibration": options.calibration,
+        **identity(checkpoint), "threads": threads, "versions": versions(), "calibration": options.calibration,
         "texts": {part: texts.facts() for part, texts in drawn.items()}, "processor": machine()["processor"],
         "code": code_hash(MODULES),
     }  # fmt: skip

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import QUIET
+from sentiment.checkpoint import Checkpoint
+from sentiment.int8 import scales_of
 
 BESIDE = "others beside "  # before a task's name: the cores that others kept busy meanwhile
 ROOT = Path(__file__).parent.parent
@@ -19,13 +21,21 @@ ROOT = Path(__file__).parent.parent
 
 def code_hash(modules: Sequence[str]) -> str:
     """Identity of the code that a measurement depends on: the package's own modules and its tables, and those of the
-    benchmark, named without their package."""
+    benchmark, named without their package or, those of training, with it."""
     files = sorted([*(ROOT / "sentiment").glob("*.py"), *(ROOT / "sentiment" / "tables").glob("*.py")])
-    files += [ROOT / "benchmarks" / f"{name}.py" for name in sorted({*modules, "journal", "rounds"})]
+    files += [
+        ROOT / f"{name}.py" if name.startswith("training/") else ROOT / "benchmarks" / f"{name}.py"
+        for name in sorted({*modules, "journal", "rounds"})
+    ]
     found = hashlib.sha256()
     for path in files:
         found.update(f"{path.relative_to(ROOT).as_posix()}\0".encode() + path.read_bytes() + b"\0")
     return found.hexdigest()[:16]
+
+
+def identity(checkpoint: Checkpoint) -> dict[str, str]:
+    """The model that a measurement depends on: a checkpoint's hash, and its scales of int8, which are no part of that."""
+    return {"hash": checkpoint.hash, "scales": scales_of(checkpoint.folder)}
 
 
 class Journal:

@@ -32,7 +32,7 @@ import onnx
 from benchmarks.ceiling import units
 from benchmarks.depths import blocks, depths_beside, inference_seconds, own_depth, random_engine, window_blocks
 from benchmarks.graphs import GraphError, optimiser_finds, table_bytes
-from benchmarks.journal import Journal, code_hash
+from benchmarks.journal import Journal, code_hash, identity
 from benchmarks.lever_figures import (
     NOISE,
     Told,
@@ -71,7 +71,8 @@ from training.example import DatasetError
 from training.int8 import float_graph, windows_of
 from training.results import write_results
 
-MODULES = ("levers", "variants", "graphs", "depths", "sessions", "texts")  # whose code the rates depend on
+# Whose code the rates depend on.
+MODULES = ("levers", "variants", "graphs", "depths", "sessions", "texts", "training/int8")
 RESULTS = Path(__file__).parent / "results" / "levers.json"
 TEXTS, ROUNDS, COMPARED = 3_000, 5, 200
 BLOCKS = 10  # of a job; with fewer there is little to overlap
@@ -301,7 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     choices = installed(options.model)
     runtimes = {choice.name: str(choice) for choice in choices}
     facts = {
-        "hash": checkpoint.hash, "threads": threads, "texts": {part: drawn.facts() for part, drawn in texts.items()},
+        **identity(checkpoint), "threads": threads, "texts": {part: drawn.facts() for part, drawn in texts.items()},
         "runtimes": runtimes, "processor": machine()["processor"], "code": code_hash(MODULES),
     }  # fmt: skip
     journal = Journal(options.work / "rounds.jsonl", facts)

@@ -28,7 +28,7 @@ import transformers
 
 from benchmarks.ceiling import KINDS, Products, operations, shapes_of, units
 from benchmarks.contestants import OURS, Contestant, analyzers_of, check_peers, contestants, why_not
-from benchmarks.journal import Journal, code_hash
+from benchmarks.journal import Journal, code_hash, identity
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rivals import Size, write_bert
 from benchmarks.rounds import Reordered, interleaved, probed, rate_of, spread
@@ -285,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             **{name: drawn.facts() for name, drawn in sets.items()},
         }
         facts = {
-            "hash": checkpoint.hash, "threads": threads, "texts": results["texts"],
+            **identity(checkpoint), "threads": threads, "texts": results["texts"],
             # Those of OpenVINO and the peers stand in their tasks' names: they can be added later.
             "versions": {name: version for name, version in results["versions"].items() if name != "openvino"},
             "processor": results["measured"]["machine"]["processor"], "code": code_hash(MODULES),

@@ -125,7 +125,7 @@ def large_job(
     """
     checkpoint, block_rows = load_checkpoint(model), min(BLOCK_ROWS, rows // 21)
     choice, threads = choose_runtime(runtime, checkpoint.folder), threads or os.cpu_count() or 1
-    of = f"{rows}-{choice.name}-{choice.version}-{threads}"
+    of = "-".join(filter(None, (str(rows), choice.name, choice.version, choice.scales, str(threads))))
     name = f"job-{of}-{checkpoint.hash[:8]}-{code_hash(MODULES)[:8]}"
     source, output, notes = (work / f"{name}{suffix}" for suffix in (".csv", "-out.csv", "-notes.jsonl"))
     work.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from typing import Any
 import onnx
 
 from benchmarks.ceiling import units
-from benchmarks.journal import Journal, code_hash
+from benchmarks.journal import Journal, code_hash, identity
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rounds import Reordered, interleaved, rate_of, scoring_seconds
 from benchmarks.runtimes import add_runtime
@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sets = {name: part[: options.limit] for name, part in sets.items()}
     drawn = {part: part_of.facts() for part, part_of in texts.items()}
     facts_of_rounds = {
-        "hashes": {name: checkpoint.hash for name, checkpoint in checkpoints.items()}, "threads": threads,
+        "models": {name: identity(checkpoint) for name, checkpoint in checkpoints.items()}, "threads": threads,
         "texts": drawn, "runtime": str(runtime), "processor": machine()["processor"],
         "code": code_hash(MODULES),
     }  # fmt: skip

@@ -274,7 +274,7 @@ class _Pool:
         if numbers != self._runtime.numbers:
             raise StoppedError(
                 f"expected every node to run the model by {self._runtime.numbers}, as here, found {numbers} on one; "
-                "--runtime onnxruntime is the same on all"
+                "install the same on all; --runtime onnxruntime computes alike on every processor"
             )
         self._failures = 0
         self._actors.append(actor)

@@ -9,6 +9,7 @@ int8.safetensors, a hundred KB; weights stay those of model.onnx.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,12 @@ def digest(tensors: Mapping[str, Floats]) -> str:
     return found.hexdigest()
 
 
+def scales_of(folder: Path) -> str:
+    """Tells the scales that a checkpoint's folder holds from others; empty where it holds none."""
+    path = folder / INT8
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8] if path.is_file() else ""
+
+
 def write_scales(path: Path, scales: Mapping[str, Scales], graph: str) -> None:
     """Writes them by the names of the products; `graph`: the sha256 of the model.onnx that they are of."""
     from safetensors.numpy import save_file
@@ -56,7 +63,7 @@ def write_scales(path: Path, scales: Mapping[str, Scales], graph: str) -> None:
 
 
 def read_scales(path: Path) -> dict[str, Scales]:
-    """The scales beside a checkpoint's model.onnx.
+    """The scales of a checkpoint that is loaded.
 
     Raises:
         CheckpointError: the file is damaged, or of another model.onnx.
@@ -72,8 +79,9 @@ def read_scales(path: Path) -> dict[str, Scales]:
         raise CheckpointError(f"expected scales in {path}, found a damaged file ({error}); {again}") from None
     if metadata.get("sha256") != digest(tensors):
         raise CheckpointError(f"expected scales as they were written in {path}, found others; {again}")
-    graph = hashlib.sha256((path.parent / "model.onnx").read_bytes()).hexdigest()
-    if metadata.get("model.onnx") != graph:
+    # As config.json names it: a checkpoint is loaded only if model.onnx is that.
+    config = json.loads((path.parent / "config.json").read_text("utf-8"))
+    if metadata.get("model.onnx") != config["sha256"]["model.onnx"]:
         raise CheckpointError(f"expected scales of the model.onnx beside {path}, found those of another; {again}")
     names = [name.removesuffix(SMOOTH) for name in tensors if name.endswith(SMOOTH)]
     return {
@@ -92,13 +100,13 @@ def quantise(model: Any, scales: Mapping[str, Scales], ops: Any) -> None:
     Raises:
         CheckpointError: a product is not there.
     """
-    rescaled: dict[tuple[str, int], Any] = {}  # an activation that several products read is rescaled once
+    rescaled: dict[tuple[Any, ...], Any] = {}  # once for all products that read it so
     left = dict(scales)
     for node in model.get_ordered_ops():
         if node.get_type_name() != "MatMul" or (found := left.pop(node.get_friendly_name(), None)) is None:
             continue
         source = node.input_value(0)
-        at = (source.get_node().get_friendly_name(), source.get_index())
+        at = (source.get_node().get_friendly_name(), source.get_index(), found.smooth.tobytes(), found.low, found.high)
         if at not in rescaled:
             smooth = ops.multiply(source, ops.constant(found.smooth.reshape(1, 1, -1)))
             ends = [ops.constant(np.float32(end)) for end in (found.low, found.high)]

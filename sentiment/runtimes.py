@@ -11,6 +11,7 @@ Both answer the same call. They differ in what a row may be batched with, so tha
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.checkpoint import INT8, CheckpointError, embedded_folder
-from sentiment.int8 import quantise, read_scales
+from sentiment.int8 import quantise, read_scales, scales_of
 
 Feed = Mapping[str, NDArray[np.int64]]
 
@@ -50,11 +51,13 @@ class Runtime(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """A runtime that is installed: its name among `RUNTIMES`, its version, and what it multiplies in."""
+    """A runtime that is installed: its name among `RUNTIMES`, its version, and what it multiplies in; of int8, with
+    which scales."""
 
     name: str
     version: str
     precision: str
+    scales: str = ""
 
     @property
     def title(self) -> str:
@@ -62,8 +65,9 @@ class Choice:
 
     @property
     def numbers(self) -> str:
-        """What decides the records' digits, as far as we know beforehand."""
-        return f"{self.name}, {self.precision}"
+        """What decides the records' digits beside the checkpoint, as far as we know beforehand."""
+        scales = f" with the scales {self.scales}" if self.scales else ""
+        return f"{self.name} {self.version}, {self.precision}{scales}"
 
     def __str__(self) -> str:
         return f"{self.title} {self.version}, {self.precision}"
@@ -72,9 +76,9 @@ class Choice:
 def choose_runtime(wanted: str | None = None, model: str | Path | None = None) -> Choice:
     """The runtime that is meant here; without a name, that of the variable CINESENT_RUNTIME, else `auto`.
 
-    `auto` is OpenVINO where it is installed and the processor multiplies bfloat16 (AVX-512 or AMX), else ONNX Runtime.
-    Processors that do so multiply int8 as well, and have the units that add such products without saturating: where the
-    checkpoint has scales for int8, it runs in that.
+    `auto` is OpenVINO where it is installed and finds that the processor multiplies bfloat16 (avx512_bf16, amx_bf16,
+    avx2_vnni_2), else ONNX Runtime. Such processors multiply int8 as well, and have the units that add such products
+    without saturating: where the checkpoint has scales for int8, and safetensors can read them, it runs in that.
 
     Args:
         model: the checkpoint's folder; by default the one inside the package.
@@ -95,9 +99,11 @@ def choose_runtime(wanted: str | None = None, model: str | Path | None = None) -
         bfloat16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if bfloat16 or name == "openvino":
             version = openvino.__version__.partition("-")[0]
-            folder = embedded_folder() if model is None else Path(model)
-            fewer = "int8" if (folder / INT8).is_file() else "bfloat16"
-            return Choice("openvino", version, fewer if bfloat16 else "float32")
+            if not bfloat16:
+                return Choice("openvino", version, "float32")
+            readable = importlib.util.find_spec("safetensors") is not None
+            scales = scales_of(embedded_folder() if model is None else Path(model)) if readable else ""
+            return Choice("openvino", version, "int8" if scales else "bfloat16", scales)
     import onnxruntime
 
     return Choice("onnxruntime", onnxruntime.__version__, "float32")

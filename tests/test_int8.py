@@ -40,6 +40,15 @@ def test_int8_digest_is_of_names_and_values() -> None:
     )
 
 
+def test_int8_a_file_cut_short_is_found(folder: Path) -> None:
+    content = (folder / INT8).read_bytes()
+    for size in (0, 5, len(content) // 2, len(content) - 1):
+        (folder / INT8).write_bytes(content[:size])
+        with pytest.raises(CheckpointError, match=r"found a damaged file .* make it again .* or remove int8") as caught:
+            read_scales(folder / INT8)
+        assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("at", [20, -3])
 def test_int8_damage_is_found(folder: Path, at: int) -> None:
     content = bytearray((folder / INT8).read_bytes())
@@ -86,6 +95,25 @@ def test_int8_is_near_float32_and_not_the_same(int8_checkpoint: Path) -> None:
     apart = max(float(np.abs(a.mention - b.mention).max()) for a, b in zip(exact, found, strict=True))
     spread = float(np.ptp([answer.mention for answer in exact], axis=0).max())
     assert 0 < apart < spread / 4
+
+
+def test_int8_products_that_read_the_same_may_have_scales_of_their_own(folder: Path) -> None:
+    """Query, key and value read one activation; what one is divided by, another is not multiplied with."""
+    pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
+    if choose_runtime("openvino", folder).precision != "int8":
+        pytest.skip("the processor has no units for int8")
+    checkpoint = load_checkpoint(folder)
+    windows = [[7, 9, 30, 41, 100], [55, 6], list(range(20, 60))]
+    exact = Engine(checkpoint, threads=1).run(windows)
+    scales = read_scales(folder / INT8)
+    own = {
+        name: Scales(found.smooth * 2.0 ** (at % 3 - 1), found.low * 2.0 ** (at % 3 - 1), found.high * 2.0 ** (at % 3 - 1))
+        for at, (name, found) in enumerate(sorted(scales.items()))
+    }
+    write_scales(folder / INT8, own, checkpoint.config["sha256"]["model.onnx"])
+    found = Engine(checkpoint, threads=1, runtime="openvino").run(windows)
+    apart = max(float(np.abs(a.mention - b.mention).max()) for a, b in zip(exact, found, strict=True))
+    assert apart < float(np.ptp([answer.mention for answer in exact], axis=0).max()) / 4
 
 
 def test_int8_of_the_packaged_checkpoint_is_that_of_its_graph() -> None:

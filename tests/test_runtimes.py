@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,10 @@ import pytest
 
 import sentiment.runtimes
 from sentiment.analyzer import Analyzer
-from sentiment.checkpoint import CheckpointError, load_checkpoint
+from sentiment.checkpoint import INT8, CheckpointError, load_checkpoint
 from sentiment.cli import main
 from sentiment.engine import OUTPUTS, TOKEN_BUDGET, Engine, Logits
+from sentiment.int8 import read_scales, scales_of, write_scales
 from sentiment.records import Analysis
 from sentiment.runtimes import RUNTIMES, Choice, OnnxRuntime, RuntimeChoiceError, choose_runtime, open_runtime
 
@@ -256,10 +260,35 @@ def test_runtimes_precision_is_the_checkpoints(
     monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path, int8_checkpoint: Path
 ) -> None:
     monkeypatch.setattr(sentiment.runtimes, "_openvino", lambda: Module("BF16"))
-    assert choose_runtime("auto", tiny_checkpoint).numbers == "openvino, bfloat16"
-    assert choose_runtime("auto", str(int8_checkpoint)).numbers == "openvino, int8"
+    assert choose_runtime("auto", tiny_checkpoint).numbers == "openvino 2030.1.0, bfloat16"
+    scales = scales_of(int8_checkpoint)
+    assert choose_runtime("auto", str(int8_checkpoint)).numbers == f"openvino 2030.1.0, int8 with the scales {scales}"
     monkeypatch.setattr(sentiment.runtimes, "_openvino", lambda: Module("FP32", "INT8"))  # may saturate
-    assert choose_runtime("openvino", int8_checkpoint).numbers == "openvino, float32"
+    assert choose_runtime("openvino", int8_checkpoint).numbers == "openvino 2030.1.0, float32"
+
+
+def test_runtimes_of_other_scales_give_other_numbers(
+    monkeypatch: pytest.MonkeyPatch, int8_checkpoint: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sentiment.runtimes, "_openvino", lambda: Module("BF16"))
+    other = Path(shutil.copytree(int8_checkpoint, tmp_path / "other"))
+    assert choose_runtime("auto", other) == choose_runtime("auto", int8_checkpoint)
+    scales = read_scales(other / INT8)
+    name = next(iter(scales))
+    graph = load_checkpoint(other).config["sha256"]["model.onnx"]
+    write_scales(other / INT8, {**scales, name: replace(scales[name], high=5.0)}, graph)
+    one, two = choose_runtime("auto", other), choose_runtime("auto", int8_checkpoint)
+    assert str(one) == str(two) and one.numbers != two.numbers
+
+
+def test_runtimes_scales_that_nothing_can_read_are_left(
+    monkeypatch: pytest.MonkeyPatch, int8_checkpoint: Path
+) -> None:
+    """OpenVINO that was installed by itself, without the extra."""
+    monkeypatch.setattr(sentiment.runtimes, "_openvino", lambda: Module("BF16"))
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "safetensors" else find(name))
+    assert choose_runtime("auto", int8_checkpoint).precision == "bfloat16"
 
 
 def test_runtimes_absence_is_found_out(monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path) -> None:

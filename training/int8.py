@@ -2,7 +2,7 @@
 
 `python -m training.int8 FOLDER --texts FILE --dev [NAME=]FILE` gives them to a checkpoint that is there; `cinesent
 export --int8 FILE` to one that is made. Refused where the labels of the development texts, by the checkpoint's own
-thresholds, are further from those of float32 than an export may be. Needs the extras train, fast and int8.
+thresholds, are further from those of float32 than an export may be. Needs the extras train and int8.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from onnx import numpy_helper
 from sentiment.checkpoint import INT8, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
 from sentiment.int8 import Scales, write_scales
-from sentiment.runtimes import RuntimeChoiceError, read_openvino
+from sentiment.runtimes import RuntimeChoiceError, choose_runtime, read_openvino
 from sentiment.text import normalise
 from sentiment.windows import split_windows
 from training.calibrate import Calibration
@@ -40,6 +40,7 @@ from training.scores import gold_labels, score_examples
 
 Feed = Mapping[str, NDArray[np.int64]]
 PRODUCTS = ("MatMul", "Gemm")
+OUTSIDE = ("encoder.embeddings.", "encoder.pooler.")  # of an encoder, but no layer of it
 CALIBRATION = 300  # texts
 REMEDY = "make no scales (leave --int8 out): without them OpenVINO scores in bfloat16"
 
@@ -85,12 +86,14 @@ def calibration_feeds(engine: Engine, texts: Sequence[str], count: int = CALIBRA
 
 
 def products_of(graph: onnx.ModelProto) -> tuple[list[str], list[str]]:
-    """Names of the products with a weight of the encoder, which may be in int8, and of all others.
+    """Names of the products with a weight of the encoder's layers, which may be in int8, and of all others.
 
-    Those are the products between tokens and the heads: a few percent of the operations, and with them in int8 joint
-    F1 lost tens of points.
+    Those are the products between tokens, and the heads: little work, whose results decide.
     """
-    weights = {tensor.name for tensor in graph.graph.initializer if tensor.name.startswith("encoder.encoder.")}
+    weights = {
+        tensor.name for tensor in graph.graph.initializer
+        if tensor.name.startswith("encoder.") and not tensor.name.startswith(OUTSIDE)
+    }  # fmt: skip
     named = [(node.name, not weights.isdisjoint(node.input)) for node in graph.graph.node
              if node.op_type in PRODUCTS]  # fmt: skip
     return [name for name, inner in named if inner], [name for name, inner in named if not inner]
@@ -105,7 +108,7 @@ def find_scales(graph: onnx.ModelProto, feeds: Sequence[Feed], rest: Sequence[st
         graph: with weights in float32.
 
     Raises:
-        RuntimeChoiceError: NNCF, or what it needs, is not installed.
+        ExportError: NNCF did not smooth what a product reads. RuntimeChoiceError: NNCF, or what it needs, is not there.
     """
     if (lacking := missing()) is not None:
         raise RuntimeChoiceError(lacking)
@@ -136,9 +139,13 @@ def _find_scales(graph: bytes, feeds: list[Feed], rest: list[str]) -> dict[str, 
     for node in quantised.get_ordered_ops():
         if node.get_type_name() == "FakeQuantize":
             low, high = (float(_constant(node, port).item()) for port in (1, 2))
-            smooth = _constant(node.input_value(0).get_node(), 1).reshape(-1).astype(np.float32)
+            factors = node.input_value(0).get_node()
             for target in node.output(0).get_target_inputs():
-                found[target.get_node().get_friendly_name()] = Scales(smooth, low, high)
+                name = target.get_node().get_friendly_name()
+                if factors.get_type_name() != "Multiply":
+                    raise ExportError(f"expected NNCF to smooth what {name} reads, found that it did not; {REMEDY}")
+                smooth = _constant(factors, 1).reshape(-1).astype(np.float32)
+                found[name] = Scales(smooth, low, high)
     return found
 
 
@@ -147,54 +154,63 @@ def _constant(node: Any, port: int) -> NDArray[Any]:
 
 
 def missing() -> str | None:
-    """What has to be installed before scales can be made, in a line; None where all is there."""
+    """What is not there without which no scales can be made, in a line; None where all is there."""
     lacking = [name for name in ("nncf", "openvino", "safetensors") if importlib.util.find_spec(name) is None]
-    if not lacking:
-        return None
-    return f'expected {", ".join(lacking)} for scales of int8, found none; pip install "cinesent[int8]"'
+    if lacking:
+        return f'expected {", ".join(lacking)} for scales of int8, found none; pip install "cinesent[int8]"'
+    if choose_runtime("openvino").precision == "float32":
+        return (
+            "expected a processor that multiplies int8 and bfloat16, so that scales can be tried, found one for "
+            "float32; make them on another machine (leave --int8 out here)"
+        )
+    return None
 
 
 def add_int8(folder: Path, texts: Sequence[str], development: Sequence[Example]) -> dict[str, float]:
     """Writes a checkpoint's int8.safetensors; how far int8 is from float32 on the development texts.
 
     Args:
-        texts: calibration texts, 300 of which are taken; not those that anything is measured on.
+        texts: calibration texts, of which 300 are taken that are not among the development texts.
 
     Raises:
-        CheckpointError: no checkpoint. DatasetError: no texts. ExportError: int8 answers too differently, or cannot be
-        tried here; nothing is written. RuntimeChoiceError: OpenVINO is not installed.
+        CheckpointError: no checkpoint. DatasetError: no texts. ExportError: int8 answers too differently, or the
+        encoder's products are not found; nothing is written. RuntimeChoiceError: NNCF, what it needs, or the processor
+        for it is not there.
     """
+    if (lacking := missing()) is not None:  # before anything takes long
+        raise RuntimeChoiceError(lacking)
     checkpoint = load_checkpoint(folder)
     plain = Engine(checkpoint)
-    feeds = calibration_feeds(plain, texts)
+    measured = {example.text for example in development}
+    feeds = calibration_feeds(plain, [text for text in texts if text not in measured])
     if not feeds or not development:
         raise DatasetError(
-            f"expected texts for scales and labelled ones to try int8 on, found {len(feeds)} and {len(development)}"
+            "expected texts for scales, which are not among those of --dev, and labelled ones to try int8 on, found "
+            f"{len(feeds)} and {len(development)}"
         )
     graph = float_graph(folder / "model.onnx")
+    inner, rest = products_of(graph)
+    if not inner:
+        raise ExportError(f"expected products with weights named encoder.… in model.onnx, found none; {REMEDY}")
     with tempfile.TemporaryDirectory() as scratch:
         trial = Path(scratch) / "checkpoint"
         shutil.copytree(folder, trial, ignore=shutil.ignore_patterns(INT8))
-        scales = find_scales(graph, feeds, products_of(graph)[1])
+        scales = find_scales(graph, feeds, rest)
         write_scales(trial / INT8, scales, checkpoint.config["sha256"]["model.onnx"])
-        packed = load_checkpoint(trial)
-        engine = Engine(packed, runtime="openvino")
-        if engine.runtime.precision != "int8":
-            raise ExportError(
-                f"expected a processor that multiplies int8 and bfloat16, so that int8 can be tried, found one for "
-                f"{engine.runtime.precision}; make the scales on another machine"
-            )
+        engine = Engine(load_checkpoint(trial), runtime="openvino")
         exact, found = (score_examples(checkpoint, one, development) for one in (plain, engine))
         rules = Calibration(checkpoint.scaling, checkpoint.thresholds, checkpoint.uncertain)
         gold = gold_labels(development, checkpoint.taxonomy)
         drift = drift_of(exact, found, gold, rules, checkpoint.taxonomy)
         check_drift(drift, judged_of(gold), REMEDY)
-        shutil.copyfile(trial / INT8, folder / INT8)
+        beside = folder / f".{INT8}.new"
+        shutil.copyfile(trial / INT8, beside)
+        beside.replace(folder / INT8)  # whole, for whoever loads it meanwhile
     return drift
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes int8.safetensors into a checkpoint's folder."""
+    """Writes int8.safetensors into a checkpoint's folder; 3 where it is refused."""
     parser = argparse.ArgumentParser(
         prog="python -m training.int8", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -207,8 +223,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         texts = [example.text for example in read_labelled(options.texts, taxonomy)]
         sets = named_sets(options.dev, taxonomy)
         drift = add_int8(options.folder, texts, [example for part in sets.values() for example in part])
-    except (CheckpointError, DatasetError, ExportError, RuntimeChoiceError) as error:
+    except (CheckpointError, DatasetError, RuntimeChoiceError) as error:
         parser.error(str(error))
+    except ExportError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 3
     told = ", ".join(f"{name} {value:.2%}" for name, value in drift.items())
     print(f"{options.folder / INT8} written; int8 on OpenVINO against float32: {told}", file=sys.stderr)
     return 0

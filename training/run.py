@@ -258,7 +258,8 @@ def export_run(
     metrics = run / "metrics.json"
     details = json.loads(metrics.read_text("utf-8")) if metrics.is_file() else {}
     kept = {key: details[key] for key in ("recipe", "texts", "start", "sources", "hours") if key in details}
-    calibration = [example.text for example in read_labelled(int8, space)] if int8 else None
+    texts = read_labelled(int8, space, mapping=codings, blank_none=blank_none) if int8 else []
+    calibration = [example.text for example in texts] if int8 else None
     exported = export(model, tokenizer, folder, sets, name=name, details=kept, int8=calibration)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     write_card(folder, config, {**details, "drift": exported.drift, "development": exported.development})

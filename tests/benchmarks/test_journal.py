@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import benchmarks.journal as journal_module
-from benchmarks.journal import BESIDE, Journal, code_hash
+from benchmarks.journal import BESIDE, Journal, code_hash, identity
+from sentiment.checkpoint import load_checkpoint
 
 FACTS = {"hash": "00", "texts": 20}
 
@@ -64,7 +65,7 @@ def test_journal_survives_an_interruption_of_its_own_writing(tmp_path: Path, mon
 def test_journal_code_is_that_of_the_package_and_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "ROOT", tmp_path)
     for name in ("sentiment/engine.py", "sentiment/tables/base.py", "benchmarks/speed.py", "benchmarks/levers.py",
-                 "benchmarks/journal.py", "benchmarks/rounds.py"):  # fmt: skip
+                 "benchmarks/journal.py", "benchmarks/rounds.py", "training/int8.py"):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("a = 1\n", "utf-8")
     found = [code_hash(["speed"])]
@@ -73,7 +74,16 @@ def test_journal_code_is_that_of_the_package_and_the_benchmark(tmp_path: Path, m
     for name in ("sentiment/engine.py", "sentiment/tables/base.py", "benchmarks/speed.py", "benchmarks/rounds.py"):
         (tmp_path / name).write_text("a = 2\n", "utf-8")
         found.append(code_hash(["speed"]))
+    found.append(code_hash(["speed", "training/int8"]))
+    (tmp_path / "training" / "int8.py").write_text("a = 2\n", "utf-8")
+    assert code_hash(["speed"]) == found[-2]
+    found.append(code_hash(["speed", "training/int8"]))
     assert len(set(found)) == len(found)
+
+
+def test_journal_models_with_other_scales_are_others(tiny_checkpoint: Path, int8_checkpoint: Path) -> None:
+    plain, packed = (identity(load_checkpoint(folder)) for folder in (tiny_checkpoint, int8_checkpoint))
+    assert plain["hash"] == packed["hash"] and plain["scales"] == "" and len(packed["scales"]) == 8
 
 
 def test_journal_keeps_the_circumstances_of_every_sitting(tmp_path: Path) -> None:

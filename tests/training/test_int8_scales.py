@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 import training.int8
 from sentiment.checkpoint import INT8, load_checkpoint
 from sentiment.engine import Engine
 from sentiment.int8 import Scales, read_scales
-from sentiment.runtimes import RuntimeChoiceError, choose_runtime
+from sentiment.runtimes import Choice, RuntimeChoiceError, choose_runtime
 from training.drift import ExportError
 from training.example import DatasetError, Example
 from training.export import export
@@ -93,26 +95,58 @@ def test_int8_scales_that_answer_otherwise_is_refused_and_not_written(
 @pytest.mark.usefixtures("found")
 def test_int8_scales_without_texts_is_refused(folder: Path, own_examples: Make) -> None:
     for given, development in (([], own_examples(20, 1)), (["座椅太硬"], [])):
-        with pytest.raises(DatasetError, match="expected texts for scales and labelled ones to try int8 on, found"):
+        with pytest.raises(DatasetError, match=r"expected texts for scales, .* and labelled ones to try int8 on, found"):
             add_int8(folder, given, development)
 
 
-@pytest.mark.usefixtures("found")
-def test_int8_scales_are_not_tried_without_the_units(
+def test_int8_scales_are_not_made_without_the_units(
     folder: Path, own_examples: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sentiment.engine
-
-    real = choose_runtime("openvino", folder)
-    plain = type(real)(real.name, real.version, "float32")
-    monkeypatch.setattr(
-        sentiment.engine, "choose_runtime", lambda name, _: choose_runtime(name) if name == "onnxruntime" else plain
-    )
-    with pytest.raises(
-        ExportError, match=r"expected a processor that multiplies int8 and bfloat16, .* one for float32"
-    ):
+    """And nothing is scored before that is said."""
+    monkeypatch.setattr(training.int8, "choose_runtime", lambda name: Choice(name, "1", "float32"))
+    monkeypatch.setattr(training.int8, "Engine", None)
+    expected = r"^expected a processor that multiplies int8 and bfloat16, .* float32; make them on another machine"
+    with pytest.raises(RuntimeChoiceError, match=expected):
         add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))
-    assert not (folder / INT8).exists()
+    assert training.int8.missing() is not None and not (folder / INT8).exists()
+
+
+def test_int8_scales_are_of_no_text_that_they_are_tried_on(
+    folder: Path, own_examples: Make, scales: dict[str, Scales], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(training.int8, "find_scales", lambda _, feeds, __: taken.append(len(feeds)) or scales)
+    development = own_examples(60, 1)
+    with pytest.raises(DatasetError, match="expected texts for scales, which are not among those of --dev"):
+        add_int8(folder, texts(development), development)
+    add_int8(folder, [*texts(development), "座椅太硬"], development)
+    assert taken == [1]
+
+
+def test_int8_scales_of_an_encoder_that_is_not_known_are_refused(
+    folder: Path, own_examples: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.int8, "products_of", lambda _: ([], ["all"]))
+    with pytest.raises(ExportError, match=r"^expected products with weights named encoder\.… .* leave --int8 out"):
+        add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))
+
+
+def test_int8_scales_may_be_of_an_encoder_whose_layers_are_named_otherwise() -> None:
+    names = {"encoder.transformer.layer.0.ffn.lin1": True, "encoder.layers.0.mlp.Wi": True,
+             "encoder.embeddings.projection": False, "encoder.pooler.dense": False, "mention.0": False}  # fmt: skip
+    weight = numpy_helper.from_array(np.ones((2, 2), np.float32))
+    tensors, nodes = [], []
+    for name in names:
+        tensor = onnx.TensorProto()
+        tensor.CopyFrom(weight)
+        tensor.name = name
+        tensors.append(tensor)
+        nodes.append(onnx.helper.make_node("MatMul", ["x", name], [f"y {name}"], name=f"of {name}"))
+    nodes.append(onnx.helper.make_node("MatMul", ["x", "y"], ["z"], name="of tokens"))
+    graph = onnx.ModelProto(graph=onnx.helper.make_graph(nodes, "graph", [], [], tensors))
+    inner, rest = products_of(graph)
+    assert inner == [f"of {name}" for name, found in names.items() if found]
+    assert rest == [*(f"of {name}" for name, found in names.items() if not found), "of tokens"]
 
 
 def test_int8_scales_say_what_to_install(folder: Path, own_examples: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,8 +168,12 @@ def test_int8_scales_of_an_export_go_with_its_graph(own_run: Any, own_examples: 
 
 @pytest.mark.usefixtures("found")
 def test_int8_scales_are_written_by_a_command(
-    folder: Path, own_examples: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    folder: Path, own_examples: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def refuse(*_: Any) -> None:
+        raise ExportError("expected less")
+
     files = {}
     for name, examples in (("train", own_examples(60, 5)), ("dev", own_examples(60, 1))):
         rows = [
@@ -146,7 +184,10 @@ def test_int8_scales_are_written_by_a_command(
         files[name].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
     assert main([str(folder), "--texts", str(files["train"]), "--dev", f"dev={files['dev']}"]) == 0
     assert "int8 on OpenVINO against float32: changed_cells" in capsys.readouterr().err
-    assert (folder / INT8).is_file()
+    assert (folder / INT8).is_file() and not list(folder.glob(".*"))
+    monkeypatch.setattr(training.int8, "check_drift", refuse)
+    assert main([str(folder), "--texts", str(files["train"]), "--dev", f"dev={files['dev']}"]) == 3
+    assert capsys.readouterr().err == "python -m training.int8: expected less\n"
     with pytest.raises(SystemExit) as caught:
         main([str(tmp_path / "none"), "--texts", str(files["train"]), "--dev", f"dev={files['dev']}"])
     assert caught.value.code == 2 and "expected a checkpoint folder" in capsys.readouterr().err

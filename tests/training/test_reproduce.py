@@ -75,6 +75,19 @@ def test_stages_keep_as_many_layers_as_are_asked_for(tmp_path: Path, monkeypatch
         assert asked[-1] == (tmp_path / name / "fit", layers)
 
 
+@pytest.mark.parametrize("lacking", [None, "expected nncf, found none"])
+def test_stages_export_makes_scales_where_it_can(
+    lacking: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[Path, ...]] = []
+    monkeypatch.setattr(training.reproduce, "missing", lambda: lacking)
+    monkeypatch.setattr(training.reproduce, "export_run", lambda *_, int8: asked.append(int8))
+    Stages(tmp_path, tmp_path, tmp_path).export()
+    own = training.reproduce.ROOT / "data" / "cinema" / "train.jsonl"
+    assert asked == [(own,) if lacking is None else ()]
+    assert capsys.readouterr().err == ("" if lacking is None else f"without int8.safetensors, {lacking}\n")
+
+
 @pytest.mark.parametrize("where", ["fit", "fit/checkpoints/checkpoint-3"])
 def test_reproduce_takes_no_training_of_another_depth_for_its_own(
     where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -21,7 +21,7 @@ from training.bases import BaseError
 from training.example import DatasetError
 from training.export import Exported
 from training.folders import load_run
-from training.run import Sources, Start, gather, prepare
+from training.run import Sources, Start, export_run, gather, prepare
 from training.steps import newest_step
 from training.train import PARTLY, Recipe
 
@@ -243,6 +243,27 @@ def test_export_into_a_run_folder_is_refused(tiny_run: Any, tmp_path: Path) -> N
     result = invoke(main, ["export", str(tiny_run.folder), "--dev", str(dev), "-o", str(tiny_run.folder)])
     assert result.exit_code == 2 and "expected a folder for a checkpoint, found a run in" in result.stderr
     assert tree(tiny_run.folder) == before
+
+
+def test_export_reads_texts_for_scales_as_it_reads_development_files(
+    tiny_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[list[str]] = []
+
+    def spy(*_: Any, int8: list[str], **__: Any) -> Exported:
+        taken.append(int8)
+        raise BaseError("enough")
+
+    monkeypatch.setattr("training.run.export", spy)
+    monkeypatch.setattr("training.run.missing", lambda: None)
+    own = tmp_path / "own.csv"
+    own.write_text("text,seating\n座椅太硬,-1\n爆米花太甜了,-2\n", "utf-8")
+    codings = {"-1": "negative", "-2": "none"}
+    with pytest.raises(BaseError, match="enough"):
+        export_run(tiny_run.folder, tmp_path / "out", {"dev": own}, mapping=codings, int8=[own])
+    assert taken == [["座椅太硬", "爆米花太甜了"]]
+    with pytest.raises(DatasetError, match="-1"):
+        export_run(tiny_run.folder, tmp_path / "out", {"dev": own}, int8=[own])
 
 
 def test_prepare_is_gentle_where_a_checkpoint_goes_on_with_partly_labelled_texts(
