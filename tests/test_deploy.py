@@ -221,15 +221,100 @@ def test_deploy_kubernetes_pods_end_as_the_command_does_but_for_rejected_rows(
     assert done.stdout == f"score /data/in -o /data/scored.parquet --threads 2 {last}\n"
 
 
+def cluster() -> dict[str, Any]:
+    found = yaml.safe_load(CLUSTER.read_text("utf-8"))
+    assert isinstance(found, dict)
+    return found
+
+
+def test_deploy_cluster_head_starts_the_workers_and_they_join_it() -> None:
+    found = cluster()
+    (start,) = (line.split() for line in found["head_start_ray_commands"] if " start " in line)
+    (join,) = (line.split() for line in found["worker_start_ray_commands"] if " start " in line)
+    assert "--head" in start
+    assert "--autoscaling-config=~/ray_bootstrap_config.yaml" in start, "else no worker is ever started"
+    (port,) = (word.removeprefix("--port=") for word in start if word.startswith("--port="))
+    assert f"--address=$RAY_HEAD_IP:{port}" in join
+    assert found["max_workers"] == len(found["provider"]["worker_ips"])
+
+
+def test_deploy_cluster_steps_wait_for_all_nodes_and_stop_them_all() -> None:
+    found, steps = cluster(), head(CLUSTER)
+    workers = found["provider"]["worker_ips"]
+    assert f"until {len(workers) + 1} nodes are active" in steps
+    (stopped,) = re.findall(r"for worker in ([^;]+);", steps)
+    assert stopped.split() == workers
+    assert f"ssh {found['auth']['ssh_user']}@$worker '~/venv/bin/ray stop'" in steps
+    path = CLUSTER.relative_to(ROOT).as_posix()
+    order = [
+        f"RAY_UP_enable_autoscaler_v2=0 ray up {path}",
+        f"ray exec {path} '~/venv/bin/ray status'",
+        f"ray exec {path} '~/venv/bin/cinesent score",
+        f"ray down {path}\n",
+        "for worker in ",
+    ]
+    places = [steps.index(step) for step in order]
+    assert places == sorted(places)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash, by which Ray runs commands on its nodes")
+def test_deploy_cluster_nodes_find_ray_without_a_path_after_one_set_up_and_after_two(tmp_path: Path) -> None:
+    """`ray down` runs a bare `ray stop` on the head, in a shell that has read ~/.bashrc."""
+    (command,) = (line for line in cluster()["setup_commands"] if ".bashrc" in line)
+    program = tmp_path / "venv" / "bin" / "ray"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "ours: $*"\n', "utf-8")
+    program.chmod(0o755)
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    for _ in range(2):
+        subprocess.run(["bash", "-c", command], env=environment, check=True, timeout=60)
+        assert len((tmp_path / ".bashrc").read_text("utf-8").splitlines()) == 1
+        done = subprocess.run(
+            ["bash", "-c", 'source ~/.bashrc; ray stop; echo "$PATH"'],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        # Last, so that it hides none of the machine's own programs.
+        assert done.stdout == f"ours: stop\n/usr/bin:/bin:{program.parent}\n"
+
+
+def test_deploy_cluster_has_the_ray_of_the_constraints() -> None:
+    versions = re.findall(r"ray\[default\]==([0-9.]+)", CLUSTER.read_text("utf-8"))
+    assert len(versions) == 2, "on the machine that calls `ray up`, and on the head"
+    pins = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    assert {f"ray=={version}" for version in versions} == {line for line in pins if line.startswith("ray==")}
+    (head_setup,) = cluster()["head_setup_commands"]
+    assert f"ray[default]=={versions[0]}" in head_setup
+    assert any("-c constraints.txt" in line and ".[ray]" in line for line in cluster()["setup_commands"])
+
+
 @pytest.mark.skipif(find_spec("ray") is None, reason='Ray is not installed: pip install "cinesent[ray]"')
 def test_deploy_cluster_is_valid_by_rays_own_schema() -> None:
     jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((_ray() / "autoscaler" / "ray-schema.json").read_text("utf-8"))
+    jsonschema.validate(cluster(), schema)
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason='Ray is not installed: pip install "cinesent[ray]"')
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("commands.py", "--autoscaling-config=~/ray_bootstrap_config.yaml"),
+        ("commands.py", 'os.getenv("RAY_UP_enable_autoscaler_v2", "1") == "1"'),
+        ("commands.py", 'cmd="ray stop"'),
+        ("command_runner.py", "source ~/.bashrc; "),
+        ("autoscaler.py", "record_local_head_state_if_needed(self.provider)"),
+    ],
+)
+def test_deploy_cluster_says_of_ray_what_holds_for_the_version_that_it_takes(file: str, words: str) -> None:
+    """Where Ray changes one of these, the cluster's file has to be read again."""
+    assert words in (_ray() / "autoscaler" / "_private" / file).read_text("utf-8")
+
+
+def _ray() -> Path:
     spec = find_spec("ray")
     assert spec is not None
     assert spec.origin is not None
-    schema = json.loads((Path(spec.origin).parent / "autoscaler" / "ray-schema.json").read_text("utf-8"))
-    cluster = yaml.safe_load(CLUSTER.read_text("utf-8"))
-    jsonschema.validate(cluster, schema)
-    pins = (ROOT / "constraints.txt").read_text("utf-8")
-    (version,) = re.findall(r"ray\[default\]==([0-9.]+)", CLUSTER.read_text("utf-8"))
-    assert f"\nray=={version}\n" in pins
+    return Path(spec.origin).parent
