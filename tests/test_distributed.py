@@ -150,6 +150,20 @@ def test_distributed_writes_the_bytes_of_the_local_engine(
     assert [tick.rows for tick in ticks if tick.phase == "score"][-1] == 598
 
 
+def test_distributed_workers_without_a_cpu_hold_up_nothing(
+    cluster: None, dump: Path, tiny_checkpoint: Path, local: Path, tmp_path: Path
+) -> None:
+    """--workers may count the CPUs of nodes that are still to come, and need not come."""
+    import ray
+
+    from sentiment.distributed import RayOptions, RayRunner
+
+    run = RayRunner(load_checkpoint(tiny_checkpoint), RayOptions(workers=int(ray.cluster_resources()["CPU"]) + 2))
+    summary = job(dump, run, tmp_path / "out.parquet")
+    assert (summary.rows, summary.scored, summary.rejected) == (598, 598, 3)
+    same(tmp_path / "out.parquet", local)
+
+
 def test_distributed_reads_a_folder_at_an_address(
     cluster: None,
     dump: Path,
