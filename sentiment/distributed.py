@@ -29,6 +29,7 @@ from typing import Any
 from sentiment import __version__
 from sentiment.blocks import Block, BlockRules, analyze_rows
 from sentiment.checkpoint import Checkpoint
+from sentiment.cpus import usable_cpus
 from sentiment.parts import StoppedError, packed_part, where
 from sentiment.runtimes import Choice, choose_runtime
 from sentiment.tables.base import Row
@@ -117,7 +118,7 @@ def connected(options: RayOptions) -> Iterator[None]:
             if options.address is None:
                 wanted = (options.workers or 0) * options.threads
                 quiet |= {"address": "local", "include_dashboard": False}
-                quiet |= {"num_cpus": max(wanted, os.cpu_count() or 1), "num_gpus": 0, "_temp_dir": folder}
+                quiet |= {"num_cpus": max(wanted, usable_cpus()), "num_gpus": 0, "_temp_dir": folder}
                 quiet |= {"object_store_memory": _STORE_BYTES}
                 ray.init(**quiet)
             else:
