@@ -220,7 +220,7 @@ def _ray_runner(
 
     try:
         options = RayOptions(address or None, workers, threads or 1)
-        return RayRunner(load_checkpoint(model), options, taxonomy=taxonomy, load=load)
+        return RayRunner(load_checkpoint(model), options, taxonomy=taxonomy, load=load, tell=say)
     except ValueError as error:
         raise Failure(one_line(error)) from error
 
