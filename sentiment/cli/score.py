@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from sentiment.cli import Failure, one_line, say
 from sentiment.cli.score_messages import show_progress, tell_dry_run, tell_summary
@@ -108,8 +109,11 @@ def command(
         raise click.UsageError("expected a file as output with --resume, found `-`; a stream cannot be resumed")
     if output == "-" and (shard is not None or engine == "ray"):
         raise click.UsageError("expected a file as output with --shard or --engine ray, found `-`; name one with -o")
-    if engine != "ray" and workers is not None:
-        raise click.UsageError("expected --workers with --engine ray, found it without")
+    # $RAY_ADDRESS may be there for other programs.
+    address_given = click.get_current_context().get_parameter_source("ray_address") is ParameterSource.COMMANDLINE
+    for flag, given in (("--workers", workers is not None), ("--ray-address", address_given)):
+        if given and engine != "ray":
+            raise click.UsageError(f"expected {flag} with --engine ray, found it without; add that or leave it out")
     path = None if output in (None, "-") else Path(str(output))
     chosen = choose_runtime(runtime, model)
     options = ScoreOptions(

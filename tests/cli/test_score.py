@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from score_runs import ROWS, one_line, records, run, start
 
+from sentiment.cli import say
+from sentiment.distributed import RayOptions
 from sentiment.runtimes import Choice
 from sentiment.tables import ReadOptions, Table, open_tables
 from sentiment.taxonomy import Taxonomy
@@ -269,11 +271,30 @@ def test_score_shards_join(fake: Any, dump: Path, tmp_path: Path) -> None:
         (("--shard", "1/2", "-o", "-"), "expected a file as output with --shard"),
         (("--engine", "ray", "-o", "-"), "expected a file as output with --shard or --engine ray"),
         (("--workers", "2", "-o", "x.csv"), "expected --workers with --engine ray"),
+        (("--ray-address", "auto", "-o", "x.csv"), "expected --ray-address with --engine ray"),
         (("--engine", "spark", "-o", "x.csv"), "is not one of"),
     ],
 )
 def test_score_wrong_shards_and_engines(fake: Any, dump: Path, arguments: tuple[str, ...], told: str) -> None:
     one_line(run("score", dump, *arguments), 2, told)
+
+
+def test_score_leaves_the_address_in_the_environment_to_engine_ray(
+    fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[RayOptions, Any]] = []
+
+    def refuse(checkpoint: Any, options: RayOptions, *, tell: Any, **others: Any) -> Any:
+        made.append((options, tell))
+        raise ValueError("no cluster here")
+
+    monkeypatch.setattr("sentiment.distributed.RayRunner", refuse)
+    command = ("score", dump, "-o", tmp_path / "out.csv")
+    one_line(run(*command, "--engine", "ray", "--workers", 2, "--ray-address", "auto"), 2, "no cluster here")
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    one_line(run(*command, "--engine", "ray"), 2, "no cluster here")
+    assert made == [(RayOptions("auto", 2, 1), say), (RayOptions("head:6379", None, 1), say)]
+    assert run(*command).exit_code == 0
 
 
 def test_score_limit(fake: Any, dump: Path, tmp_path: Path) -> None:
