@@ -85,9 +85,9 @@ def command(
     Parquet hold the record, and the input's own columns under `input`. No row disappears: blank texts have the status
     empty, texts in another language not_chinese. Rows that the file itself breaks go to OUT.rejects.jsonl.
 
-    A job writes finished blocks of 4,096 rows to OUT.partial, and OUT at the end. Interrupted, by a full disk too, it
-    goes on where it was with the same command and --resume. --threads, --batch-size, --max-memory and --engine may then
-    change; the runtime may not. A shard goes on with the same command as it is.
+    A job writes finished blocks of 4,096 rows to OUT.partial, and OUT at the end. Interrupted, by a full disk or a lost
+    connection too, it goes on where it was with the same command and --resume. --threads, --batch-size, --max-memory
+    and --engine may then change; the runtime may not. A shard goes on with the same command as it is.
 
     \b
     Exit codes:
