@@ -17,10 +17,7 @@ _MOUNT = Path("/sys/fs/cgroup")
 
 def usable_cpus() -> int:
     """The CPUs that the process may run on, and no more than its quota of CPU time, rounded up; at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        allowed = len(os.sched_getaffinity(0))
-    else:
-        allowed = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min([allowed, *_quotas()])
 
 
