@@ -17,6 +17,7 @@ from sentiment import __version__
 from sentiment.blocks import BLOCK_ROWS, Block, BlockRules, Labels, Scorer, Shard, analyze_rows, blocks_of, rules_of
 from sentiment.parts import (
     PartStore,
+    StoppedError,
     Summary,
     check_output,
     packed_part,
@@ -30,6 +31,7 @@ from sentiment.tables.base import Reject, Table, TableError
 from sentiment.tables.flat import FlatTable, Lang, Layout, flat_table
 from sentiment.tables.jsonl_writer import JsonlWriter
 from sentiment.tables.parquet_writer import ColumnTypes, input_cells
+from sentiment.tables.remote import RemoteError
 from sentiment.tables.writers import FLAT, Plan, open_writer, output_format
 from sentiment.tables.xlsx_writer import MAX_ROWS, check_width
 from sentiment.taxonomy import Taxonomy
@@ -157,14 +159,19 @@ def score_with(
 
     Raises:
         TableError: the input cannot be read or the output not be written; found before anything is scored, except where
-            the input breaks midway. StoppedError: the disk is full, or an internal error.
+            the input is damaged further on. StoppedError: the disk is full, an address can no longer be read, or an
+            internal error.
     """
     options = options or ScoreOptions()
     output = output.resolve() if output.is_symlink() else output
     check_output(output, resume=options.resume or options.shard is not None, overwrite=options.overwrite)
     plan_flat(table, table.columns, runner.taxonomy, options, output)
     store = PartStore(partial_folder(output))
-    manifest = _manifest(table, runner, output, options)
+    try:
+        manifest = _manifest(table, runner, output, options)
+    except RemoteError as error:
+        reason = f"{error.strerror} ({error.filename})"
+        raise StoppedError(f"stopped: {reason}; nothing was scored in this run, repeat the same command") from error
     try:
         if options.shard is not None:
             store.join(manifest)
@@ -309,7 +316,8 @@ def stream(
     """Scores every row of the table as JSON Lines into a stream, block by block; `rejected` hears of rejected rows.
 
     Raises:
-        TableError: the input cannot be read. StoppedError: writing failed, or an internal error.
+        TableError: the input cannot be read. StoppedError: writing failed, an address can no longer be read, or an
+            internal error.
     """
     options = options or ScoreOptions()
     rules = rules_of(table, scorer.taxonomy.keys if options.dimensions is None else options.dimensions)

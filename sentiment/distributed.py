@@ -13,13 +13,14 @@ out again until its part is there, nothing can be lost.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import signal
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -29,6 +30,7 @@ from typing import Any
 from sentiment import __version__
 from sentiment.blocks import Block, BlockRules, analyze_rows
 from sentiment.checkpoint import Checkpoint
+from sentiment.cpus import usable_cpus
 from sentiment.parts import StoppedError, packed_part, where
 from sentiment.runtimes import Choice, choose_runtime
 from sentiment.tables.base import Row
@@ -37,6 +39,7 @@ from sentiment.taxonomy import Taxonomy
 ATTEMPTS = 5  # a block that its worker did not survive is handed out again this often
 _WAITING = 2  # blocks an actor has: one that it scores, one that it need not wait for
 _STORE_BYTES = 512 << 20
+_SILENCE = 60.0  # seconds without a worker, after which is told what the job waits for
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def connected(options: RayOptions) -> Iterator[None]:
             if options.address is None:
                 wanted = (options.workers or 0) * options.threads
                 quiet |= {"address": "local", "include_dashboard": False}
-                quiet |= {"num_cpus": max(wanted, os.cpu_count() or 1), "num_gpus": 0, "_temp_dir": folder}
+                quiet |= {"num_cpus": max(wanted, usable_cpus()), "num_gpus": 0, "_temp_dir": folder}
                 quiet |= {"object_store_memory": _STORE_BYTES}
                 ray.init(**quiet)
             else:
@@ -143,7 +146,7 @@ class RayRunner:
     """Scores blocks in actors, as `batch.Runner`; use it within `connected`.
 
     `load` are those options of `Analyzer.load` that decide or bound the work: batch_size, max_memory, runtime,
-    dimensions, thresholds.
+    dimensions, thresholds. `tell` hears, a line at a time, what the job waits for; without it the log does.
     """
 
     def __init__(
@@ -153,7 +156,9 @@ class RayRunner:
         *,
         taxonomy: Taxonomy | None = None,
         load: dict[str, Any] | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
+        self._tell: Callable[[str], None] = logging.getLogger(__name__).warning if tell is None else tell
         self.name, self.hash = checkpoint.name, checkpoint.hash
         self.taxonomy = checkpoint.taxonomy if taxonomy is None else checkpoint.taxonomy.with_names_of(taxonomy)
         self._files = {name: (checkpoint.folder / name).read_bytes() for name in checkpoint.files}
@@ -180,7 +185,7 @@ class RayRunner:
                 f"expected a node with {threads} CPUs for a worker (--threads), found at most {max(cpus)}"
             )
         workers = self.options.workers or sum(count // threads for count in cpus)
-        pool = _Pool(ray.put(self._files), ray.put(rules), self._load, self._runtime, threads)
+        pool = _Pool(ray.put(self._files), ray.put(rules), self._load, self._runtime, threads, self._tell)
         try:
             for _ in range(workers):
                 pool.start()
@@ -202,11 +207,14 @@ class _Actor:
 
 
 class _Pool:
-    def __init__(self, files: Any, rules: Any, load: dict[str, Any], runtime: Choice, threads: int) -> None:
+    def __init__(
+        self, files: Any, rules: Any, load: dict[str, Any], runtime: Choice, threads: int, tell: Callable[[str], None]
+    ) -> None:
         import ray
 
         self._ray: Any = ray
         self._files, self._rules, self._load, self._runtime = files, rules, load, runtime
+        self._threads, self._tell = threads, tell
         self._class = ray.remote(Worker).options(num_cpus=threads, max_restarts=0, max_task_retries=0)
         self._starting: dict[Any, _Actor] = {}
         self._actors: list[_Actor] = []
@@ -238,13 +246,29 @@ class _Pool:
             if not outstanding and not self._again and not (more and self._starting):
                 return
             try:
-                done, _ = self._ray.wait([*outstanding, *self._starting], num_returns=1)
+                done, _ = self._ray.wait([*outstanding, *self._starting], num_returns=1, timeout=_SILENCE)
             except SystemError as error:  # what a signal's handler raised, met in ray's compiled part
                 raise (error.__cause__ or error) from None
-            if done[0] in self._starting:
+            if not done:
+                self._tell_waiting()
+            elif done[0] in self._starting:
                 self._started(done[0])
             elif (found := self._finished(done[0])) is not None:
                 yield found
+
+    def _tell_waiting(self) -> None:
+        """Says what keeps every worker from starting: Ray itself would wait for CPUs for ever and say nothing."""
+        if self._actors:  # only a block that takes long
+            return
+        count = len(self._starting)
+        total, free = (
+            int(cpus.get("CPU", 0)) for cpus in (self._ray.cluster_resources(), self._ray.available_resources())
+        )
+        self._tell(
+            f"no worker is ready yet: expected {count * self._threads} CPUs for {count} workers, "
+            f"found {free} of {total} free; wait, or end what holds the others (`ray status`), "
+            "unless it is these workers, still loading the model"
+        )
 
     def _free(self) -> _Actor | None:
         """The actor with the fewest blocks, if it has room."""

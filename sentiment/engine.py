@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from sentiment.checkpoint import Checkpoint, CheckpointError
+from sentiment.cpus import usable_cpus
 from sentiment.runtimes import choose_runtime, open_runtime
 
 Floats = NDArray[np.float32]
@@ -53,7 +53,7 @@ class Engine:
         """Loads the graph.
 
         Args:
-            threads: CPU threads of one inference call; all cores by default.
+            threads: CPU threads of one inference call; by default one for each core that this process may use.
             batch_size: most windows in a batch; by default only the token budget bounds it.
             max_memory: MB that the activations of a batch may take; lowers the token budget.
             runtime: as `choose_runtime` takes it; what trains and measures checkpoints does so in float32 everywhere.
@@ -65,7 +65,7 @@ class Engine:
             if value is not None and value < 1:
                 raise ValueError(f"expected {name} of at least 1, found {value}")
         self.runtime = choose_runtime(runtime, checkpoint.folder)
-        session = open_runtime(self.runtime, checkpoint.folder / "model.onnx", threads or os.cpu_count() or 1)
+        session = open_runtime(self.runtime, checkpoint.folder / "model.onnx", threads or usable_cpus())
         self._session, self._multiple, self._padding = session, session.multiple, session.padding
         self._few_shapes = session.few_shapes
         self.tokenizer = Tokenizer.from_file(str(checkpoint.folder / "tokenizer.json"))

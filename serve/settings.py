@@ -6,10 +6,11 @@ import base64
 import binascii
 import ipaddress
 import math
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from sentiment.cpus import usable_cpus
 
 # More items than that are refused before they are looked at, whatever the settings say.
 MOST_ITEMS = 10_000
@@ -119,7 +120,7 @@ class Settings:
         """Threads of each worker: unless set, its share of the cores; None, for a worker alone: all."""
         if self.threads is not None or self.workers == 1:
             return self.threads
-        return max(_cores() // self.workers, 1)
+        return max(usable_cpus() // self.workers, 1)
 
     @property
     def signing_key(self) -> bytes:
@@ -150,10 +151,3 @@ class Settings:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host == "localhost"
-
-
-def _cores() -> int:
-    """Those that this process may use, where the system says so."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -6,6 +6,7 @@ Small: two workers, a random checkpoint, blocks of 40 rows. benchmarks/distribut
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import json
 import os
 import signal
@@ -13,10 +14,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -37,6 +40,13 @@ pytestmark = [
 
 ROOT = Path(__file__).parent.parent
 BLOCK = 40
+TYPES = {
+    "编号": pa.int64(),
+    "评论": pa.string(),
+    "时间": pa.timestamp("us", "UTC"),
+    "票价": pa.decimal128(9, 2),
+    "标签": pa.list_(pa.string()),
+}
 CLI = f"""
 import sentiment.blocks
 sentiment.blocks.BLOCK_ROWS = {BLOCK}
@@ -66,6 +76,24 @@ def dump(tmp_path_factory: pytest.TempPathFactory, sample_texts: list[str]) -> P
 
 
 @pytest.fixture(scope="module")
+def typed(tmp_path_factory: pytest.TempPathFactory, sample_texts: list[str]) -> Path:
+    """A folder of 100 rows in two Parquet files: types that text formats lack, nulls, and a text that is no UTF-8."""
+    folder = tmp_path_factory.mktemp("typed")
+    for name, numbers in (("a", range(60)), ("b", range(60, 100))):
+        texts = [b"\xff\xfe" if n == 70 else sample_texts[n].encode() for n in numbers]
+        start = dt.datetime(2026, 3, 1, tzinfo=dt.timezone.utc)
+        columns = (
+            pa.array(numbers, pa.int64()),
+            pa.array(texts, pa.binary()).view(pa.string()),
+            pa.array([None if n % 9 == 0 else start + dt.timedelta(hours=n) for n in numbers], TYPES["时间"]),
+            pa.array([None if n % 11 == 0 else Decimal(n).scaleb(-2) for n in numbers], TYPES["票价"]),
+            pa.array([([], None, ["万达", "三号厅"])[n % 3] for n in numbers], TYPES["标签"]),
+        )
+        pq.write_table(pa.table(dict(zip(TYPES, columns, strict=True))), folder / f"{name}.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     from sentiment.distributed import RayOptions, connected
 
@@ -85,13 +113,17 @@ def job(dump: Path, run: Runner, output: Path, progress: Any = None, **options: 
 
 
 @pytest.fixture(scope="module")
-def local(dump: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def local(dump: Path, typed: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of what the local engine writes."""
     folder = tmp_path_factory.mktemp("local")
     run = LocalRunner(Analyzer.load(tiny_checkpoint, threads=1))
     for suffix in ("csv", "jsonl", "parquet"):
         summary = job(dump, run, folder / f"out.{suffix}")
         assert (summary.rows, summary.rejected) == (598, 3)
+    summary = job(typed, run, folder / "typed.parquet")
+    assert (summary.rows, summary.rejected) == (99, 1)
+    kinds = {field.name: field.type for field in pq.read_schema(folder / "typed.parquet").field("input").type}
+    assert kinds == {**TYPES, "cs_source": pa.string()}
     return folder
 
 
@@ -139,15 +171,16 @@ def test_distributed_listens_on_this_machine_only(cluster: None) -> None:
     assert node["NodeManagerAddress"] == "127.0.0.1"
 
 
-@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl", "out.parquet", "typed.parquet"])
 def test_distributed_writes_the_bytes_of_the_local_engine(
-    cluster: None, dump: Path, tiny_checkpoint: Path, local: Path, tmp_path: Path, suffix: str
+    cluster: None, dump: Path, typed: Path, tiny_checkpoint: Path, local: Path, tmp_path: Path, name: str
 ) -> None:
+    folder, rows, rejected = (typed, 99, 1) if name == "typed.parquet" else (dump, 598, 3)
     ticks: list[Tick] = []
-    summary = job(dump, runner(tiny_checkpoint), tmp_path / f"out.{suffix}", ticks.append)
-    same(tmp_path / f"out.{suffix}", local)
-    assert (summary.rows, summary.scored, summary.rejected) == (598, 598, 3)
-    assert [tick.rows for tick in ticks if tick.phase == "score"][-1] == 598
+    summary = job(folder, runner(tiny_checkpoint), tmp_path / name, ticks.append)
+    same(tmp_path / name, local)
+    assert (summary.rows, summary.scored, summary.rejected) == (rows, rows, rejected)
+    assert [tick.rows for tick in ticks if tick.phase == "score"][-1] == rows
 
 
 def test_distributed_workers_without_a_cpu_hold_up_nothing(
@@ -164,19 +197,24 @@ def test_distributed_workers_without_a_cpu_hold_up_nothing(
     same(tmp_path / "out.parquet", local)
 
 
+@pytest.mark.parametrize("name", ["out.jsonl", "typed.parquet"])
 def test_distributed_reads_a_folder_at_an_address(
     cluster: None,
     dump: Path,
+    typed: Path,
     tiny_checkpoint: Path,
     local: Path,
     tmp_path: Path,
     s3_bucket: Callable[[str, Mapping[str, bytes]], str],
+    name: str,
 ) -> None:
-    address = s3_bucket("dumps", {f"2026/{path.name}": path.read_bytes() for path in dump.iterdir()})
+    folder = typed if name == "typed.parquet" else dump
+    files = {f"2026/{path.name}": path.read_bytes() for path in folder.iterdir()}
+    address = s3_bucket(f"dumps-{folder.name}", files)
     table = open_tables([f"{address}/2026"], ReadOptions())
     options = ScoreOptions(block_rows=BLOCK, probabilities=True)
-    score_with(table, runner(tiny_checkpoint), tmp_path / "out.jsonl", options)
-    same(tmp_path / "out.jsonl", local)
+    score_with(table, runner(tiny_checkpoint), tmp_path / name, options)
+    same(tmp_path / name, local)
 
 
 def test_distributed_a_killed_worker_loses_and_doubles_nothing(

@@ -192,7 +192,7 @@ def test_runtimes_sessions_have_the_threads_that_are_asked_for(
         return compile_model(core, model, device, settings)
 
     monkeypatch.setattr(openvino.Core, "compile_model", spy)
-    monkeypatch.setattr("sentiment.engine.os.cpu_count", lambda: 5)
+    monkeypatch.setattr("sentiment.engine.usable_cpus", lambda: 5)
     for threads, expected in ((1, 1), (3, 3), (None, 5)):
         session = Analyzer.load(tiny_checkpoint, threads=threads, runtime="onnxruntime")._engine._session
         assert isinstance(session, OnnxRuntime)

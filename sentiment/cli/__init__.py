@@ -63,6 +63,17 @@ class Failure(click.ClickException):
         self.code = code
 
 
+class LocalPath(click.Path):
+    """A place to write to. An address, which may be read from, would be taken for a folder of that name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from sentiment.tables.remote import is_address, shown
+
+        if is_address(value):
+            self.fail(f"expected a local path, found the address {shown(value)}; write it here and copy it", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def say(message: str) -> None:
     """One line for the user, on standard error."""
     click.echo(f"cinesent: {message}", err=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sentiment.cli import Failure, say
+from sentiment.cli import Failure, LocalPath, say
 from sentiment.cli.train import parse_mapping
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def command() -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The label space (YAML). Default: the packaged one.",
 )
-@click.option("--json", "as_json", metavar="OUT", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--json", "as_json", metavar="OUT", type=LocalPath(path_type=Path, dir_okay=False),
               help="Write counts and errors to this JSON file.")  # fmt: skip
 def check_command(paths: tuple[Path, ...], require: Path | None, taxonomy: Path | None, as_json: Path | None) -> int:
     """Checks labelled JSONL files and prints their counts.
@@ -140,7 +140,7 @@ def _dimensions(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 @command.command("import")
 @click.argument("paths", metavar="[IN]...", nargs=-1, type=click.Path(path_type=Path, exists=True))
-@click.option("-o", "--output", metavar="OUT", required=True, type=click.Path(path_type=Path, dir_okay=False),
+@click.option("-o", "--output", metavar="OUT", required=True, type=LocalPath(path_type=Path, dir_okay=False),
               help="The labelled records, as JSON Lines.")  # fmt: skip
 @click.option(
     "--feedback",
@@ -178,7 +178,7 @@ def _dimensions(ctx: click.Context, param: click.Parameter, value: str | None) -
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="The label space (YAML). Default: the packaged one.",
 )
-@click.option("--json", "as_json", metavar="OUT", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--json", "as_json", metavar="OUT", type=LocalPath(path_type=Path, dir_okay=False),
               help="Write counts and the agreement of annotators to this JSON file.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace OUT. Default: refuse.")
 def import_command(

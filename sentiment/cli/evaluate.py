@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from sentiment.cli import Failure, one_line, say
+from sentiment.cli import Failure, LocalPath, one_line, say
 from sentiment.cli.train import parse_mapping
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -85,9 +85,9 @@ def _keys(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
     "for each of five folds without its texts. Default: the checkpoint's own.",
 )
 @click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Threads. Default: one for each core.")
-@click.option("--json", "as_json", metavar="OUT", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--json", "as_json", metavar="OUT", type=LocalPath(path_type=Path, dir_okay=False),
               help="Write every number by name to this JSON file.")  # fmt: skip
-@click.option("-o", "--output", metavar="OUT", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("-o", "--output", metavar="OUT", type=LocalPath(path_type=Path, dir_okay=False),
               help="Write the report to this file: as HTML with plots if it ends in .html, else as text. Default: "
                    "text to standard output.")  # fmt: skip
 @click.option("--show-texts", is_flag=True, help="Quote the texts of the surest mistakes. Default: name them by id.")

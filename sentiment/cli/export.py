@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from sentiment.cli import Failure, say
+from sentiment.cli import Failure, LocalPath, say
 from sentiment.cli.train import parse_mapping
 
 
 @click.command("export", short_help="Turn a trained model into a checkpoint that scores.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Checkpoint folder to write.")
+@click.option("-o", "--output", required=True, type=LocalPath(path_type=Path), help="Checkpoint folder to write.")
 @click.option("--dev", multiple=True, required=True, metavar="[NAME=]FILE",
               help="Labelled development file, on which thresholds and scaling are fitted; may be given several "
                    "times, with a name for the card.")  # fmt: skip

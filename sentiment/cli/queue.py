@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sentiment.cli import Failure, say
+from sentiment.cli import Failure, LocalPath, say
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -17,9 +17,9 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.argument("scored", metavar="SCORED...", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @click.option("-n", "--count", metavar="N", type=click.IntRange(min=1), default=200, show_default=True,
               help="How many texts.")  # fmt: skip
-@click.option("-o", "--output", metavar="OUT", required=True, type=click.Path(path_type=Path, dir_okay=False),
+@click.option("-o", "--output", metavar="OUT", required=True, type=LocalPath(path_type=Path, dir_okay=False),
               help="The tasks, as JSON that Label Studio imports.")  # fmt: skip
-@click.option("--config", metavar="OUT", type=click.Path(path_type=Path, dir_okay=False),
+@click.option("--config", metavar="OUT", type=LocalPath(path_type=Path, dir_okay=False),
               help="Also write the labelling configuration (XML) to this file.")  # fmt: skip
 @click.option(
     "--known",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sentiment.cli import Failure, one_line, say
+from sentiment.cli import Failure, LocalPath, one_line, say
 
 if TYPE_CHECKING:
     from sentiment.report.model import Report
@@ -36,7 +36,7 @@ def _date(ctx: click.Context, param: click.Parameter, value: str | None) -> dt.d
     "--output",
     metavar="OUT",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     help="Where the report goes; the suffix names the format: .html (one page, works from disk), .xlsx (one sheet a "
     "question, and all rows), .json (every number).",
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from sentiment.cli import Failure, one_line, say
 from sentiment.cli.score_messages import show_progress, tell_dry_run, tell_summary
@@ -84,9 +85,9 @@ def command(
     Parquet hold the record, and the input's own columns under `input`. No row disappears: blank texts have the status
     empty, texts in another language not_chinese. Rows that the file itself breaks go to OUT.rejects.jsonl.
 
-    A job writes finished blocks of 4,096 rows to OUT.partial, and OUT at the end. Interrupted, by a full disk too, it
-    goes on where it was with the same command and --resume. --threads, --batch-size, --max-memory and --engine may then
-    change; the runtime may not. A shard goes on with the same command as it is.
+    A job writes finished blocks of 4,096 rows to OUT.partial, and OUT at the end. Interrupted, by a full disk or a lost
+    connection too, it goes on where it was with the same command and --resume. --threads, --batch-size, --max-memory
+    and --engine may then change; the runtime may not. A shard goes on with the same command as it is.
 
     \b
     Exit codes:
@@ -108,8 +109,11 @@ def command(
         raise click.UsageError("expected a file as output with --resume, found `-`; a stream cannot be resumed")
     if output == "-" and (shard is not None or engine == "ray"):
         raise click.UsageError("expected a file as output with --shard or --engine ray, found `-`; name one with -o")
-    if engine != "ray" and workers is not None:
-        raise click.UsageError("expected --workers with --engine ray, found it without")
+    # $RAY_ADDRESS may be there for other programs.
+    address_given = click.get_current_context().get_parameter_source("ray_address") is ParameterSource.COMMANDLINE
+    for flag, given in (("--workers", workers is not None), ("--ray-address", address_given)):
+        if given and engine != "ray":
+            raise click.UsageError(f"expected {flag} with --engine ray, found it without; add that or leave it out")
     path = None if output in (None, "-") else Path(str(output))
     chosen = choose_runtime(runtime, model)
     options = ScoreOptions(
@@ -220,7 +224,7 @@ def _ray_runner(
 
     try:
         options = RayOptions(address or None, workers, threads or 1)
-        return RayRunner(load_checkpoint(model), options, taxonomy=taxonomy, load=load)
+        return RayRunner(load_checkpoint(model), options, taxonomy=taxonomy, load=load, tell=say)
     except ValueError as error:
         raise Failure(one_line(error)) from error
 

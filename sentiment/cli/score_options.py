@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sentiment.cli import LocalPath
+
 if TYPE_CHECKING:
     from sentiment.blocks import Shard
 
@@ -58,9 +60,9 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "-o",
         "--output",
         metavar="OUT",
-        type=click.Path(allow_dash=True),
-        help="Where the result goes; the suffix names the format: .csv .tsv .xlsx .jsonl .parquet, and .csv.gz .tsv.gz "
-        ".jsonl.gz. `-` writes JSON Lines to standard output. Required, except with --dry-run.",
+        type=LocalPath(allow_dash=True),
+        help="The local file for the result; its suffix names the format: .csv .tsv .xlsx .jsonl .parquet, and "
+        ".csv.gz .tsv.gz .jsonl.gz. `-` writes JSON Lines to standard output. Required, except with --dry-run.",
     ),
     click.option("--text-col", metavar="COLUMN", help="The column with the texts. Default: found by name and content."),
     click.option(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from sentiment.cli import Failure, say
+from sentiment.cli import Failure, LocalPath, say
 from sentiment.cli.serve_options import options
 
 _CONTEXT = {"auto_envvar_prefix": "CINESENT", "show_default": True}
@@ -61,7 +61,7 @@ def command(context: click.Context, /, **values: Any) -> None:
 @click.option(
     "--data-dir",
     metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False),
     show_envvar=True,
     envvar="CINESENT_DATA_DIR",
     help="Where the database is kept. Default: cinesent in the user's data directory.",
@@ -98,7 +98,7 @@ _FILE = click.option(
     "--keys",
     "path",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(path_type=Path, dir_okay=False),
     required=True,
     envvar="CINESENT_KEYS",
     show_envvar=True,

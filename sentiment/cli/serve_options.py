@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from sentiment.cli import LocalPath
+
 
 class _Port(click.IntRange):
     """A port. In Kubernetes, a service named cinesent sets CINESENT_PORT=tcp://…, which is not meant for us."""
@@ -155,7 +157,7 @@ _OPTIONS = (
     click.option(
         "--data-dir",
         metavar="DIR",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=LocalPath(path_type=Path, file_okay=False),
         show_envvar=True,
         help="Where the database and uploaded files are kept. Default: cinesent in the user's data directory.",
     ),

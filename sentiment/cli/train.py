@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from sentiment.cli import Failure, say
+from sentiment.cli import Failure, LocalPath, say
 
 
 @click.command("train", short_help="Train on labelled files; export makes a checkpoint of it.")
 @click.option("--data", "data", multiple=True, metavar="FILE[=WEIGHT]",
               help="Labelled file (.jsonl, .csv, .parquet); may be given several times. WEIGHT in the loss, e.g. "
                    "other_trades.csv=0.6; default 1.")  # fmt: skip
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Run folder to write.")
+@click.option("-o", "--output", required=True, type=LocalPath(path_type=Path), help="Run folder to write.")
 @click.option("--base", default="embedded", show_default=True,
               help="Where training starts: embedded (the packaged checkpoint), offline, a model folder, or a hub id "
                    "such as hfl/chinese-macbert-base.")  # fmt: skip

@@ -15,6 +15,7 @@ from sentiment.tables.formats import binary_format, refuse_binary, suffix_note, 
 from sentiment.tables.jsonl_reader import JsonArrayReader, JsonlReader, parse
 from sentiment.tables.packing import Packed, unpack
 from sentiment.tables.reader import Reader
+from sentiment.tables.remote import RemoteError
 
 if TYPE_CHECKING:
     import pyarrow
@@ -71,8 +72,15 @@ def open_file(file: InputFile, options: ReadOptions, notes: list[str]) -> Reader
     """The reader for one file, by its content or as `--input-format` says.
 
     Raises:
-        TableError: it is no table, or not the one demanded.
+        TableError: it cannot be read, is no table, or not the one demanded.
     """
+    try:
+        return _reader(file, options, notes)
+    except RemoteError as error:
+        raise TableError(f"expected to read {file.name}, found: {error.strerror}; try again") from None
+
+
+def _reader(file: InputFile, options: ReadOptions, notes: list[str]) -> Reader:
     packed = unpack(file)
     sample = packed.head(SAMPLE)
     if not sample:

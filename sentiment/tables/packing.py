@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 
 from sentiment.tables.base import TableError
 from sentiment.tables.files import InputFile
-from sentiment.tables.remote import RemotePath
+from sentiment.tables.remote import RemoteError, RemotePath
 from sentiment.tables.temporary import TemporaryCopy, too_large
 
 BLOCK = 1 << 18
@@ -77,7 +77,7 @@ class Packed:
         """The unpacked bytes in blocks.
 
         Raises:
-            TableError: the file is damaged, or vanished meanwhile.
+            TableError: the file is damaged, or vanished meanwhile. RemoteError: the way to it failed.
         """
         name, done = self.file.name, 0
         try:
@@ -87,6 +87,8 @@ class Packed:
                     yield block
         except BROKEN as error:
             raise damaged(name, self.packing, done, error) from None
+        except RemoteError:
+            raise
         except OSError as error:
             raise TableError(f"expected to read {name}, found: {error.strerror or error}; check the file") from None
 
@@ -126,10 +128,13 @@ def unpack(file: InputFile) -> Packed:
 
     Raises:
         TableError: empty, unreadable, a zip that holds no or several files, or one that would unpack to too much.
+            RemoteError: the way to it failed.
     """
     try:
         with file.path.open("rb") as raw:
             head = raw.read(8)
+    except RemoteError:
+        raise
     except OSError as error:
         raise TableError(
             f"expected a readable file, found {file.name}: {error.strerror or error}; check its permissions"
@@ -152,6 +157,8 @@ def _local(file: InputFile) -> InputFile:
     try:
         with file.path.open() as stream:
             copy = TemporaryCopy(stream, file.name)
+    except RemoteError:
+        raise
     except OSError as error:
         raise TableError(f"expected to read {file.name}, found: {error.strerror or error}; check the file") from None
     return replace(file, path=copy.path, copy=copy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from typing import Any
 
@@ -14,7 +14,7 @@ from sentiment.tables.base import Reject, Row, TableError
 from sentiment.tables.header import name_columns
 from sentiment.tables.packing import Packed
 from sentiment.tables.reader import SAMPLE_ROWS, Reader
-from sentiment.tables.remote import RemotePath
+from sentiment.tables.remote import RemotePath, RemoteStream
 
 BATCH_ROWS = 4096
 
@@ -26,6 +26,7 @@ class ParquetReader(Reader):
         super().__init__(packed, notes)
         path = packed.file.path
         self._file = path if isinstance(path, RemotePath) and not packed.packing else packed.seekable_path()
+        self._stream: RemoteStream | None = None  # that of the newest reading, where the file is at an address
         self._done = 0
         with self._open() as file:
             found = file.schema_arrow
@@ -60,12 +61,14 @@ class ParquetReader(Reader):
 
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:
-        try:
-            file = pq.ParquetFile(self._file.open_seekable() if isinstance(self._file, RemotePath) else self._file)
-            _ = file.schema_arrow.names
-        except Exception as error:  # a damaged footer shows as an Arrow error, or as whatever reading it runs into
-            raise self._broken(error) from None
-        with file:
+        with ExitStack() as stack:
+            if isinstance(self._file, RemotePath):
+                self._stream = stack.enter_context(self._file.open_seekable())
+            try:
+                file = stack.enter_context(pq.ParquetFile(self._stream or self._file))
+                _ = file.schema_arrow.names
+            except Exception as error:  # a damaged footer shows as an Arrow error, or as whatever reading it runs into
+                raise self._broken(error) from None
             yield file
 
     def _next(self, batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
@@ -96,7 +99,10 @@ class ParquetReader(Reader):
             else:
                 yield cells
 
-    def _broken(self, error: Exception) -> TableError:
+    def _broken(self, error: Exception) -> Exception:
+        """What to raise: where the way to the file failed, that, which Arrow tells in no other class than damage."""
+        if self._stream is not None and self._stream.lost is not None:
+            return self._stream.lost
         found = " ".join(str(error).split())[:200]
         return TableError(
             f"expected a sound Parquet file, found {self.name} damaged or cut short ({found}); write or copy it again"

@@ -6,11 +6,13 @@ reached that the caller did not name.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from sentiment.tables.base import TableError
 
@@ -25,6 +27,50 @@ class Size(NamedTuple):
     """The one field of `os.stat_result` that reading needs."""
 
     st_size: int
+
+
+class RemoteError(OSError):
+    """What is at an address could not be read (on): the fault of the way to it, which says nothing of the file."""
+
+
+class RemoteStream:
+    """The bytes of a file at an address. `lost` is why no more of them came: what reads a format through this stream
+    may make of that whatever it makes of a damaged file.
+
+    Raises:
+        RemoteError: in `read`.
+    """
+
+    def __init__(self, stream: Any, address: str) -> None:
+        self._stream, self._address = stream, address
+        self.lost: RemoteError | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            data: bytes = self._stream.read(None if size < 0 else size)
+        except OSError as error:
+            self.lost = _lost(error, self._address)
+            raise self.lost from error
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return int(self._stream.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._stream.closed)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def __enter__(self) -> RemoteStream:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
 
 @dataclass(frozen=True)
@@ -44,13 +90,24 @@ class RemotePath:
         """The file from its beginning; forwards only.
 
         Raises:
-            OSError: it cannot be read.
+            RemoteError: it cannot be read; in `read` too.
         """
-        return cast(BinaryIO, self.system.open_input_stream(self.key, buffer_size=_BUFFER, compression=None))
+        try:
+            stream = self.system.open_input_stream(self.key, buffer_size=_BUFFER, compression=None)
+        except OSError as error:
+            raise _lost(error, self.address) from error
+        return cast(BinaryIO, RemoteStream(stream, self.address))
 
-    def open_seekable(self) -> BinaryIO:
-        """The file at any place, each read a request."""
-        return cast(BinaryIO, self.system.open_input_file(self.key))
+    def open_seekable(self) -> RemoteStream:
+        """The file at any place, each read a request.
+
+        Raises:
+            RemoteError: it cannot be read; in `read` too.
+        """
+        try:
+            return RemoteStream(self.system.open_input_file(self.key), self.address)
+        except OSError as error:
+            raise _lost(error, self.address) from error
 
     def stat(self) -> Size:
         return Size(self.size)
@@ -105,6 +162,10 @@ def find_remote(address: str) -> Iterator[tuple[RemotePath, str | None]]:
         if item.type == fs.FileType.File:
             relative = PurePosixPath(item.path).relative_to(key).as_posix()
             yield RemotePath(f"{name.rstrip('/')}/{relative}", item.path, item.size, system), relative
+
+
+def _lost(error: OSError, address: str) -> RemoteError:
+    return RemoteError(errno.EIO, f"reading failed: {_reason(error, address)}", address)
 
 
 def _reason(error: BaseException, address: str) -> str:

@@ -57,6 +57,35 @@ def test_cli_unknown_verb_and_no_verb() -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        "score IN -o ADDRESS",
+        "report IN -o ADDRESS",
+        "train --data IN -o ADDRESS",
+        "evaluate --data IN -o ADDRESS",
+        "evaluate --data IN --json ADDRESS",
+        "export IN --dev IN -o ADDRESS",
+        "data check IN --json ADDRESS",
+        "data import IN -o ADDRESS",
+        "data import IN -o out.jsonl --json ADDRESS",
+        "queue IN -o ADDRESS",
+        "queue IN -o out.json --config ADDRESS",
+        "serve --data-dir ADDRESS",
+        "serve migrate --data-dir ADDRESS",
+        "serve keys add desk --keys ADDRESS",
+    ],
+)
+def test_cli_writes_to_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.csv").write_text("评论\n座位太挤了\n", "utf-8")
+    given = {"IN": "in.csv", "ADDRESS": "s3://bucket/out.parquet?region=x"}
+    result = run(*(given.get(word, word) for word in arguments.split()))
+    one_line(result, 2, "expected a local path, found the address s3://bucket/out.parquet; write it here and copy it")
+    assert f"'{arguments.split()[-2]}'" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+@pytest.mark.parametrize(
     ("name", "code", "told"),
     [
         ("torch.nn", 2, 'this needs an extra: pip install "cinesent[train]"'),

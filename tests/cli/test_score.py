@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from score_runs import ROWS, one_line, records, run, start
 
+from sentiment.batch import ScoreOptions
+from sentiment.cli import say
+from sentiment.distributed import RayOptions
 from sentiment.runtimes import Choice
 from sentiment.tables import ReadOptions, Table, open_tables
 from sentiment.taxonomy import Taxonomy
@@ -248,14 +252,18 @@ def test_score_several_files(fake: Any, dump: Path, tmp_path: Path) -> None:
     assert lines[-1]["cs_id"] == f"{other}:1"
 
 
-def test_score_shards_join(fake: Any, dump: Path, tmp_path: Path) -> None:
+def test_score_shards_join(fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output, whole = tmp_path / "out.csv", tmp_path / "whole" / "out.csv"
     whole.parent.mkdir()
+    monkeypatch.setattr("sentiment.batch.ScoreOptions", partial(ScoreOptions, block_rows=1))  # 4 blocks
     assert run("score", dump, "-o", whole).exit_code == 0
+    kept: list[list[str]] = []
     for number in (2, 1):
         result = run("score", dump, "-o", output, "--shard", f"{number}/2")
         assert result.exit_code == 0, result.stderr
         assert f"shard {number}/2 is done; when all are, the same command with --resume" in result.stderr
+        kept.append(sorted(path.name[:11] for path in (tmp_path / "out.csv.partial").glob("part-*.parquet")))
+    assert kept == [[f"part-{block:06d}" for block in blocks] for blocks in ((1, 3), (0, 1, 2, 3))]
     assert not output.exists()
     one_line(run("score", dump, "-o", output), 2, "--resume goes on with it")
     assert run("score", dump, "-o", output, "--resume").exit_code == 0
@@ -269,11 +277,30 @@ def test_score_shards_join(fake: Any, dump: Path, tmp_path: Path) -> None:
         (("--shard", "1/2", "-o", "-"), "expected a file as output with --shard"),
         (("--engine", "ray", "-o", "-"), "expected a file as output with --shard or --engine ray"),
         (("--workers", "2", "-o", "x.csv"), "expected --workers with --engine ray"),
+        (("--ray-address", "auto", "-o", "x.csv"), "expected --ray-address with --engine ray"),
         (("--engine", "spark", "-o", "x.csv"), "is not one of"),
     ],
 )
 def test_score_wrong_shards_and_engines(fake: Any, dump: Path, arguments: tuple[str, ...], told: str) -> None:
     one_line(run("score", dump, *arguments), 2, told)
+
+
+def test_score_leaves_the_address_in_the_environment_to_engine_ray(
+    fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[RayOptions, Any]] = []
+
+    def refuse(checkpoint: Any, options: RayOptions, *, tell: Any, **others: Any) -> Any:
+        made.append((options, tell))
+        raise ValueError("no cluster here")
+
+    monkeypatch.setattr("sentiment.distributed.RayRunner", refuse)
+    command = ("score", dump, "-o", tmp_path / "out.csv")
+    one_line(run(*command, "--engine", "ray", "--workers", 2, "--ray-address", "auto"), 2, "no cluster here")
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    one_line(run(*command, "--engine", "ray"), 2, "no cluster here")
+    assert made == [(RayOptions("auto", 2, 1), say), (RayOptions("head:6379", None, 1), say)]
+    assert run(*command).exit_code == 0
 
 
 def test_score_limit(fake: Any, dump: Path, tmp_path: Path) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from score_runs import one_line, run, start
+from lost_store import ADDRESS, REASON, LostStore
+from score_runs import ROWS, one_line, run, start
+
+from sentiment.batch import ScoreOptions
 
 
 def test_score_unfinished_job_is_refused_then_resumed(fake: Any, dump: Path, tmp_path: Path) -> None:
@@ -84,3 +88,23 @@ def test_score_interrupted_before_it_begins_calls_no_old_output_whole(
     monkeypatch.setattr("sentiment.parts.PartStore.begin", interrupted)
     result = run("score", dump, "-o", output, "--overwrite")
     assert (result.exit_code, "whole" in result.stderr) == (130, False)
+
+
+def test_score_lost_connection_is_no_fault_of_the_file(
+    fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far, whole, output = (tmp_path / name for name in ("far", "whole.csv", "out.csv"))
+    far.mkdir()
+    for name in ("a.csv", "b.csv"):
+        (far / name).write_text(ROWS, "utf-8")
+    store = LostStore(far)
+    monkeypatch.setattr("sentiment.tables.files.find_remote", store.find)
+    monkeypatch.setattr("sentiment.batch.ScoreOptions", partial(ScoreOptions, block_rows=3))
+    assert run("score", ADDRESS, "-o", whole).exit_code == 0
+    store.lose(after=0)
+    result = run("score", ADDRESS, "-o", output)
+    one_line(result, 4, f"reading failed: {REASON} ({ADDRESS}/b.csv); finished blocks are kept in {output}.partial")
+    assert result.stderr.endswith("the same command with --resume goes on\n")
+    assert len(list((tmp_path / "out.csv.partial").glob("part-*.parquet"))) == 1
+    assert run("score", ADDRESS, "-o", output, "--resume").exit_code == 0
+    assert output.read_bytes() == whole.read_bytes()

@@ -58,7 +58,7 @@ async def test_app_gives_each_worker_its_share_of_the_cores(monkeypatch: pytest.
         return fake
 
     monkeypatch.setattr("sentiment.analyzer.Analyzer.load", load)
-    monkeypatch.setattr("serve.settings._cores", lambda: 6)
+    monkeypatch.setattr("serve.settings.usable_cpus", lambda: 6)
     for settings in (Settings(), Settings(workers=2)):
         app = create_app(settings)
         async with app.router.lifespan_context(app):

@@ -78,7 +78,7 @@ async def test_files_and_corrections_leave_no_word_in_the_log(start: Start, capl
 
 
 async def test_files_are_scored_with_the_threads_of_a_worker(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serve.settings._cores", lambda: 6)
+    monkeypatch.setattr("serve.settings.usable_cpus", lambda: 6)
     async with start("tell({'failed': f'{task[\"threads\"]} threads'})", workers=2) as client:
         link = (await upload(client)).json()["links"]["self"]
         assert (await until(client, link, "failed"))["detail"] == "3 threads"

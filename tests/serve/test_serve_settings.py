@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
 import pytest
@@ -56,12 +55,11 @@ def test_settings_refuse_what_cannot_work(values: dict[str, Any]) -> None:
 def test_settings_divide_the_cores_among_the_workers(
     values: dict[str, Any], threads: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_cores", lambda: 8)
+    monkeypatch.setattr(module, "usable_cpus", lambda: 8)
     assert Settings(**values).worker_threads == threads
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not say which cores are ours")
-def test_settings_count_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {1, 5, 7})
+def test_settings_leave_all_cores_to_a_worker_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "usable_cpus", lambda: 3)
     assert Settings(workers=2).worker_threads == 1
     assert Settings(workers=1).worker_threads is None, "the engine takes them all"
