@@ -107,7 +107,9 @@ def test_int8_products_that_read_the_same_may_have_scales_of_their_own(folder: P
     exact = Engine(checkpoint, threads=1).run(windows)
     scales = read_scales(folder / INT8)
     own = {
-        name: Scales(found.smooth * 2.0 ** (at % 3 - 1), found.low * 2.0 ** (at % 3 - 1), found.high * 2.0 ** (at % 3 - 1))
+        name: Scales(
+            found.smooth * 2.0 ** (at % 3 - 1), found.low * 2.0 ** (at % 3 - 1), found.high * 2.0 ** (at % 3 - 1)
+        )
         for at, (name, found) in enumerate(sorted(scales.items()))
     }
     write_scales(folder / INT8, own, checkpoint.config["sha256"]["model.onnx"])

@@ -281,9 +281,7 @@ def test_runtimes_of_other_scales_give_other_numbers(
     assert str(one) == str(two) and one.numbers != two.numbers
 
 
-def test_runtimes_scales_that_nothing_can_read_are_left(
-    monkeypatch: pytest.MonkeyPatch, int8_checkpoint: Path
-) -> None:
+def test_runtimes_scales_that_nothing_can_read_are_left(monkeypatch: pytest.MonkeyPatch, int8_checkpoint: Path) -> None:
     """OpenVINO that was installed by itself, without the extra."""
     monkeypatch.setattr(sentiment.runtimes, "_openvino", lambda: Module("BF16"))
     find = importlib.util.find_spec

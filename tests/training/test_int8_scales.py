@@ -95,7 +95,9 @@ def test_int8_scales_that_answer_otherwise_is_refused_and_not_written(
 @pytest.mark.usefixtures("found")
 def test_int8_scales_without_texts_is_refused(folder: Path, own_examples: Make) -> None:
     for given, development in (([], own_examples(20, 1)), (["座椅太硬"], [])):
-        with pytest.raises(DatasetError, match=r"expected texts for scales, .* and labelled ones to try int8 on, found"):
+        with pytest.raises(
+            DatasetError, match=r"expected texts for scales, .* and labelled ones to try int8 on, found"
+        ):
             add_int8(folder, given, development)
 
 
@@ -127,7 +129,7 @@ def test_int8_scales_of_an_encoder_that_is_not_known_are_refused(
     folder: Path, own_examples: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training.int8, "products_of", lambda _: ([], ["all"]))
-    with pytest.raises(ExportError, match=r"^expected products with weights named encoder\.… .* leave --int8 out"):
+    with pytest.raises(ExportError, match=r"^expected products with weights named encoder\.… .*leave --int8 out"):
         add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))
 
 
