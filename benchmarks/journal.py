@@ -34,7 +34,7 @@ def code_hash(modules: Sequence[str]) -> str:
 
 
 def identity(checkpoint: Checkpoint) -> dict[str, str]:
-    """The model that a measurement depends on: a checkpoint's hash, and its scales of int8, which are no part of that."""
+    """The model that a measurement depends on: a checkpoint's hash, and its scales of int8, no part of that."""
     return {"hash": checkpoint.hash, "scales": scales_of(checkpoint.folder)}
 
 

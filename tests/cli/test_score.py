@@ -340,7 +340,7 @@ def test_score_resume_refuses_another_runtime(
     monkeypatch.setattr(fake, "error", MemoryError())
     assert run(*command, "openvino").exit_code == 4
     monkeypatch.setattr(fake, "error", None)
-    told = "options.runtime was openvino, bf, is onnxruntime, float32"
+    told = "options.runtime was openvino 1.0, bf, is onnxruntime 1.0, float32"
     one_line(run(*command, "onnxruntime", "--resume"), 2, told)
     assert run(*command, "openvino", "--resume").exit_code == 0 and output.exists()
 
