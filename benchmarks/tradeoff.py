@@ -1,6 +1,6 @@
 """Checkpoints side by side: how large, how fast, how good, so that somebody can choose between them.
 
-`python -m benchmarks.tradeoff large=runs/large/export --corpora DIR --dev real=FILE` writes
+`python -m benchmarks.tradeoff large=runs/large/ensemble --corpora DIR --dev real=FILE` writes
 benchmarks/results/tradeoff.json, of the packaged checkpoint and of those named. Rates are medians of interleaved rounds
 over the texts of `benchmarks.speed`; quality is that of data/cinema/dev.jsonl and of what --dev names, thresholds
 cross-fitted for each, with paired differences to the packaged one; both on the runtime that --runtime names. `python -m
@@ -62,11 +62,12 @@ def checkpoints_of(items: Sequence[str], model: Path | None) -> dict[str, Checkp
 
 
 def size(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Layers, width, parameters, and MB of the folder's files."""
+    """Members, the layers and the width of each, parameters, and MB of the folder's files."""
     tensors = onnx.load(str(checkpoint.folder / "model.onnx")).graph.initializer
     weights = [tensor for tensor in tensors if not tensor.name.endswith(SCALE) and tensor.data_type != INTEGER]
     encoder = checkpoint.config["encoder"]
     return {
+        "members": int(checkpoint.config.get("members", 1)),
         "layers": int(encoder["num_hidden_layers"]),
         "hidden": int(encoder["hidden_size"]),
         "parameters": sum(math.prod(tensor.dims) for tensor in weights),

@@ -137,6 +137,11 @@ def _training(config: Mapping[str, Any], told: Mapping[str, Any]) -> str:
         "attention over the tokens that is trained on labelled evidence, a mention and a sentiment; heads for the "
         "whole text."
     )
+    if config.get("members", 1) > 1:
+        lines.append(
+            f"- Members: {config['members']} trainings that differ in their seeds; the checkpoint answers with the mean "
+            "of their logits. What follows is said of the first."
+        )
     texts, sources, recipe = (told.get(name) or {} for name in ("texts", "sources", "recipe"))
     if texts:
         names = {

@@ -21,6 +21,7 @@ from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
 from training.calibrate import Calibration, calibrate, cross_fitted, neutral
 from training.drift import ExportError, check_drift, drift_of, judged_of
+from training.ensemble import merged
 from training.example import Example
 from training.int8 import add_int8
 from training.metrics import HEADS, UNKNOWN, Predictions, summary
@@ -56,6 +57,7 @@ def export(
     name: str = "cinesent-zh",
     details: dict[str, Any] | None = None,
     int8: Sequence[str] | None = None,
+    others: Sequence[CinesentModel] = (),
 ) -> Exported:
     """Writes a packaged checkpoint: model.onnx, tokenizer.json, config.json.
 
@@ -64,6 +66,8 @@ def export(
         details: what config.json shall tell of the training.
         int8: calibration texts, from which the scales in int8.safetensors are taken; without them there is no such
             file, and OpenVINO scores in bfloat16.
+        others: further trainings of the same label space and tokeniser; the checkpoint then answers with the mean of
+            all logits.
 
     Raises:
         ExportError: int8 answers too differently from float32 on the development texts; `folder` is left as it was.
@@ -83,8 +87,8 @@ def export(
     _check_absences(gold, space, start)
     with tempfile.TemporaryDirectory() as scratch:
         exact, packed = Path(scratch) / "float32", Path(scratch) / "int8"
-        config = _config(model, tokenizer, name, details or {})
-        write_float(model, tokenizer, exact)
+        config = _config(model, tokenizer, name, details or {}, 1 + len(others))
+        write_float(model, tokenizer, exact, others)
         shutil.copytree(exact, packed)
         onnx.save(quantise(onnx.load(str(exact / "model.onnx"))), str(packed / "model.onnx"))
         scores = {}
@@ -137,16 +141,25 @@ def _check_absences(gold: Predictions, space: Taxonomy, start: Calibration | Non
     logger.warning("of %s the development texts hold mentions alone: the thresholds of before stay", keys)
 
 
-def write_float(model: CinesentModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def write_float(
+    model: CinesentModel, tokenizer: PreTrainedTokenizerFast, folder: Path, others: Sequence[CinesentModel] = ()
+) -> None:
     """Writes a checkpoint that is neither quantised nor calibrated: what the packaged one is held against."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
-    write_onnx(model, folder / "model.onnx")
-    _write_config(folder, _config(model, tokenizer, "float32", {}), neutral(model.config.label_space()))
+    path = folder / "model.onnx"
+    graphs = []
+    for member in (model, *others):
+        write_onnx(member, path)
+        graphs.append(onnx.load(str(path)))
+    if others:
+        onnx.save(merged(graphs), str(path))
+    config = _config(model, tokenizer, "float32", {}, len(graphs))
+    _write_config(folder, config, neutral(model.config.label_space()))
 
 
 def _config(
-    model: CinesentModel, tokenizer: PreTrainedTokenizerFast, name: str, details: dict[str, Any]
+    model: CinesentModel, tokenizer: PreTrainedTokenizerFast, name: str, details: dict[str, Any], members: int = 1
 ) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
@@ -155,6 +168,7 @@ def _config(
         "pad_token_id": tokenizer.pad_token_id,
         # Without the path that the encoder was loaded from: it is nobody else's business.
         "encoder": {key: value for key, value in model.config.encoder.items() if key != "_name_or_path"},
+        **({"members": members} if members > 1 else {}),
         "special_tokens": {k: str(v) for k, v in tokenizer.special_tokens_map.items() if isinstance(v, str)},
         "training": details,
         "taxonomy": model.config.taxonomy,

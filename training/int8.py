@@ -33,6 +33,7 @@ from sentiment.text import normalise
 from sentiment.windows import split_windows
 from training.calibrate import Calibration
 from training.drift import ExportError, check_drift, drift_of, judged_of
+from training.ensemble import own_name
 from training.example import DatasetError, Example
 from training.labelled_files import read_labelled
 from training.results import named_sets
@@ -92,7 +93,7 @@ def products_of(graph: onnx.ModelProto) -> tuple[list[str], list[str]]:
     """
     weights = {
         tensor.name for tensor in graph.graph.initializer
-        if tensor.name.startswith("encoder.") and not tensor.name.startswith(OUTSIDE)
+        if own_name(tensor.name).startswith("encoder.") and not own_name(tensor.name).startswith(OUTSIDE)
     }  # fmt: skip
     named = [(node.name, not weights.isdisjoint(node.input)) for node in graph.graph.node
              if node.op_type in PRODUCTS]  # fmt: skip

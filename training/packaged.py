@@ -15,9 +15,15 @@ def load_packaged(folder: Path) -> tuple[CinesentModel, PreTrainedTokenizerFast]
     """A packaged checkpoint as a PyTorch model with its tokeniser: the base `embedded`, or any other for a warm start.
 
     Raises:
-        CheckpointError: no usable checkpoint, or one whose graph lacks weights of the model.
+        CheckpointError: no usable checkpoint, one of several trainings, or one whose graph lacks weights of the model.
     """
     checkpoint = load_checkpoint(folder)
+    members = checkpoint.config.get("members", 1)
+    if members > 1:
+        raise CheckpointError(
+            f"expected a checkpoint of one training to start from, found one of {members} in {folder}; start from one "
+            "of the runs that it was made of"
+        )
     scaling = checkpoint.scaling.to_config()
     model = CinesentModel(
         CinesentConfig(

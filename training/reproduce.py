@@ -7,8 +7,10 @@ skips those that are done, resumes one that was interrupted, and prints how far 
     fit      its first 8 layers (or --layers), fitted to all labelled texts
     export   the packaged checkpoint, calibrated on both development sets; with the extra int8 its scales for int8
     measure  development figures, cross-fitted, beside those of benchmarks/results/quality.json
-With `--layers 12 -o runs/large` the base is kept whole: a larger, slower checkpoint, in runs/large/export, which any
-`--model` takes; the distances are then what the other four layers bring.
+With `--members 3 -o runs/large` two more are fitted, which differ in their seeds, and all three become one checkpoint,
+which answers with the mean of their logits, and is as large and slow as all of them. It is in
+runs/large/ensemble, which any `--model` takes; the distances are then what the other two bring. Members that are there
+stay: a folder that `reproduce` has filled before needs only the others.
 
 The committed checkpoint was made like this from the texts of then (its card counts them); with more texts, or on
 another processor, the distance is not nil.
@@ -22,7 +24,8 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -63,16 +66,41 @@ OTHER_TRADES = 0.6  # weight in the loss: read as if the business were a cinema
 
 @dataclass(frozen=True)
 class Stages:
-    """The stages over one working folder; each is a method that leaves its folder complete."""
+    """The stages over one working folder; each is a method that leaves its folder complete.
+
+    With several `members` there are as many fits, and `ensemble` and `measure-ensemble` in place of `export` and
+    `measure`.
+    """
 
     annotations: Path
     corpora: Path
     folder: Path
     layers: int = LAYERS
+    members: int = 1
 
     @property
     def development(self) -> dict[str, Path]:
         return {"real": self.annotations / "dev.jsonl", "written": ROOT / "data" / "cinema" / "dev.jsonl"}
+
+    @property
+    def checkpoint(self) -> Path:
+        """What comes of them."""
+        return self.folder / ("export" if self.members == 1 else "ensemble")
+
+    @property
+    def report(self) -> Path:
+        """Its development figures."""
+        return self.folder / ("measure" if self.members == 1 else "measure-ensemble") / "report.json"
+
+    def steps(self) -> dict[str, Callable[[], None]]:
+        """The stages by name, in order."""
+        fits = {name: partial(self.fit, at) for at, name in enumerate(self._fits())}
+        return {
+            "base": self.base, **fits, self.checkpoint.name: self.export, self.report.parent.name: self.measure,
+        }  # fmt: skip
+
+    def _fits(self) -> list[str]:
+        return ["fit", *(f"fit-{number}" for number in range(2, self.members + 1))]
 
     def base(self) -> None:
         build_offline_base(self.folder / "base", texts=self._vocabulary())
@@ -85,7 +113,7 @@ class Stages:
         for path in (self.annotations / "train.jsonl", ROOT / "data" / "cinema" / "train.jsonl"):
             yield from (str(row["text"]) for _, row in read_jsonl(path) if row["text"] not in banned)
 
-    def fit(self) -> None:
+    def fit(self, member: int = 0) -> None:
         trades, other = ROOT / "data" / "standoff" / "trades.jsonl", self.annotations / "other_trades.jsonl"
         sources = Sources(
             data=(self.annotations / "train.jsonl", ROOT / "data" / "cinema" / "train.jsonl", other),
@@ -95,22 +123,24 @@ class Stages:
             corpora=self.corpora,
             weights={other: OTHER_TRADES, trades: OTHER_TRADES},
         )
-        self._train("fit", sources, Start(base=str(self.folder / "base"), layers=self.layers), RECIPE)
+        start = Start(base=str(self.folder / "base"), layers=self.layers)
+        self._train(self._fits()[member], sources, start, replace(RECIPE, seed=RECIPE.seed + member))
 
     def export(self) -> None:
         lacking = missing()
         if lacking is not None:
             print(f"without int8.safetensors, {lacking}", file=sys.stderr)
         own = () if lacking is not None else (ROOT / "data" / "cinema" / "train.jsonl",)
-        export_run(self.folder / "fit", self.folder / "export", self.development, int8=own)
+        first, *others = (self.folder / name for name in self._fits())
+        export_run(first, self.checkpoint, self.development, int8=own, others=others)
 
     def measure(self) -> None:
-        checkpoint = load_checkpoint(self.folder / "export")
+        checkpoint = load_checkpoint(self.checkpoint)
         sets = {name: read_labelled([path], checkpoint.taxonomy) for name, path in self.development.items()}
         reports = evaluate_checkpoint(checkpoint, sets, cross_fit=True)
         text = json.dumps(reports, ensure_ascii=False, indent=1)
-        (self.folder / "measure").mkdir(exist_ok=True)
-        (self.folder / "measure" / "report.json").write_text(text, "utf-8")
+        self.report.parent.mkdir(exist_ok=True)
+        self.report.write_text(text, "utf-8")
 
     def _train(self, stage: str, sources: Sources, start: Start, recipe: Recipe) -> None:
         folder = self.folder / stage
@@ -123,7 +153,7 @@ def check_depth(folder: Path, layers: int) -> None:
     Raises:
         BaseError: the folder holds a training, finished or not, of another depth; its stages would be taken for done.
     """
-    for path in sorted((*folder.glob("fit/config.json"), *folder.glob("fit/checkpoints/*/config.json"))):
+    for path in sorted((*folder.glob("fit*/config.json"), *folder.glob("fit*/checkpoints/*/config.json"))):
         found = json.loads(path.read_text("utf-8")).get("encoder", {}).get("num_hidden_layers", layers)
         if found != layers:
             raise BaseError(
@@ -175,19 +205,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--layers", type=int, default=LAYERS, metavar="N", help="of the base's 12, the first N (default: %(default)s)"
     )
+    parser.add_argument(
+        "--members", type=int, default=1, metavar="N", help="trainings whose mean is taken (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
+    if options.members < 1:
+        parser.error(f"expected at least 1 of --members, found {options.members}")
     if not 1 <= options.layers <= DEEPEST:
         parser.error(f"expected --layers between 1 and {DEEPEST}, found {options.layers}")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    stages = Stages(options.annotations, options.corpora, options.output, options.layers)
-    steps = {name: getattr(stages, name) for name in ("base", "fit", "export", "measure")}
+    stages = Stages(options.annotations, options.corpora, options.output, options.layers, options.members)
     try:
         check_depth(options.output, options.layers)
-        run_stages(steps, options.output)
+        run_stages(stages.steps(), options.output)
     except (BaseError, DatasetError, ExportError, OSError) as error:
         print(f"training.reproduce: {error}", file=sys.stderr)
         return 3 if isinstance(error, ExportError) else 2
-    reports = json.loads((options.output / "measure" / "report.json").read_text("utf-8"))
+    reports = json.loads(stages.report.read_text("utf-8"))
     print("\n".join(distances(reports, json.loads(COMMITTED.read_text("utf-8")))))
     return 0
 

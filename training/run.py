@@ -227,12 +227,14 @@ def export_run(
     mapping: Mapping[str, str] | None = None,
     blank_none: bool = False,
     int8: Sequence[Path] = (),
+    others: Sequence[Path] = (),
 ) -> Exported:
     """Exports a run folder with its training details; development sets by name, read as `Sources` says, without the
-    texts that the run was trained on; `int8`: labelled files, from whose texts scales of int8 are taken.
+    texts that the run was trained on; `int8`: labelled files, from whose texts scales of int8 are taken; `others`:
+    run folders that differ in their seeds, whose logits are averaged with the run's.
 
     Raises:
-        BaseError: no run, or one in `folder`.
+        BaseError: no run, one in `folder`, or others of another label space or tokeniser.
         DatasetError: an unusable development file.
         ExportError: too few development texts stay, or int8 answers too differently.
         RuntimeChoiceError: what makes scales of int8 is not installed.
@@ -243,14 +245,16 @@ def export_run(
         raise BaseError(f"expected a folder for a checkpoint, found a run in {folder}; name another with -o")
     model, tokenizer = load_run(run)
     space = model.config.label_space()
+    members = [_member(path, model, tokenizer) for path in others]
     codings = dict(mapping or {})
     sets = {
         part: read_labelled([path], space, mapping=codings, blank_none=blank_none) for part, path in development.items()
     }
-    seen = read_seen(run)
-    if seen is None:
-        logger.warning("%s does not say what it was trained on: development texts may be among it", run)
-    else:
+    for path in (run, *others):
+        seen = read_seen(path)
+        if seen is None:
+            logger.warning("%s does not say what it was trained on: development texts may be among it", path)
+            continue
         count = sum(map(len, sets.values()))
         sets, left = without_seen(sets, seen)
         if left:
@@ -260,7 +264,23 @@ def export_run(
     kept = {key: details[key] for key in ("recipe", "texts", "start", "sources", "hours") if key in details}
     texts = read_labelled(int8, space, mapping=codings, blank_none=blank_none) if int8 else []
     calibration = [example.text for example in texts] if int8 else None
-    exported = export(model, tokenizer, folder, sets, name=name, details=kept, int8=calibration)
+    exported = export(model, tokenizer, folder, sets, name=name, details=kept, int8=calibration, others=members)
     config = json.loads((folder / "config.json").read_text("utf-8"))
     write_card(folder, config, {**details, "drift": exported.drift, "development": exported.development})
     return exported
+
+
+def _member(run: Path, first: CinesentModel, tokenizer: PreTrainedTokenizerFast) -> CinesentModel:
+    """The model of a run that is to be averaged with the first."""
+    model, own = load_run(run)
+    same = (
+        model.config.taxonomy == first.config.taxonomy
+        and model.config.max_tokens == first.config.max_tokens
+        and own.backend_tokenizer.to_str() == tokenizer.backend_tokenizer.to_str()
+    )
+    if not same:
+        raise BaseError(
+            f"expected runs of one label space, tokeniser and window, found another in {run}; average those that "
+            "differ in their seeds alone (`cinesent train --seeds N` makes them)"
+        )
+    return model

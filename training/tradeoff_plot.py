@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from training.quality_tables import SETS, Language, find
-from training.tradeoff_table import FIGURES, NAMES
+from training.tradeoff_table import FIGURES, NAMES, depth
 
 WIDTH, PLOT = 420, 214  # of a panel, and how high its axis is
 LEFT, RIGHT, HEAD, BOTTOM = 56, 24, 62, 52
@@ -105,7 +105,7 @@ def _names(
     for number, (at, entry) in enumerate(placed):
         label = _say(lang, *NAMES.get(entry["name"], (entry["name"],) * 2))
         label += _say(
-            lang, f", {entry['layers']} layers, {entry['mb']:.0f} MB", f"，{entry['layers']} 层，{entry['mb']:.0f} MB"
+            lang, f", {depth(entry)} layers, {entry['mb']:.0f} MB", f"，{depth(entry)} 层，{entry['mb']:.0f} MB"
         )
         line = HEAD + LINE * number + 12
         end = min((y(100 * rate["high"]) for other, _, rate in points if other is entry), default=line)

@@ -9,7 +9,7 @@ from training.ablation_table import change
 from training.quality_tables import SETS, Language, busy_note, find, percent, row, table
 
 PICTURES: Mapping[Language, str] = {"en": "tradeoff.svg", "zh": "tradeoff.zh.svg"}  # in docs/
-COMMAND = "python -m training.reproduce --annotations DIR --corpora DIR --layers 12 -o runs/large"
+COMMAND = "python -m training.reproduce --annotations DIR --corpora DIR --members 3 -o runs/large"
 FIGURES: Mapping[str, tuple[str, str]] = {
     "joint": ("with sentiment", "提及且情感正确"),
     "overall": ("overall", "整体情感"),
@@ -32,7 +32,7 @@ def tradeoff_block(found: Mapping[str, Any], lang: Language = "en") -> str:
         heads += [f"{title}{_say(lang, ', ', '：')}{_say(lang, *figure)}" for figure in FIGURES.values()]
     lines = table(_say(lang, "checkpoint", "模型"), heads)
     for entry in found["checkpoints"]:
-        cells = [str(entry["layers"]), f"{entry['mb']:.0f}"]
+        cells = [depth(entry), f"{entry['mb']:.0f}"]
         cells += [f"{entry[part]['texts_per_second']:,.0f}" for part in ("short", "long")]
         for name in sets:
             for figure in FIGURES:
@@ -44,14 +44,20 @@ def tradeoff_block(found: Mapping[str, Any], lang: Language = "en") -> str:
         "First checkpoint: F1 of service mentions with their sentiment and accuracy of the overall sentiment, in "
         "percent, 95% intervals, development texts, thresholds cross-fitted; others: differences to it in points, "
         f"paired; all on {found['runtime']}. The larger one is not in the package: `{COMMAND}` makes it, `--model "
-        "runs/large/export` takes it.",
+        "runs/large/ensemble` takes it.",
         "第一行为服务维度提及且情感正确的 F1 与整体情感准确率（百分比，95% 区间，开发集，阈值交叉拟合）；"
         f"其余为与之相差的百分点（配对）；均运行于 {found['runtime']}。"
-        f"大模型不在包内：`{COMMAND}` 制作，`--model runs/large/export` 选用。",
+        f"大模型不在包内：`{COMMAND}` 制作，`--model runs/large/ensemble` 选用。",
     )
     note = _say(lang, " ", "").join([note, *busy_note(found.get("circumstances", []), lang)])
     picture = f"![{caption}](docs/{PICTURES[lang]})"
     return "\n".join([picture, "", f"*{caption}*", "", *lines, "", note])
+
+
+def depth(entry: Mapping[str, Any]) -> str:
+    """Layers, of each member where there are several."""
+    members = entry.get("members", 1)
+    return f"{members} × {entry['layers']}" if members > 1 else str(entry["layers"])
 
 
 def _say(lang: Language, en: str, zh: str) -> str:

@@ -85,14 +85,14 @@ def rate(value: float) -> dict[str, float]:
 
 @pytest.fixture
 def tradeoff() -> dict[str, Any]:
-    def entry(name: str, layers: int, speed: float, joint: float) -> dict[str, Any]:
+    def entry(name: str, members: int, speed: float, joint: float) -> dict[str, Any]:
         figures = {"figures": {"joint": rate(joint), "overall": rate(0.7)}}
         return {
-            "name": name, "layers": layers, "mb": 25.4, "short": {"texts_per_second": speed},
+            "name": name, "members": members, "layers": 8, "mb": 25.4, "short": {"texts_per_second": speed},
             "long": {"texts_per_second": speed / 10}, "sets": {"real": figures, "written": figures},
         }  # fmt: skip
 
-    small, large = entry("packaged", 8, 1000.0, 0.8), entry("large", 12, 680.0, 0.83)
+    small, large = entry("packaged", 1, 1000.0, 0.8), entry("large", 3, 680.0, 0.83)
     large["sets"]["real"] = {**large["sets"]["real"], "differences": {"joint": rate(0.03), "overall": rate(0.0)}}
     sets = {"real": {"texts": 400}, "written": {"texts": 600}}
     head = {"model": "tiny@00000000", "runtime": "ONNX Runtime 1.0, float32"}
@@ -186,11 +186,11 @@ def test_lever_table_in_chinese_has_the_same_rows(name: str, request: pytest.Fix
 def test_tradeoff_table_has_every_figure(tradeoff: dict[str, Any]) -> None:
     block = tradeoff_block(tradeoff)
     assert "| packaged | 8 | 25 | 1,000 | 100 | 80.0 [78.0–82.0] | 70.0 [68.0–72.0] |" in block
-    assert "| large | 12 | 25 | 680 | 68 | +3.0 [+1.0, +5.0] | +0.0 [-2.0, +2.0] | 83.0 [81.0–85.0] |" in block
+    assert "| large | 3 × 8 | 25 | 680 | 68 | +3.0 [+1.0, +5.0] | +0.0 [-2.0, +2.0] | 83.0 [81.0–85.0] |" in block
     assert "all on ONNX Runtime 1.0, float32." in block
-    assert "](docs/tradeoff.svg)" in block and "--layers 12 -o runs/large" in block
+    assert "](docs/tradeoff.svg)" in block and "--members 3 -o runs/large" in block
     chinese = tradeoff_block(tradeoff, "zh")
-    assert "| 大模型 | 12 |" in chinese and "](docs/tradeoff.zh.svg)" in chinese
+    assert "| 大模型 | 3 × 8 |" in chinese and "](docs/tradeoff.zh.svg)" in chinese
     assert [line.count("|") for line in block.splitlines()] == [line.count("|") for line in chinese.splitlines()]
 
 
@@ -216,7 +216,7 @@ def test_tradeoff_picture_has_a_mark_for_every_figure(tradeoff: dict[str, Any], 
         (fast, low), (slow, high) = discs
         assert slow < fast and high < low  # to the right is faster, upwards is better
         words = [text.text for text in panel.findall(f"{SVG}text")]
-        assert any(word and "12" in word and ("large" in word or "大模型" in word) for word in words)
+        assert any(word and "3 × 8" in word and ("large" in word or "大模型" in word) for word in words)
 
 
 def test_tables_has_levers_and_checkpoints_once_they_are_measured(

@@ -33,7 +33,7 @@ def other(
 
 def test_tradeoff_size_counts_weights(tiny_checkpoint: Path, tiny_run: Any) -> None:
     found = size(load_checkpoint(tiny_checkpoint))
-    assert (found["layers"], found["hidden"]) == (2, 32) and found["mb"] > 0
+    assert (found["members"], found["layers"], found["hidden"]) == (1, 2, 32) and found["mb"] > 0
     # The exporter leaves out what nothing reads, and equal tensors but one; it adds a few constants.
     expected = sum(parameter.numel() for parameter in tiny_run.model.parameters())
     assert found["parameters"] == pytest.approx(expected, rel=0.05)

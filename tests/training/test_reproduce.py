@@ -75,13 +75,40 @@ def test_stages_keep_as_many_layers_as_are_asked_for(tmp_path: Path, monkeypatch
         assert asked[-1] == (tmp_path / name / "fit", layers)
 
 
+def test_stages_of_several_members_fit_those_that_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[tuple[str, int]] = []
+    exported: list[tuple[Path, Path, list[Path]]] = []
+
+    def train(sources: Sources, start: Start, folder: Path, recipe: Recipe, *, resume: bool = False) -> None:
+        fitted.append((folder.name, recipe.seed))
+
+    def export(run: Path, folder: Path, *_: Any, int8: tuple[Path, ...], others: list[Path]) -> None:
+        exported.append((run, folder, others))
+
+    monkeypatch.setattr(training.reproduce, "run_training", train)
+    monkeypatch.setattr(training.reproduce, "export_run", export)
+    one, three = (Stages(tmp_path, tmp_path, tmp_path, members=members) for members in (1, 3))
+    assert list(one.steps()) == ["base", "fit", "export", "measure"]
+    assert list(three.steps()) == ["base", "fit", "fit-2", "fit-3", "ensemble", "measure-ensemble"]
+    for stages, names in ((one, ("base", "measure")), (three, ("measure-ensemble",))):
+        for name in names:
+            (tmp_path / f"{name}.done").write_text("", "utf-8")
+        run_stages(stages.steps(), tmp_path)
+    seed = RECIPE.seed
+    assert fitted == [("fit", seed), ("fit-2", seed + 1), ("fit-3", seed + 2)]
+    first, *others = (tmp_path / name for name in ("fit", "fit-2", "fit-3"))
+    assert exported == [(first, tmp_path / "export", []), (first, tmp_path / "ensemble", others)]
+
+
 @pytest.mark.parametrize("lacking", [None, "expected nncf, found none"])
 def test_stages_export_makes_scales_where_it_can(
     lacking: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[tuple[Path, ...]] = []
     monkeypatch.setattr(training.reproduce, "missing", lambda: lacking)
-    monkeypatch.setattr(training.reproduce, "export_run", lambda *_, int8: asked.append(int8))
+    monkeypatch.setattr(training.reproduce, "export_run", lambda *_, int8, others: asked.append(int8))
     Stages(tmp_path, tmp_path, tmp_path).export()
     own = training.reproduce.ROOT / "data" / "cinema" / "train.jsonl"
     assert asked == [(own,) if lacking is None else ()]

@@ -154,7 +154,7 @@ def test_export_command_hands_every_option_on(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("training.run.export_run", spy)
     arguments = ["export", "run", "--dev", "real=a.csv", "--dev", "b.csv", "-o", "out"]
     more = ["--map", "1=positive,-2=none", "--blank", "none", "--name", "mine", "--int8", "c.csv", "--int8", "d.csv"]
-    for options in (more, []):
+    for options in (["run2", "run3", *more], []):
         assert CliRunner().invoke(main, [*arguments, *options]).exit_code == 0
     told = (Path("run"), Path("out"), {"real": Path("a.csv"), "b": Path("b.csv")})
     assert asked == [
@@ -165,9 +165,10 @@ def test_export_command_hands_every_option_on(tmp_path: Path, monkeypatch: pytes
                 "mapping": {"1": "positive", "-2": "none"},
                 "blank_none": True,
                 "int8": (Path("c.csv"), Path("d.csv")),
+                "others": (Path("run2"), Path("run3")),
             },
         ),
-        (told, {"name": "cinesent-zh", "mapping": {}, "blank_none": False, "int8": ()}),
+        (told, {"name": "cinesent-zh", "mapping": {}, "blank_none": False, "int8": (), "others": ()}),
     ]
 
 
@@ -243,6 +244,18 @@ def test_export_into_a_run_folder_is_refused(tiny_run: Any, tmp_path: Path) -> N
     result = invoke(main, ["export", str(tiny_run.folder), "--dev", str(dev), "-o", str(tiny_run.folder)])
     assert result.exit_code == 2 and "expected a folder for a checkpoint, found a run in" in result.stderr
     assert tree(tiny_run.folder) == before
+
+
+def test_export_of_runs_that_do_not_go_together_is_refused(tiny_run: Any, tmp_path: Path) -> None:
+    dev = write(tmp_path / "dev.jsonl", "座椅太硬")
+    other = Path(shutil.copytree(tiny_run.folder, tmp_path / "other"))
+    config = json.loads((other / "config.json").read_text("utf-8"))
+    (other / "config.json").write_text(json.dumps({**config, "max_tokens": config["max_tokens"] // 2}), "utf-8")
+    with pytest.raises(
+        BaseError, match=r"^expected runs of one label space, tokeniser and window, found another in .*other"
+    ):
+        export_run(tiny_run.folder, tmp_path / "out", {"dev": dev}, others=[other])
+    assert not (tmp_path / "out").exists()
 
 
 def test_export_reads_texts_for_scales_as_it_reads_development_files(
