@@ -139,8 +139,8 @@ def _training(config: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     )
     if config.get("members", 1) > 1:
         lines.append(
-            f"- Members: {config['members']} trainings that differ in their seeds; the checkpoint answers with the mean "
-            "of their logits. What follows is said of the first."
+            f"- Members: {config['members']} trainings that differ in their seeds; the checkpoint answers with the mean"
+            " of their logits. What follows is said of the first."
         )
     texts, sources, recipe = (told.get(name) or {} for name in ("texts", "sources", "recipe"))
     if texts:
