@@ -22,6 +22,12 @@ def folder(tmp_path: Path, int8_checkpoint: Path) -> Path:
     return Path(shutil.copytree(int8_checkpoint, tmp_path / "copy"))
 
 
+def require_int8(folder: Path) -> None:
+    pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
+    if choose_runtime("openvino", folder).precision != "int8":
+        pytest.skip("the processor has no units for int8")
+
+
 def test_int8_scales_are_read_as_they_were_written(folder: Path) -> None:
     graph = load_checkpoint(folder).config["sha256"]["model.onnx"]
     smooth = np.array([0.5, 2.0, 1.25], dtype=np.float32)
@@ -74,9 +80,7 @@ def test_int8_is_one_of_the_checkpoints_files_and_not_of_its_hash(folder: Path, 
 
 
 def test_int8_errors_of_the_scales_reach_the_user_in_one_line(folder: Path) -> None:
-    pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
-    if choose_runtime("openvino", folder).precision != "int8":
-        pytest.skip("the processor has no units for int8")
+    require_int8(folder)
     scales = read_scales(folder / INT8)
     graph = load_checkpoint(folder).config["sha256"]["model.onnx"]
     write_scales(folder / INT8, {**scales, "no such product": Scales(np.ones(3, np.float32), 0.0, 1.0)}, graph)
@@ -84,38 +88,30 @@ def test_int8_errors_of_the_scales_reach_the_user_in_one_line(folder: Path) -> N
         Analyzer.load(folder, runtime="openvino")
 
 
-def test_int8_is_near_float32_and_not_the_same(int8_checkpoint: Path) -> None:
-    pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
-    if choose_runtime("openvino", int8_checkpoint).precision != "int8":
-        pytest.skip("the processor has no units for int8")
-    checkpoint = load_checkpoint(int8_checkpoint)
+def distance(folder: Path) -> float:
+    """The largest difference of int8 to float32 in a mention's logit, as a share of how far texts are apart."""
+    checkpoint = load_checkpoint(folder)
     windows = [[7, 9, 30, 41, 100], [55, 6], list(range(20, 60))]
     exact = Engine(checkpoint, threads=1).run(windows)
     found = Engine(checkpoint, threads=1, runtime="openvino").run(windows)
     apart = max(float(np.abs(a.mention - b.mention).max()) for a, b in zip(exact, found, strict=True))
-    spread = float(np.ptp([answer.mention for answer in exact], axis=0).max())
-    assert 0 < apart < spread / 4
+    return apart / float(np.ptp([answer.mention for answer in exact], axis=0).max())
+
+
+def test_int8_is_near_float32_and_not_the_same(int8_checkpoint: Path) -> None:
+    require_int8(int8_checkpoint)
+    assert 0 < distance(int8_checkpoint) < 1 / 4
 
 
 def test_int8_products_that_read_the_same_may_have_scales_of_their_own(folder: Path) -> None:
     """Query, key and value read one activation; what one is divided by, another is not multiplied with."""
-    pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
-    if choose_runtime("openvino", folder).precision != "int8":
-        pytest.skip("the processor has no units for int8")
-    checkpoint = load_checkpoint(folder)
-    windows = [[7, 9, 30, 41, 100], [55, 6], list(range(20, 60))]
-    exact = Engine(checkpoint, threads=1).run(windows)
-    scales = read_scales(folder / INT8)
-    own = {
-        name: Scales(
-            found.smooth * 2.0 ** (at % 3 - 1), found.low * 2.0 ** (at % 3 - 1), found.high * 2.0 ** (at % 3 - 1)
-        )
-        for at, (name, found) in enumerate(sorted(scales.items()))
-    }
-    write_scales(folder / INT8, own, checkpoint.config["sha256"]["model.onnx"])
-    found = Engine(checkpoint, threads=1, runtime="openvino").run(windows)
-    apart = max(float(np.abs(a.mention - b.mention).max()) for a, b in zip(exact, found, strict=True))
-    assert apart < float(np.ptp([answer.mention for answer in exact], axis=0).max()) / 4
+    require_int8(folder)
+    own = {}
+    for at, (name, found) in enumerate(sorted(read_scales(folder / INT8).items())):
+        factor = 2.0 ** (at % 3 - 1)
+        own[name] = Scales(found.smooth * factor, found.low * factor, found.high * factor)
+    write_scales(folder / INT8, own, load_checkpoint(folder).config["sha256"]["model.onnx"])
+    assert distance(folder) < 1 / 4
 
 
 def test_int8_of_the_packaged_checkpoint_is_that_of_its_graph() -> None:

@@ -80,8 +80,9 @@ def exported(own_run: Any, own_examples: Make, own_checkpoint: Path, tmp_path: P
     """Twice the same run, whose mean is that run."""
     graph = float_graph(own_checkpoint / "model.onnx")
     onnx.save(graph, str(tmp_path / "traced.onnx"))
-    copy = lambda _, target: shutil.copyfile(tmp_path / "traced.onnx", target)  # noqa: E731
-    monkeypatch.setattr(training.export, "write_onnx", copy)
+    monkeypatch.setattr(
+        training.export, "write_onnx", lambda _, target: shutil.copyfile(tmp_path / "traced.onnx", target)
+    )
     sets = {"dev": own_examples(60, 1)}
     return export(own_run.model, own_run.tokenizer, tmp_path / "two", sets, others=[own_run.model]).folder
 
