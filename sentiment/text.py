@@ -336,8 +336,9 @@ def _tables() -> _Tables:
     # "." and "/" may belong to a web address, "@", "<" and "&" to what else is replaced.
     plain = "".join(map(chr, range(0x20, 0x7F))).translate(dict.fromkeys(map(ord, "./@<&")))
     plain += _KEPT_FULL_WIDTH + "\n、。〈〉《》「」『』【】“”‘’…—～·"
-    plain = re.escape(plain + "".join(a for a in common if a not in changed))
-    return _Tables(re.compile(f"[^{plain}{_EMOJI}]"), changed, re.compile(f"[{''.join(exclusive)}]"))
+    simple = _ranges(a for a in common if a not in changed)
+    unusual = re.compile(f"[^{re.escape(plain)}{simple}{_EMOJI}]")
+    return _Tables(unusual, changed, re.compile(f"[{_ranges(exclusive)}]"))
 
 
 @cache
@@ -346,4 +347,15 @@ def _simplified_only() -> re.Pattern[str]:
     traditional = _converter("s2t")("\n".join(han)).split("\n")
     changed = _tables().traditional
     ours = [a for a, b in zip(han, traditional, strict=True) if a != b and a not in changed]
-    return re.compile(f"[{''.join(a for a in ours if not a.encode('big5', 'ignore'))}]")
+    return re.compile(f"[{_ranges(a for a in ours if not a.encode('big5', 'ignore'))}]")
+
+
+def _ranges(characters: Iterable[str]) -> str:
+    """Ascending characters as the inside of a character class, runs as ranges: these compile in half the time."""
+    runs: list[list[str]] = []
+    for character in characters:
+        if runs and ord(character) == ord(runs[-1][-1]) + 1:
+            runs[-1][1:] = [character]
+        else:
+            runs.append([character])
+    return "".join("-".join(run) for run in runs)

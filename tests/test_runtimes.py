@@ -17,6 +17,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import sentiment.runtimes
 from sentiment.analyzer import Analyzer
@@ -25,7 +26,16 @@ from sentiment.cli import main
 from sentiment.engine import OUTPUTS, TOKEN_BUDGET, Engine, Logits
 from sentiment.int8 import read_scales, scales_of, write_scales
 from sentiment.records import Analysis
-from sentiment.runtimes import RUNTIMES, Choice, OnnxRuntime, RuntimeChoiceError, choose_runtime, open_runtime
+from sentiment.runtimes import (
+    RUNTIMES,
+    Choice,
+    OnnxRuntime,
+    RuntimeChoiceError,
+    _unpacked,
+    choose_runtime,
+    open_runtime,
+    read_openvino,
+)
 
 pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
 
@@ -99,6 +109,29 @@ def test_runtimes_openvino_unpacks_the_weights(tiny_checkpoint: Path, windows: l
     feed = {"input_ids": np.array([[0, *windows[0], 2]]), "attention_mask": np.ones((1, len(windows[0]) + 2), int)}
     for one, other in zip(single.run(OUTPUTS, feed), exact._session.run(OUTPUTS, feed), strict=True):
         np.testing.assert_allclose(one, other, atol=2e-4)
+
+
+def test_runtimes_openvino_weights_are_those_that_its_own_folding_makes(tiny_checkpoint: Path) -> None:
+    from openvino import Core, passes
+
+    def weights(model: Any) -> list[NDArray[Any]]:
+        nodes = [node for node in model.get_ordered_ops() if node.get_type_name() in ("MatMul", "Gather")]
+        inputs = [node.input_value(at).get_node() for node in nodes for at in (0, 1)]
+        return [node.get_data() for node in inputs if node.get_type_name() == "Constant" and node.get_data().ndim == 2]
+
+    folded = Core().read_model(tiny_checkpoint / "model.onnx")
+    nodes = folded.get_ordered_ops()
+    packed = [node for node in nodes if node.get_type_name() == "Constant" and node.get_data().dtype == np.int8]
+    found = [_unpacked(node) for node in nodes if node.get_type_name() == "Multiply"]
+    assert len([weight for weight in found if weight is not None]) == len(packed) > 3
+    manager = passes.Manager()
+    manager.register_pass(passes.ConstantFolding())
+    manager.run_passes(folded)
+    ours, theirs = weights(read_openvino(tiny_checkpoint / "model.onnx")), weights(folded)
+    assert len(ours) == len(theirs) > len(packed)  # small weights are floats from the start
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.dtype == np.float32
+        np.testing.assert_array_equal(one, other)
 
 
 def test_runtimes_a_record_does_not_depend_on_its_neighbours(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -305,3 +306,10 @@ def test_text_is_the_same_from_many_threads() -> None:
 def test_text_import_loads_no_opencc() -> None:
     code = "import sys, sentiment.text; assert 'opencc' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@given(st.sets(st.integers(0x3400, 0x9FFF), min_size=1))
+@example({0x4E00, 0x4E01, 0x4E02, 0x4E04, 0x4E06, 0x4E07})
+def test_text_ranges_stand_for_their_characters_alone(codes: set[int]) -> None:
+    pattern = re.compile(f"[{module._ranges(map(chr, sorted(codes)))}]")
+    assert {code for code in range(0x3300, 0xA100) if pattern.fullmatch(chr(code))} == codes
