@@ -45,6 +45,13 @@ VARIANTS = (
     Variant("12 layers", "depth", "all 12 layers", tuple(range(12))),
     Variant("8 spread", "depth", "8 layers spread over the 12", (0, 1, 3, 4, 6, 8, 9, 11), seeds=1),
     Variant("6 first", "depth", "first 6 layers", tuple(range(6))),
+    Variant(
+        "6 distilled",
+        "depth",
+        "first 6 layers, unlabelled comments answered by the mean of the plain models",
+        tuple(range(6)),
+        soft="teachers",
+    ),
     Variant("6 spread", "depth", "6 layers spread over the 12", (0, 2, 4, 6, 8, 11), seeds=1),
     Variant("4 first", "depth", "first 4 layers", tuple(range(4)), seeds=1),
     Variant("4 spread", "depth", "4 layers spread over the 12", (0, 3, 7, 11), seeds=1),

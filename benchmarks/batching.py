@@ -3,8 +3,10 @@
 `python -m benchmarks.batching`
 
 Every case runs once a round over the same short texts, in another order each round, on each runtime that is installed,
-each round beginning elsewhere in the order, after one turn that does not count: one by one, in batches of several sizes
-and of the default; with one dimension and with all; with one text of 20,000 characters among them. A figure is a ratio
+each round beginning elsewhere in the order, after one turn that does not count: one by one, in batches of several
+sizes, under several budgets of tokens and under the default's; with one dimension and with all; with one text of 20,000
+characters among them. The default bounds a batch by its tokens, so smaller and larger budgets tell whether it is chosen
+well, and sizes whether texts are put together at all. A figure is a ratio
 of medians, with the least and the greatest round beside it: their distance is the noise. `complaints` says of each
 complaint, on each runtime, whether it is unfounded here. Exit code 1 says that one is not.
 
@@ -42,7 +44,11 @@ from training.results import write_results
 
 RESULTS = Path(__file__).parent / "results" / "batching.json"
 TEXTS, ROUNDS, LONG_CHARACTERS = 1000, 5, 20_000
-SIZES = (1, 4, 16, 64, 256)
+SIZES = (1, 4, 16, 64)
+BUDGETS = tuple(
+    TOKEN_BUDGET * numerator // 4 for numerator in (1, 2, 8, 16)
+)  # tokens a batch; four times are the default
+ALL_DIMENSIONS, ONE_DIMENSION = "all dimensions", "1 dimension"
 LONG = "座椅太硬，坐得腰疼。音响震撼，画面清晰！"  # twenty characters
 BEFORE = 100  # short texts before the long one
 TOGETHER, ALONE = "default and a long text", "long text alone"
@@ -93,23 +99,25 @@ def added_wait(seconds: Seconds) -> dict[str, float]:
 def complaints(seconds: Seconds, runtime: str) -> list[dict[str, Any]]:
     """A row for each complaint: the ratio that shows it with its noise, and `met` where it is unfounded.
 
-    The default is held against each size, and the size against which it does worst decides. The least of several
-    medians is low by chance, if anything: that is against us, where the best of them in a denominator of ours would be.
+    The default is held against each size and budget, and the one against which it does worst decides. The least of
+    several medians is low by chance, if anything: that is against us, where the best of them in a denominator of ours
+    would be.
     """
     sizes = [f"batch {size}" for size in SIZES]
-    chosen = min((rate_over(seconds, "default", size) for size in sizes), key=lambda found: found["ratio"])
+    others = [*sizes, *(f"{budget} tokens" for budget in BUDGETS)]
+    chosen = min((rate_over(seconds, "default", name) for name in others), key=lambda found: found["ratio"])
     slowest = min(
         (rate_over(seconds, size, "one by one") for size in (*sizes, "default")), key=lambda found: found["ratio"]
     )
     figures = (
         ("effect", "the batch size has no effect: default over one text a batch",
          "批大小不起作用：默认与每批一条之比", True, 1.2, rate_over(seconds, "default", "batch 1")),
-        ("default", "the default is chosen badly: default over the size against which it does worst",
-         "默认值不当：默认与对它最不利的批大小之比", True, 0.95, chosen),
+        ("default", "the default is chosen badly: default over the size or token budget against which it does worst",
+         "默认值不当：默认与对它最不利的批大小或词元上限之比", True, 0.95, chosen),
         ("never-slower", "a batch is slower: slowest size over one by one",
          "成批反而更慢：最慢批大小与逐条调用之比", True, 0.95, slowest),
         ("dimensions", "every dimension costs: rate of 18 over that of 1",
-         "维度越多越慢：18 个维度与 1 个维度的速率之比", True, 0.95, rate_over(seconds, "default", "1 dimension")),
+         "维度越多越慢：18 个维度与 1 个维度的速率之比", True, 0.95, rate_over(seconds, ALL_DIMENSIONS, ONE_DIMENSION)),
         ("long-text", "a very long text stalls the rest: time together over apart",
          "一条超长文本拖住其余：合并与分开处理的时间之比", False, 1.1, together_over_apart(seconds)),
         ("long-text-wait",
@@ -130,14 +138,15 @@ def cases_of(
 ) -> dict[str, Callable[[], float]]:
     """The cases on one runtime, by name.
 
-    A runtime keeps kernels for the shapes that its engine has run. So that no side has another's shapes to carry, one
-    and all dimensions share an engine, whose batches are the same, and so do the cases with a long text.
+    A runtime keeps kernels for the shapes that its engine has run. So that no side has another's shapes to carry, each
+    has an engine of its own; one and all dimensions share one, whose batches are the same, and so do the cases with a
+    long text.
     """
 
     def load(**choice: Any) -> Analyzer:
         return Analyzer.load(model, threads=threads, runtime=runtime.name, **choice)
 
-    whole, single, beside, alone = load(), load(dimensions=["seating"]), load(), load()
+    default, whole, single, beside, alone = load(), load(), load(dimensions=["seating"]), load(), load()
     single._engine = whole._engine
     count = min(BEFORE, len(texts))
 
@@ -146,16 +155,20 @@ def cases_of(
 
     cases: dict[str, Callable[[Sequence[str]], object]] = {
         "one by one": lambda texts: one_by_one(alone, texts),
-        "default": lambda texts: list(whole.analyze_many(texts)),
-        "1 dimension": lambda texts: list(single.analyze_many(texts)),
+        "default": lambda texts: list(default.analyze_many(texts)),
+        ALL_DIMENSIONS: lambda texts: list(whole.analyze_many(texts)),
+        ONE_DIMENSION: lambda texts: list(single.analyze_many(texts)),
         ALONE: lambda texts: beside.analyze(long),
         TOGETHER: lambda texts: list(beside.analyze_many(among(texts))),
         WAIT: lambda texts: first(beside, texts, count),
         LONG_WAIT: lambda texts: first(beside, among(texts), count),
     }
-    for size in SIZES:
-        sized = load(batch_size=size)
-        cases[f"batch {size}"] = lambda texts, sized=sized: list(sized.analyze_many(texts))  # type: ignore[misc]
+    bounded = {f"batch {size}": load(batch_size=size) for size in SIZES}
+    for budget in BUDGETS:
+        bounded[f"{budget} tokens"] = other = load()
+        other._engine._budget = budget  # no option raises it
+    for name, analyzer in bounded.items():
+        cases[name] = lambda texts, analyzer=analyzer: list(analyzer.analyze_many(texts))  # type: ignore[misc]
     return {name: Reordered(partial(timed, case), texts) for name, case in cases.items()}
 
 

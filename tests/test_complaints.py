@@ -131,16 +131,19 @@ def resident():
 
 analyzer = Analyzer.load(sys.argv[1], threads=1)
 rng, phrases = random.Random(1), json.loads(sys.argv[2])
-texts = ["，".join(rng.choices(phrases, k=rng.choice((1, 1, 1, 2, 3, 8, 40)))) + str(n) for n in range(1500)]
+
+def texts():  # others each time: what grows with every shape that is new would not show otherwise
+    for n in range(1500):
+        yield "，".join(rng.choices(phrases, k=rng.choice((1, 1, 1, 2, 3, 8, 40)))) + str(n)
 
 def read(rounds):
     for _ in range(rounds):
-        for _ in analyzer.analyze_many(texts):
+        for _ in analyzer.analyze_many(texts()):
             pass
 
-read(2)
+read(30)  # until most shapes have come
 warm = resident()
-read(4)
+read(10)
 print(json.dumps({"warm": warm, "after": resident()}))
 """
 

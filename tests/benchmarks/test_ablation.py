@@ -198,7 +198,7 @@ def test_identity_tells_what_the_answers_of_a_variant_depend_on(
     assert changed(bench(taxonomy, tmp_path / "other", tmp_path)) == everything
     (tmp_path / "senti_waimai_10k.jsonl.xz").write_bytes(b"other rows")
     assert changed(bench(taxonomy, tiny_encoder, tmp_path)) == {
-        "pretrained", "weak stage", "weak beside", "distilled"
+        "pretrained", "weak stage", "weak beside", "distilled", "6 distilled"
     }  # fmt: skip
 
 

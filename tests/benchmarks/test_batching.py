@@ -10,19 +10,22 @@ from typing import Any
 import pytest
 
 from benchmarks import batching
-from benchmarks.batching import SIZES, cases_of, complaints, first
+from benchmarks.batching import BUDGETS, SIZES, cases_of, complaints, first
 from benchmarks.journal import BESIDE, Journal
 from sentiment.analyzer import BLOCK, Analyzer
-from sentiment.engine import Engine
+from sentiment.engine import TOKEN_BUDGET, Engine
 from sentiment.runtimes import Choice, choose_runtime
 
 # Seconds of three rounds; the middle one is the median.
 SECONDS = {
-    "one by one": [9.0, 10.0, 12.0], "default": [3.0, 10 / 3, 4.0], "1 dimension": [3.0, 10 / 3, 4.0],
+    "one by one": [9.0, 10.0, 12.0], "default": [3.0, 10 / 3, 4.0],
+    "all dimensions": [3.0, 10 / 3, 4.0], "1 dimension": [3.0, 10 / 3, 4.0],
     "long text alone": [5.0, 5.0, 5.0], "default and a long text": [8.0, 25 / 3, 9.0],
     "first 100 of default": [3.0, 3.5, 4.0], "first 100 before a long text": [8.5, 8.5, 8.5],
     **{f"batch {size}": [value - 0.5, value, value + 0.5]
-       for size, value in zip(SIZES, (10.0, 6.0, 4.0, 3.4, 3.6), strict=True)},
+       for size, value in zip(SIZES, (10.0, 6.0, 4.0, 3.4), strict=True)},
+    **{f"{budget} tokens": [value - 0.5, value, value + 0.5]
+       for budget, value in zip(BUDGETS, (5.0, 4.5, 3.6, 3.8), strict=True)},
 }  # fmt: skip
 
 
@@ -48,6 +51,7 @@ def test_batching_complaints_are_unfounded() -> None:
     [
         ({"effect"}, {"batch 1": slower(1.1)}),
         ({"default"}, {"batch 16": slower(0.9)}),
+        ({"default"}, {f"{BUDGETS[-1]} tokens": slower(0.9)}),
         ({"never-slower"}, {"batch 4": [11.0, 11.0, 11.0]}),
         ({"dimensions"}, {"1 dimension": slower(0.3)}),
         ({"long-text"}, {"default and a long text": [9.5, 9.5, 9.5]}),
@@ -87,11 +91,12 @@ def test_batching_command_writes_what_it_judges_on_every_runtime(
     choices = [Choice("onnxruntime", version, "float32") for version in ("1", "2")]
     monkeypatch.setattr(batching, "installed", lambda _: choices)
     monkeypatch.setattr(batching, "SIZES", (1, 64))
+    monkeypatch.setattr(batching, "BUDGETS", BUDGETS[-1:])
     output = tmp_path / "batching.json"
     command = ["--model", str(tiny_checkpoint), "--texts", "40", "--rounds", "2", "--long", "400", "--threads", "1"]
     code = batching.main([*command, "--busy", "--json", str(output)])
     found = json.loads(output.read_text("utf-8"))
-    cases = {name for name in SECONDS if name not in ("batch 4", "batch 16", "batch 256")}
+    cases = {name for name in SECONDS if name not in ("batch 4", "batch 16", *(f"{n} tokens" for n in BUDGETS[:-1]))}
     short = {name for name in cases if "long text" not in name and "first" not in name}
     runtimes = list(map(str, choices))
     assert found["trial"] and list(found["runtimes"]) == runtimes
@@ -153,6 +158,23 @@ def test_batching_one_and_all_dimensions_run_on_one_engine_alone(
         ran.clear()
         case()
         engines[name] = set(ran)
-    assert engines["default"] == engines["1 dimension"] and len(engines["default"]) == 1
-    others = set().union(*(found for name, found in engines.items() if name not in ("default", "1 dimension")))
-    assert others.isdisjoint(engines["default"]) and len(others) == 2 + len(batching.SIZES)
+    assert engines["all dimensions"] == engines["1 dimension"] and len(engines["1 dimension"]) == 1
+    others = set().union(*(found for name, found in engines.items() if "dimension" not in name))
+    assert others.isdisjoint(engines["1 dimension"]) and len(others) == 3 + len(SIZES) + len(BUDGETS)
+
+
+def test_batching_budgets_lie_on_both_sides_of_the_defaults(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    real = Engine.run
+
+    def run(engine: Engine, windows: Any) -> Any:
+        seen.append(engine._budget)
+        return real(engine, windows)
+
+    monkeypatch.setattr(Engine, "run", run)
+    cases = cases_of(choose_runtime("onnxruntime"), tiny_checkpoint, 1, ["座椅太硬"], "座椅太硬。" * 20)
+    for name in ("default", *(f"{budget} tokens" for budget in BUDGETS)):
+        cases[name]()
+    assert seen == [TOKEN_BUDGET, *BUDGETS] and min(BUDGETS) < TOKEN_BUDGET < max(BUDGETS)

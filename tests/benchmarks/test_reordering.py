@@ -91,7 +91,11 @@ def test_batching_reorders_the_texts_of_every_case(
     command = ["--model", str(tiny_checkpoint), "--texts", "20", "--rounds", "1", "--long", "40", "--threads", "1"]
     command += ["--busy", "--json", str(tmp_path / "batching.json")]
     tasks, unwatched = handed(batching, lambda: batching.main(command))
-    assert reordered(tasks) == set(tasks) and len(tasks) == 7 + len(batching.SIZES) and not unwatched
+    assert (
+        reordered(tasks) == set(tasks)
+        and len(tasks) == 8 + len(batching.SIZES) + len(batching.BUDGETS)
+        and not unwatched
+    )
 
 
 def test_tradeoff_reorders_the_texts_of_every_checkpoint(checkpoint: Checkpoint, handed: Handed) -> None:
