@@ -1,6 +1,6 @@
 """Checkpoints side by side: how large, how fast, how good, so that somebody can choose between them.
 
-`python -m benchmarks.tradeoff large=runs/large/ensemble --corpora DIR --dev real=FILE` writes
+`python -m benchmarks.tradeoff large=runs/large/ensemble-3 --corpora DIR --dev real=FILE` writes
 benchmarks/results/tradeoff.json, of the packaged checkpoint and of those named. Rates are medians of interleaved rounds
 over the texts of `benchmarks.speed`; quality is that of data/cinema/dev.jsonl and of what --dev names, thresholds
 cross-fitted for each, with paired differences to the packaged one; both on the runtime that --runtime names. `python -m

@@ -196,6 +196,8 @@ def _unpacked(product: Any) -> NDArray[np.float32] | None:
         shape = tuple(size.get_output_shape(0))
     if steps.get_type_name() != "Constant" or size.get_type_name() != "Constant":
         return None
+    if steps.get_element_type().to_string() != "i8" or product.get_element_type().to_string() != "f32":
+        return None
     return steps.get_data().astype(np.float32) * size.get_data().reshape(shape)
 
 

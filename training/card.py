@@ -139,8 +139,8 @@ def _training(config: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     )
     if config.get("members", 1) > 1:
         lines.append(
-            f"- Members: {config['members']} trainings that differ in their seeds; the checkpoint answers with the mean"
-            " of their logits. What follows is said of the first."
+            f"- Members: {config['members']} trainings{_apart(told)}; the checkpoint answers with the mean of their"
+            " logits. What follows is said of the first."
         )
     texts, sources, recipe = (told.get(name) or {} for name in ("texts", "sources", "recipe"))
     if texts:
@@ -180,6 +180,19 @@ def _training(config: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     if len(lines) == 3:
         lines.append("- The run left no record of its data and recipe.")
     return "\n".join(lines)
+
+
+def _apart(told: Mapping[str, Any]) -> str:
+    """What tells the members of an ensemble from one another, where all of them left a record."""
+    runs = [told, *(told.get("others") or ())]
+    recipes = [dict(run.get("recipe") or {}) for run in runs]
+    seeds = [recipe.pop("seed", None) for recipe in recipes]
+    if None in seeds or len(runs) == 1:
+        return ""
+    rest = [(recipe, run.get("sources"), run.get("start")) for recipe, run in zip(recipes, runs, strict=True)]
+    if any(one != rest[0] for one in rest):
+        return ", of which some have another recipe, other texts or another start than the first"
+    return f" that differ in their seeds ({', '.join(map(str, seeds))})"
 
 
 def _active(name: str, recipe: Mapping[str, Any], texts: Mapping[str, int]) -> bool:

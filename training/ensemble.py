@@ -11,6 +11,9 @@ from collections.abc import Sequence
 import onnx
 from onnx.compose import add_prefix
 
+from training.drift import ExportError
+
+MOST_BYTES = 2**31 - 1  # of a graph in one file of Protocol Buffers
 SEPARATOR = "/"  # after the member's number, before the name that a weight has in its own graph
 
 
@@ -18,8 +21,20 @@ def merged(graphs: Sequence[onnx.ModelProto]) -> onnx.ModelProto:
     """One graph of them all, on the same inputs; every output is the mean of theirs.
 
     Args:
-        graphs: of the same inputs and outputs. Names within the first begin with `1/`, of the second with `2/`, …
+        graphs: of the same inputs and outputs, without functions. Names within the first begin with `1/`, of the
+            second with `2/`, …
+
+    Raises:
+        ExportError: together they are larger than a graph can be.
     """
+    size = sum(graph.ByteSize() for graph in graphs)
+    if size > MOST_BYTES:
+        raise ExportError(
+            f"expected members of at most {MOST_BYTES / 1e9:.1f} GB together in float32, found {size / 1e9:.1f} GB in "
+            f"{len(graphs)}; average fewer, or smaller ones"
+        )
+    if any(graph.functions for graph in graphs):  # which are not renamed
+        raise ValueError("expected graphs without functions, found some")
     members = [add_prefix(graph, f"{at}{SEPARATOR}", rename_inputs=False) for at, graph in enumerate(graphs, 1)]
     whole = members[0]
     for member in members[1:]:

@@ -22,6 +22,11 @@ from training.scores import Scores, score_examples
 def require_run(folder: Path) -> None:
     """Raises BaseError unless the folder is that of a run."""
     if not (folder / "model.safetensors").is_file():
+        if seeds := sorted(path.name for path in folder.glob("seed-*")):
+            raise BaseError(
+                f"expected a run folder with model.safetensors, found several in {folder}; name one or all of them: "
+                f"{', '.join(seeds)}"
+            )
         raise BaseError(
             f"expected a run folder with model.safetensors, found none in {folder}; write one with `cinesent train`"
         )

@@ -9,8 +9,8 @@ skips those that are done, resumes one that was interrupted, and prints how far 
     measure  development figures, cross-fitted, beside those of benchmarks/results/quality.json
 With `--members 3 -o runs/large` two more are fitted, which differ in their seeds, and all three become one checkpoint,
 which answers with the mean of their logits, and is as large and slow as all of them. It is in
-runs/large/ensemble, which any `--model` takes; the distances are then what the other two bring. Members that are there
-stay: a folder that `reproduce` has filled before needs only the others.
+runs/large/ensemble-3, which any `--model` takes; the distances are then what the other two bring. Members that are
+there stay: a folder that `reproduce` has filled before needs only the others.
 
 The committed checkpoint was made like this from the texts of then (its card counts them); with more texts, or on
 another processor, the distance is not nil.
@@ -30,7 +30,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sentiment.checkpoint import load_checkpoint
+from sentiment.checkpoint import CheckpointError, load_checkpoint
+from sentiment.runtimes import RuntimeChoiceError
 from training.bases import BaseError, build_offline_base
 from training.corpora import held_out_texts, read_rows
 from training.drift import ExportError
@@ -68,8 +69,8 @@ OTHER_TRADES = 0.6  # weight in the loss: read as if the business were a cinema
 class Stages:
     """The stages over one working folder; each is a method that leaves its folder complete.
 
-    With several `members` there are as many fits, and `ensemble` and `measure-ensemble` in place of `export` and
-    `measure`.
+    With several `members`, three for instance, there are as many fits, and `ensemble-3` and `measure-ensemble-3` in
+    place of `export` and `measure`.
     """
 
     annotations: Path
@@ -85,12 +86,12 @@ class Stages:
     @property
     def checkpoint(self) -> Path:
         """What comes of them."""
-        return self.folder / ("export" if self.members == 1 else "ensemble")
+        return self.folder / ("export" if self.members == 1 else f"ensemble-{self.members}")
 
     @property
     def report(self) -> Path:
         """Its development figures."""
-        return self.folder / ("measure" if self.members == 1 else "measure-ensemble") / "report.json"
+        return self.folder / ("measure" if self.members == 1 else f"measure-{self.checkpoint.name}") / "report.json"
 
     def steps(self) -> dict[str, Callable[[], None]]:
         """The stages by name, in order."""
@@ -132,7 +133,14 @@ class Stages:
             print(f"without int8.safetensors, {lacking}", file=sys.stderr)
         own = () if lacking is not None else (ROOT / "data" / "cinema" / "train.jsonl",)
         first, *others = (self.folder / name for name in self._fits())
-        export_run(first, self.checkpoint, self.development, int8=own, others=others)
+        try:
+            export_run(first, self.checkpoint, self.development, int8=own, others=others)
+        except ExportError as error:
+            if not own:
+                raise
+            # Whether that was for the scales, and nothing else, shows without them.
+            export_run(first, self.checkpoint, self.development, int8=(), others=others)
+            print(f"without int8.safetensors: {error}", file=sys.stderr)
 
     def measure(self) -> None:
         checkpoint = load_checkpoint(self.checkpoint)
@@ -218,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_depth(options.output, options.layers)
         run_stages(stages.steps(), options.output)
-    except (BaseError, DatasetError, ExportError, OSError) as error:
+    except (BaseError, CheckpointError, DatasetError, ExportError, RuntimeChoiceError, OSError) as error:
         print(f"training.reproduce: {error}", file=sys.stderr)
         return 3 if isinstance(error, ExportError) else 2
     reports = json.loads(stages.report.read_text("utf-8"))

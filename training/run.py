@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from sentiment.checkpoint import embedded_folder
@@ -32,6 +34,8 @@ from training.steps import clear_run
 from training.train import Recipe, Run, fine_tune
 
 logger = logging.getLogger(__name__)
+
+TOLD = ("recipe", "texts", "start", "sources", "hours")  # of a run, in its checkpoint
 
 
 @dataclass(frozen=True)
@@ -245,7 +249,9 @@ def export_run(
         raise BaseError(f"expected a folder for a checkpoint, found a run in {folder}; name another with -o")
     model, tokenizer = load_run(run)
     space = model.config.label_space()
-    members = [_member(path, model, tokenizer) for path in others]
+    members = [model]
+    for path in others:
+        members.append(_member(path, members, tokenizer))
     codings = dict(mapping or {})
     sets = {
         part: read_labelled([path], space, mapping=codings, blank_none=blank_none) for part, path in development.items()
@@ -259,28 +265,46 @@ def export_run(
         sets, left = without_seen(sets, seen)
         if left:
             logger.warning("%d of %d development texts were seen in training: left out of calibration", left, count)
-    metrics = run / "metrics.json"
-    details = json.loads(metrics.read_text("utf-8")) if metrics.is_file() else {}
-    kept = {key: details[key] for key in ("recipe", "texts", "start", "sources", "hours") if key in details}
+    details = _details(run)
+    kept = {key: details[key] for key in TOLD if key in details}
+    if others:
+        kept["others"] = [{key: found[key] for key in TOLD if key in found} for found in map(_details, others)]
     texts = read_labelled(int8, space, mapping=codings, blank_none=blank_none) if int8 else []
     calibration = [example.text for example in texts] if int8 else None
-    exported = export(model, tokenizer, folder, sets, name=name, details=kept, int8=calibration, others=members)
+    exported = export(model, tokenizer, folder, sets, name=name, details=kept, int8=calibration, others=members[1:])
     config = json.loads((folder / "config.json").read_text("utf-8"))
-    write_card(folder, config, {**details, "drift": exported.drift, "development": exported.development})
+    write_card(folder, config, {**details, **kept, "drift": exported.drift, "development": exported.development})
     return exported
 
 
-def _member(run: Path, first: CinesentModel, tokenizer: PreTrainedTokenizerFast) -> CinesentModel:
-    """The model of a run that is to be averaged with the first."""
+def _details(run: Path) -> dict[str, Any]:
+    """What a run tells of its training."""
+    path = run / "metrics.json"
+    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else {}
+
+
+def _member(run: Path, before: Sequence[CinesentModel], tokenizer: PreTrainedTokenizerFast) -> CinesentModel:
+    """The model of a run that is to be averaged with those before it."""
     model, own = load_run(run)
+    first, again = before[0], "average those that differ in their seeds alone (`cinesent train --seeds N` makes them)"
     same = (
         model.config.taxonomy == first.config.taxonomy
         and model.config.max_tokens == first.config.max_tokens
+        and _shape(model) == _shape(first)
         and own.backend_tokenizer.to_str() == tokenizer.backend_tokenizer.to_str()
     )
     if not same:
         raise BaseError(
-            f"expected runs of one label space, tokeniser and window, found another in {run}; average those that "
-            "differ in their seeds alone (`cinesent train --seeds N` makes them)"
+            f"expected runs of one label space, tokeniser, window and encoder, found another in {run}; {again}"
+        )
+    weights = model.state_dict()
+    if any(all(torch.equal(weights[name], value) for name, value in one.state_dict().items()) for one in before):
+        raise BaseError(
+            f"expected runs that differ, found in {run} the same weights as in one before it: their mean would be that "
+            f"one, only slower; {again}"
         )
     return model
+
+
+def _shape(model: CinesentModel) -> dict[str, Any]:
+    return {key: value for key, value in model.config.encoder.items() if key != "_name_or_path"}

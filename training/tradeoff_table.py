@@ -44,10 +44,10 @@ def tradeoff_block(found: Mapping[str, Any], lang: Language = "en") -> str:
         "First checkpoint: F1 of service mentions with their sentiment and accuracy of the overall sentiment, in "
         "percent, 95% intervals, development texts, thresholds cross-fitted; others: differences to it in points, "
         f"paired; all on {found['runtime']}. The larger one is not in the package: `{COMMAND}` makes it, `--model "
-        "runs/large/ensemble` takes it.",
+        "runs/large/ensemble-3` takes it.",
         "第一行为服务维度提及且情感正确的 F1 与整体情感准确率（百分比，95% 区间，开发集，阈值交叉拟合）；"
         f"其余为与之相差的百分点（配对）；均运行于 {found['runtime']}。"
-        f"大模型不在包内：`{COMMAND}` 制作，`--model runs/large/ensemble` 选用。",
+        f"大模型不在包内：`{COMMAND}` 制作，`--model runs/large/ensemble-3` 选用。",
     )
     note = _say(lang, " ", "").join([note, *busy_note(found.get("circumstances", []), lang)])
     picture = f"![{caption}](docs/{PICTURES[lang]})"

@@ -47,7 +47,7 @@ def command(
       cinesent export runs/mine/seed-1 runs/mine/seed-2 runs/mine/seed-3 --dev dev.jsonl -o large
 
     Several runs, as `cinesent train --seeds 3` leaves them, become one checkpoint, which answers with the mean of their
-    logits: as a rule more accurate than each, and as slow as all of them together.
+    logits, and is as large and as slow as all of them together.
 
     Development texts that the run was trained on are left out, and their number is said: thresholds fitted on them
     would flatter the model. They are recognised by their words, whatever the punctuation; for those that were slightly

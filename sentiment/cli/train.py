@@ -140,6 +140,8 @@ def command(
         for name, mean in found["mean"].items():
             say(f"{name} {mean:.3f} ± {found['deviation'][name]:.3f} over {len(found['runs'])} trainings")
         say(f"{output / 'averaged.json'} written")
+        if seeds is not None:
+            say(f"next: cinesent export {output / 'seed-1'} … {output / f'seed-{seeds}'} --dev FILE -o CHECKPOINT")
         return
     if not resume:
         _replaceable(output, (warm_start, Path(base)), overwrite)

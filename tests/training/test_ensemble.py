@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,16 +12,22 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import numpy_helper
 
+import training.ensemble
 import training.export
 from sentiment.analyzer import Analyzer
-from sentiment.checkpoint import CheckpointError, load_checkpoint
-from sentiment.engine import OUTPUTS
+from sentiment.checkpoint import INT8, CheckpointError, load_checkpoint
+from sentiment.engine import OUTPUTS, Engine
+from sentiment.int8 import read_scales
+from sentiment.runtimes import choose_runtime
+from tests.wide_scales import give_scales
 from training.card import card_text
+from training.drift import ExportError
 from training.ensemble import merged, own_name
 from training.example import Example
-from training.export import export
+from training.export import export, write_float
 from training.int8 import float_graph, products_of
 from training.packaged import load_packaged
 
@@ -59,6 +66,33 @@ def test_ensemble_answers_with_the_mean(graphs: list[onnx.ModelProto]) -> None:
         np.testing.assert_allclose(found[first], np.mean(parts, 0)[first], atol=1e-5)
 
 
+def test_ensemble_is_written_from_all_of_the_trainings(own_run: Any, own_examples: Make, tmp_path: Path) -> None:
+    other = copy.deepcopy(own_run.model)
+    with torch.no_grad():
+        for parameter in other.head_parameters():
+            parameter.mul_(0.5)
+    engines = {}
+    for name, model, others in (("one", own_run.model, []), ("other", other, []), ("both", own_run.model, [other])):
+        write_float(model, own_run.tokenizer, tmp_path / name, others)
+        engines[name] = Engine(load_checkpoint(tmp_path / name), threads=1)
+    texts = [example.text for example in own_examples(8, 3)]
+    windows = [engines["one"].tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+    for one, two, both in zip(*(engine.run(windows) for engine in engines.values()), strict=True):
+        assert np.abs(one.mention - two.mention).max() > 0.1  # or nothing would have been averaged
+        for head in OUTPUTS:
+            mean = (getattr(one, head) + getattr(two, head)) / 2
+            np.testing.assert_allclose(getattr(both, head), mean, atol=1e-4)
+
+
+def test_ensemble_larger_than_a_graph_can_be_is_refused(
+    graphs: list[onnx.ModelProto], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.ensemble, "MOST_BYTES", 3 * graphs[0].ByteSize() - 1)
+    with pytest.raises(ExportError, match=r"^expected members of at most .* GB together in float32, found .* in 3; "):
+        merged(graphs)
+    merged(graphs[:2])
+
+
 def test_ensemble_leaves_the_graphs_as_they_were(graphs: list[onnx.ModelProto]) -> None:
     before = [graph.SerializeToString() for graph in graphs]
     merged(graphs)
@@ -73,6 +107,20 @@ def test_ensemble_products_of_every_member_may_be_in_int8(graphs: list[onnx.Mode
     alone, together = found
     assert alone[0] and [len(part) for part in together] == [3 * len(part) for part in alone]
     assert own_name("2/encoder.layer.0") == own_name("encoder.layer.0") == "encoder.layer.0"
+
+
+def test_ensemble_with_scales_runs_in_int8_on_openvino(exported: Path, own_examples: Make) -> None:
+    pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
+    give_scales(exported)
+    if (choice := choose_runtime("openvino", exported)).precision != "int8":
+        pytest.skip("the processor has no units for int8")
+    names = set(read_scales(exported / INT8))
+    assert {name[:2] for name in names} == {"1/", "2/"}
+    assert names == set(products_of(float_graph(exported / "model.onnx"))[0])
+    texts = [example.text for example in own_examples(20, 7)]
+    plain, fast = (Analyzer.load(exported, runtime=name, threads=1) for name in ("onnxruntime", choice.name))
+    for one, other in zip(plain.analyze_block(texts), fast.analyze_block(texts), strict=True):
+        assert one.overall_confidence == pytest.approx(other.overall_confidence, abs=0.1)
 
 
 @pytest.fixture
@@ -99,8 +147,19 @@ def test_ensemble_is_a_checkpoint_like_any_other(exported: Path, own_checkpoint:
 
 
 def test_ensemble_card_says_what_it_is(exported: Path, own_checkpoint: Path) -> None:
-    said = "- Members: 2 trainings that differ in their seeds; the checkpoint answers with the mean of their logits."
-    assert said in card_text(load_checkpoint(exported).config, {}, ())
+    config = load_checkpoint(exported).config
+    said = "; the checkpoint answers with the mean of their logits."
+    recipe = {"epochs": 5, "seed": 13}
+    for apart, told in (
+        ("", {}),
+        ("", {"recipe": recipe, "others": [{}]}),
+        (" that differ in their seeds (13, 14)", {"recipe": recipe, "others": [{"recipe": {**recipe, "seed": 14}}]}),
+        (
+            ", of which some have another recipe, other texts or another start than the first",
+            {"recipe": recipe, "others": [{"recipe": {"epochs": 3, "seed": 14}}]},
+        ),
+    ):
+        assert f"- Members: 2 trainings{apart}{said}" in card_text({**config, "training": told}, told, ())
     assert "Members" not in card_text(load_checkpoint(own_checkpoint).config, {}, ())
 
 

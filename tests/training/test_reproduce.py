@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import training.reproduce
+from training.drift import ExportError
 from training.reproduce import COMMITTED, LAYERS, RECIPE, Stages, check_depth, distances, main, run_stages
 from training.run import Sources, Start
 from training.train import Recipe
@@ -89,17 +90,21 @@ def test_stages_of_several_members_fit_those_that_are_not_there(
 
     monkeypatch.setattr(training.reproduce, "run_training", train)
     monkeypatch.setattr(training.reproduce, "export_run", export)
-    one, three = (Stages(tmp_path, tmp_path, tmp_path, members=members) for members in (1, 3))
+    one, three, two = (Stages(tmp_path, tmp_path, tmp_path, members=members) for members in (1, 3, 2))
     assert list(one.steps()) == ["base", "fit", "export", "measure"]
-    assert list(three.steps()) == ["base", "fit", "fit-2", "fit-3", "ensemble", "measure-ensemble"]
-    for stages, names in ((one, ("base", "measure")), (three, ("measure-ensemble",))):
+    assert list(three.steps()) == ["base", "fit", "fit-2", "fit-3", "ensemble-3", "measure-ensemble-3"]
+    for stages, names in ((one, ("base", "measure")), (three, ("measure-ensemble-3",))):
         for name in names:
             (tmp_path / f"{name}.done").write_text("", "utf-8")
         run_stages(stages.steps(), tmp_path)
     seed = RECIPE.seed
     assert fitted == [("fit", seed), ("fit-2", seed + 1), ("fit-3", seed + 2)]
     first, *others = (tmp_path / name for name in ("fit", "fit-2", "fit-3"))
-    assert exported == [(first, tmp_path / "export", []), (first, tmp_path / "ensemble", others)]
+    assert exported == [(first, tmp_path / "export", []), (first, tmp_path / "ensemble-3", others)]
+    # Another number of members is another checkpoint, of members that are there.
+    (tmp_path / "measure-ensemble-2.done").write_text("", "utf-8")
+    assert run_stages(two.steps(), tmp_path) == ["ensemble-2"]
+    assert exported[-1] == (first, tmp_path / "ensemble-2", others[:1]) and len(fitted) == 3
 
 
 @pytest.mark.parametrize("lacking", [None, "expected nncf, found none"])
@@ -113,6 +118,27 @@ def test_stages_export_makes_scales_where_it_can(
     own = training.reproduce.ROOT / "data" / "cinema" / "train.jsonl"
     assert asked == [(own,) if lacking is None else ()]
     assert capsys.readouterr().err == ("" if lacking is None else f"without int8.safetensors, {lacking}\n")
+
+
+@pytest.mark.parametrize("of_scales", [True, False])
+def test_stages_export_without_scales_where_those_are_refused(
+    of_scales: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[tuple[Path, ...]] = []
+
+    def export(*_: Any, int8: tuple[Path, ...], others: list[Path]) -> None:
+        if int8 or not of_scales:
+            raise ExportError("too far from float32")
+        made.append(int8)
+
+    monkeypatch.setattr(training.reproduce, "missing", lambda: None)
+    monkeypatch.setattr(training.reproduce, "export_run", export)
+    if of_scales:
+        Stages(tmp_path, tmp_path, tmp_path).export()
+        assert made == [()] and capsys.readouterr().err == "without int8.safetensors: too far from float32\n"
+    else:
+        with pytest.raises(ExportError, match="too far"):
+            Stages(tmp_path, tmp_path, tmp_path).export()
 
 
 @pytest.mark.parametrize("where", ["fit", "fit/checkpoints/checkpoint-3"])
