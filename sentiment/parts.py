@@ -173,10 +173,22 @@ class PartStore:
                     raise
             finally:
                 shutil.rmtree(mine, ignore_errors=True)
-        self.check(manifest, again=f"remove {self.folder}")
+        self.check(
+            manifest,
+            same="give this shard the input, the options and the versions of the others",
+            again=f"remove {self.folder}, with the finished blocks of all shards",
+        )
 
-    def check(self, manifest: dict[str, Any], again: str = "start again with --overwrite") -> None:
+    def check(
+        self,
+        manifest: dict[str, Any],
+        same: str = "repeat the same command, with the same versions",
+        again: str = "start again with --overwrite",
+    ) -> None:
         """Makes sure that the folder belongs to the same job.
+
+        Args:
+            same, again: what to do to go on with that job, and to begin anew.
 
         Raises:
             TableError: it does not; the message says what differs.
@@ -191,9 +203,7 @@ class PartStore:
         changes = list(_differences(kept, json.loads(json.dumps(manifest))))
         if changes:
             more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-            raise TableError(
-                f"cannot resume, the job differs: {'; '.join(changes[:3])}{more}; repeat the same command, or {again}"
-            )
+            raise TableError(f"cannot resume, the job differs: {'; '.join(changes[:3])}{more}; {same}, or {again}")
 
     def rows(self, number: int) -> int | None:
         """How many rows the finished part has; None if it is not there or cannot be read."""
@@ -268,7 +278,7 @@ def _differences(kept: Any, now: Any, name: str = "") -> Iterator[str]:
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return text if len(text) <= 60 else f"{text[:57]}..."  # a runtime with its scales has 50
 
 
 @dataclass

@@ -88,7 +88,7 @@ def test_deploy_unit_is_one_that_systemd_reads(tmp_path: Path) -> None:
 def commands(text: str) -> list[list[str]]:
     """The words of every `cinesent score …` in a file; what a shell fills in stands for 1."""
     found = []
-    text = re.sub(r"\n\s+(?=--)", " ", text)  # folded YAML
+    text = re.sub(r"(?: \\)?\n\s+(?=--)", " ", text)  # folded YAML, and lines that a shell joins
     for line in re.findall(r"cinesent score ([^\n'`&|#;]*)", text):
         line = re.sub(r'\$\(\([^)]*\)\)|"?\$SLURM_ARRAY_TASK_ID', "1", line).replace('"', "")
         words = shlex.split(line)
@@ -287,7 +287,7 @@ def test_deploy_cluster_has_the_ray_of_the_constraints() -> None:
     assert {f"ray=={version}" for version in versions} == {line for line in pins if line.startswith("ray==")}
     (head_setup,) = cluster()["head_setup_commands"]
     assert f"ray[default]=={versions[0]}" in head_setup
-    assert any("-c constraints.txt" in line and ".[ray]" in line for line in cluster()["setup_commands"])
+    assert any("-c constraints.txt" in line and ".[ray,fast]" in line for line in cluster()["setup_commands"])
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason='Ray is not installed: pip install "cinesent[ray]"')

@@ -94,7 +94,8 @@ def command(
       0        done, whatever the statuses
       1        done, some rows were rejected
       2        wrong usage, unreadable input or unwritable output
-      4        stopped midway (disk full, internal error); --resume goes on
+      4        stopped midway (full disk, lost connection, no memory, Ray's workers
+               lost, internal error); --resume goes on
       130/143  interrupted; --resume goes on
     """
     from sentiment.batch import LocalRunner, ScoreOptions, plan_flat, score_with

@@ -128,19 +128,23 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Names, owners and lenses of the dimensions (YAML); the keys must be the checkpoint's. Default: its own.",
     ),
     click.option(
-        "--batch-size", metavar="N", type=click.IntRange(min=1), help="Texts at once. Default: by their length."
+        "--batch-size",
+        metavar="N",
+        type=click.IntRange(min=1),
+        help="Most texts at once. Default, and bound: as many as 2,048 tokens hold.",
     ),
     click.option(
         "--threads",
         metavar="N",
         type=click.IntRange(min=1),
-        help="Threads. Default: one for each core; with --engine ray 1 a worker.",
+        help="Threads. Default: one for each CPU that the process may use; with --engine ray 1 a worker.",
     ),
     click.option(
         "--max-memory",
         metavar="MB",
         type=click.IntRange(min=1),
-        help="Bounds the texts at once by the memory that they need, in megabytes. Default: the library's own bound.",
+        help="Bounds the texts at once by the memory that the model needs for them, in megabytes, beside its own: 12 "
+        "to 131, which is the default.",
     ),
     click.option(
         "--runtime",

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from score_runs import one_line, run
 
+from sentiment.checkpoint import load_checkpoint
 from sentiment.cli import VERBS
+from sentiment.engine import BYTES_PER_TOKEN, TOKEN_BUDGET
 
 
 def test_cli_help_loads_no_library() -> None:
@@ -49,6 +51,13 @@ def test_cli_help_of_score_explains_every_option() -> None:
         assert f"--{name}" in result.stdout
     for told in ("Examples:", "Exit codes:", "OUT.partial", "OUT.rejects.jsonl"):
         assert told in result.stdout
+
+
+def test_cli_help_of_score_bounds_texts_at_once_by_what_the_engine_has() -> None:
+    shown = " ".join(run("score", "--help").stdout.split())
+    least, most = (tokens * BYTES_PER_TOKEN / 1e6 for tokens in (load_checkpoint().max_tokens, TOKEN_BUDGET))
+    assert f"as many as {TOKEN_BUDGET:,} tokens hold" in shown
+    assert f"{least:.0f} to {most:.0f}, which is the default" in shown
 
 
 def test_cli_unknown_verb_and_no_verb() -> None:
