@@ -84,7 +84,7 @@ class Bench:
         elif variant.soft == "weak":
             made_of += [WEAK, self._files([name for name, _ in WEAK])]
         elif variant.soft == "teachers":
-            made_of += [self.seeds, self.unlabelled, UNLABELLED, self._files(UNLABELLED)]
+            made_of += [self.seeds, self._comments(variant), UNLABELLED, self._files(UNLABELLED)]
         return fingerprint([*self.fit, *self.judged], made_of)
 
     def _start_identity(self, start: str) -> str:
@@ -145,7 +145,7 @@ class Bench:
         if variant.soft == "smoothed":
             texts, recipe = [smoothed(example, self.space) for example in texts], replace(recipe, soft=1.0)
         elif variant.soft == "teachers":
-            more = self._taught()
+            more = self._taught(self._comments(variant))
         elif variant.soft == "weak":
             more = self._weak_texts(4, 0.3)
         if variant.start == "weak":
@@ -195,15 +195,18 @@ class Bench:
         ]  # fmt: skip
         return without_near_duplicates(rows, self.judged)
 
-    def _taught(self) -> list[Example]:
-        """Unlabelled comments with the mean of the reference runs' probabilities, which they were never asked about."""
+    def _comments(self, variant: Variant) -> int:
+        return self.unlabelled if variant.comments is None else variant.comments
+
+    def _taught(self, count: int) -> list[Example]:
+        """So many unlabelled comments, which no reference run has seen, with the mean of those runs' probabilities."""
         known = {e.text for e in (*self.fit, *self.judged)} | held_out_texts(self.corpora)
         texts = sorted({
             row["text"] for name in UNLABELLED for row in read_rows(self.corpora, name)
             if 4 <= len(row["text"]) <= 160 and row["text"] not in known
         })  # fmt: skip
         random.Random(0).shuffle(texts)
-        rows = [Example(text=text, source="unlabelled") for text in texts[: self.unlabelled]]
+        rows = [Example(text=text, source="unlabelled") for text in texts[:count]]
         rows = without_near_duplicates(rows, self.judged)
         teachers = [self.work / f"{REFERENCE}-{number}" for number in range(1, self.seeds + 1)]
         shares = [score_folder(teacher, rows).probabilities(Scaling()) for teacher in teachers]

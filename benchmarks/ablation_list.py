@@ -14,6 +14,7 @@ WEAK = (
     ("absa_zhang_dianping_aste", 1_200), ("senti_waimai_10k", 1_000),
 )  # fmt: skip
 UNLABELLED = ("venue_broad", "film_maoyan")
+MANY = 20_000
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Variant:
     """One training that differs from the reference in one thing.
 
     `start` is `base`, `weak` or `pretrained`; `soft` is `weak` (such texts beside), `teachers`, `smoothed` or nothing.
-    `seeds`: at most so many runs.
+    `seeds`: at most so many runs. `comments`: so many for the teachers, in place of --unlabelled.
     """
 
     name: str
@@ -31,13 +32,15 @@ class Variant:
     start: str = "base"
     soft: str = ""
     seeds: int | None = None
+    comments: int | None = None
 
     def runs(self, seeds: int) -> int:
         """In how many runs it is made where `seeds` are asked for."""
         return min(seeds, self.seeds or seeds)
 
 
-# Five parts: pretraining, weak labels (two ways of using them, one of them tried once), distillation, smoothed labels,
+# Five parts: pretraining, weak labels (two ways of using them, one of them tried once), distillation (by few comments
+# and by many), smoothed labels,
 # and `COMMON` against thresholds of every dimension's own. The sixth, a share of the texts in another typing, is in the
 # results alone: it brought nothing, and its code has left.
 VARIANTS = (
@@ -48,9 +51,10 @@ VARIANTS = (
     Variant(
         "6 distilled",
         "depth",
-        "first 6 layers, unlabelled comments answered by the mean of the plain models",
+        f"first 6 layers, {MANY:,} unlabelled comments answered by the mean of the plain models",
         tuple(range(6)),
         soft="teachers",
+        comments=MANY,
     ),
     Variant("6 spread", "depth", "6 layers spread over the 12", (0, 2, 4, 6, 8, 11), seeds=1),
     Variant("4 first", "depth", "first 4 layers", tuple(range(4)), seeds=1),
@@ -59,5 +63,12 @@ VARIANTS = (
     Variant("weak stage", "part", "a stage on stars and on aspects of other trades first", start="weak", seeds=1),
     Variant("weak beside", "part", "a quarter of these beside the labelled texts, at a weight of 0.3", soft="weak"),
     Variant("distilled", "part", "unlabelled comments answered by the mean of the plain models", soft="teachers"),
+    Variant(
+        "more distilled",
+        "part",
+        f"{MANY:,} unlabelled comments answered by the mean of the plain models",
+        soft="teachers",
+        comments=MANY,
+    ),
     Variant("smoothed", "part", f"labels smoothed by {SMOOTHING}", soft="smoothed"),
 )

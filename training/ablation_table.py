@@ -24,7 +24,7 @@ def ablation_block(found: Mapping[str, Any]) -> str:
         "people); service dimensions, thresholds cross-fitted, in percent, differences in points; in brackets 95% "
         "intervals (bootstrap over texts and, where there are several, over runs; differences are paired by text and "
         "seed). The interval of one run leaves out how runs differ by chance, and three tell it roughly. Pretraining "
-        f"read {found['tokens']:,} tokens, distillation {found['unlabelled']:,} comments.",
+        f"read {found['tokens']:,} tokens, distillation {found['unlabelled']:,} comments where no other number stands.",
     ]
     for group, title in GROUPS.items():
         entries = [entry for entry in found["variants"] if entry["group"] in (group, "both")]
