@@ -19,6 +19,7 @@ from sentiment.taxonomy import Taxonomy, TaxonomyError, taxonomy_from_dict
 SCHEMA_VERSION = 1
 FILES = ("config.json", "tokenizer.json", "model.onnx")
 INT8 = "int8.safetensors"
+READ_BYTES = 1 << 20  # at once, to hash
 
 
 class CheckpointError(ValueError):
@@ -94,13 +95,15 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
         ) from None
     digest = hashlib.sha256((path / "config.json").read_bytes())
     for name, expected in (("tokenizer.json", tokenizer), ("model.onnx", graph)):
-        content = (path / name).read_bytes()
-        found = hashlib.sha256(content).hexdigest()
-        if found != expected:
+        own = hashlib.sha256()
+        with (path / name).open("rb") as file:
+            while chunk := file.read(READ_BYTES):
+                own.update(chunk)
+                digest.update(chunk)
+        if (found := own.hexdigest()) != expected:
             raise CheckpointError(
                 f"expected {name} with sha256 {expected[:12]}…, found {found[:12]}…; it is damaged: copy it again"
             )
-        digest.update(content)
     identity = digest.hexdigest()
     return Checkpoint(
         path, f"{title}@{identity[:8]}", identity, taxonomy, thresholds, scaling, uncertain, max_tokens, config

@@ -90,11 +90,31 @@ def read_scales(path: Path) -> dict[str, Scales]:
     }
 
 
+def unpacked(product: Any) -> Floats | None:
+    """The float weight that a product of int8 steps with their size makes, an operation of OpenVINO; None if it is
+    another."""
+    if product.get_type_name() != "Multiply":
+        return None
+    steps, size = (value.get_node() for value in product.input_values())
+    if steps.get_type_name() != "Convert":
+        return None
+    steps = steps.input_value(0).get_node()
+    shape = tuple(size.get_output_shape(0))
+    if size.get_type_name() == "Reshape":  # of one size a row or column
+        size = size.input_value(0).get_node()
+    if steps.get_type_name() != "Constant" or size.get_type_name() != "Constant":
+        return None
+    if steps.get_element_type().to_string() != "i8" or product.get_element_type().to_string() != "f32":
+        return None
+    found: Floats = np.multiply(steps.get_data(), size.get_data().reshape(shape), dtype=np.float32)
+    return found
+
+
 def quantise(model: Any, scales: Mapping[str, Scales], ops: Any) -> None:
     """Puts the products that have scales into int8, in place.
 
     Args:
-        model: an OpenVINO model, whose weights are floats [channels in, channels out].
+        model: an OpenVINO model, whose weights are floats, or as in the ONNX graph, [channels in, channels out].
         ops: OpenVINO's operations, an opset.
 
     Raises:
@@ -111,7 +131,11 @@ def quantise(model: Any, scales: Mapping[str, Scales], ops: Any) -> None:
             smooth = ops.multiply(source, ops.constant(found.smooth.reshape(1, 1, -1)))
             ends = [ops.constant(np.float32(end)) for end in (found.low, found.high)]
             rescaled[at] = ops.fake_quantize(smooth, *ends, *ends, 256)
-        weight = np.array(node.input_value(1).get_node().get_data()) / found.smooth[:, None]
+        stored = node.input_value(1).get_node()
+        floats = stored.get_data() if stored.get_type_name() == "Constant" else unpacked(stored)
+        if floats is None:
+            raise CheckpointError(f"expected int8 steps with their size in {node.get_friendly_name()}, found others")
+        weight = floats / found.smooth[:, None]
         step = np.maximum(np.abs(weight).max(0, keepdims=True) / STEPS, np.finfo(np.float32).tiny)
         integers = np.rint(weight / step).astype(np.int8)
         packed = ops.multiply(ops.convert(ops.constant(integers), "f32"), ops.constant(step.astype(np.float32)))

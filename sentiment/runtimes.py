@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.checkpoint import INT8, CheckpointError, embedded_folder
-from sentiment.int8 import quantise, read_scales, scales_of
+from sentiment.int8 import quantise, read_scales, scales_of, unpacked
 
 Feed = Mapping[str, NDArray[np.int64]]
 
@@ -165,8 +165,12 @@ def openvino_settings(precision: str, threads: int, *, pinned: bool = False) -> 
     }
 
 
-def read_openvino(graph: Path | bytes) -> Any:
-    """An ONNX graph, or a file of one, as an OpenVINO model with float weights."""
+def read_openvino(graph: Path | bytes, packed: Container[str] = ()) -> Any:
+    """An ONNX graph, or a file of one, as an OpenVINO model with float weights.
+
+    Args:
+        packed: names of products whose weights stay in int8, for `quantise`.
+    """
     import openvino
     from openvino import passes
 
@@ -174,31 +178,18 @@ def read_openvino(graph: Path | bytes) -> Any:
     # Unpack the int8 weights: else OpenVINO keeps them and quantises what is multiplied with them as well. The pass
     # would do it too, but takes several times as long: that is a tenth of a cold start.
     for node in model.get_ordered_ops():
-        if node.get_type_name() == "Multiply" and (weight := _unpacked(node)) is not None:
+        readers = [reader for output in node.outputs() for reader in output.get_target_inputs()]
+        if all(reader.get_node().get_friendly_name() in packed for reader in readers):
+            continue
+        if (weight := unpacked(node)) is not None:
             constant = openvino.opset13.constant(weight, shared_memory=True)
-            for reader in node.output(0).get_target_inputs():
+            for reader in readers:
                 reader.replace_source_output(constant.output(0))
-    manager = passes.Manager()
-    manager.register_pass(passes.ConstantFolding())
-    manager.run_passes(model)
+    if not packed:  # which it would unpack as well
+        manager = passes.Manager()
+        manager.register_pass(passes.ConstantFolding())
+        manager.run_passes(model)
     return model
-
-
-def _unpacked(product: Any) -> NDArray[np.float32] | None:
-    """The float weight that a product of int8 steps with their size makes; None if it is another product."""
-    steps, size = (value.get_node() for value in product.input_values())
-    if steps.get_type_name() != "Convert":
-        return None
-    steps = steps.input_value(0).get_node()
-    if size.get_type_name() == "Reshape":  # of one size a row or column
-        shape, size = tuple(size.get_output_shape(0)), size.input_value(0).get_node()
-    else:
-        shape = tuple(size.get_output_shape(0))
-    if steps.get_type_name() != "Constant" or size.get_type_name() != "Constant":
-        return None
-    if steps.get_element_type().to_string() != "i8" or product.get_element_type().to_string() != "f32":
-        return None
-    return steps.get_data().astype(np.float32) * size.get_data().reshape(shape)
 
 
 class OpenVino:
@@ -212,9 +203,9 @@ class OpenVino:
     def __init__(self, choice: Choice, graph: Path, threads: int) -> None:
         import openvino
 
-        model = read_openvino(graph)
-        if choice.precision == "int8":
-            quantise(model, read_scales(graph.parent / INT8), openvino.opset13)
+        scales = read_scales(graph.parent / INT8) if choice.precision == "int8" else {}
+        model = read_openvino(graph, scales)
+        quantise(model, scales, openvino.opset13)
         settings = openvino_settings("f32" if choice.precision == "float32" else "bf16", threads, pinned=self.pinning)
         self._compiled = openvino.Core().compile_model(model, "CPU", settings)
         self._idle: list[Any] = []

@@ -9,8 +9,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 # Every attribute of a dimension beyond its key and names is a lens by which reports group dimensions.
 LENSES = ("group", "stage", "form", "quality", "ledger", "servqual", "owner")
 # Chinese names of the attributes, and of the lens values that are keys (groups and owners are Chinese already).
@@ -192,6 +190,8 @@ def load_taxonomy(path: str | Path | None = None) -> Taxonomy:
     Raises:
         TaxonomyError: the file is no taxonomy. OSError: it cannot be read.
     """
+    import yaml  # here, because a checkpoint brings its own and a first record must be quick
+
     source = files("sentiment") / "taxonomy.yaml" if path is None else Path(path)
     try:
         data = yaml.safe_load(source.read_text("utf-8"))

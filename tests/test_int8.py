@@ -11,8 +11,8 @@ import pytest
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import FILES, INT8, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.int8 import Scales, digest, read_scales, write_scales
-from sentiment.runtimes import choose_runtime
+from sentiment.int8 import Scales, digest, quantise, read_scales, write_scales
+from sentiment.runtimes import choose_runtime, read_openvino
 
 pytest.importorskip("safetensors", reason='safetensors is not installed: pip install "cinesent[fast]"')
 
@@ -120,3 +120,29 @@ def test_int8_of_the_packaged_checkpoint_is_that_of_its_graph() -> None:
     layers = load_checkpoint().config["encoder"]["num_hidden_layers"]
     assert len(scales) == 6 * layers  # query, key, value, attention's output, both of the feed-forward part
     assert all(found.low < 0 < found.high and (found.smooth > 0).all() for found in scales.values())
+
+
+def test_int8_steps_are_the_same_of_weights_as_they_are_stored_and_of_floats(folder: Path) -> None:
+    openvino = pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
+    scales = read_scales(folder / INT8)
+    made = []
+    for packed in ({}, scales):
+        model = read_openvino(folder / "model.onnx", packed)
+        quantise(model, scales, openvino.opset13)
+        constants = [node for node in model.get_ordered_ops() if node.get_type_name() == "Constant"]
+        made.append([node.get_data() for node in constants if node.get_element_type().to_string() == "i8"])
+    floats, stored = made
+    assert len(floats) == len(stored) == len(scales) > 3
+    for one, other in zip(floats, stored, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_int8_weights_stored_otherwise_are_refused(folder: Path) -> None:
+    openvino = pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
+    scales = read_scales(folder / INT8)
+    model = read_openvino(folder / "model.onnx", scales)
+    for node in model.get_ordered_ops():
+        if node.get_friendly_name() in scales:
+            node.input(1).replace_source_output(openvino.opset13.relu(node.input_value(1)).output(0))
+    with pytest.raises(CheckpointError, match="expected int8 steps with their size in "):
+        quantise(model, scales, openvino.opset13)
