@@ -40,9 +40,8 @@ class Variant:
 
 
 # Five parts: pretraining, weak labels (two ways of using them, one of them tried once), distillation (by few comments
-# and by many), smoothed labels,
-# and `COMMON` against thresholds of every dimension's own. The sixth, a share of the texts in another typing, is in the
-# results alone: it brought nothing, and its code has left.
+# and by many), smoothed labels, and `COMMON` against thresholds of every dimension's own. The sixth, a share of the
+# texts in another typing, is in the results alone: it brought nothing, and its code has left.
 VARIANTS = (
     Variant(REFERENCE, "both", "first 8 layers, labelled texts alone"),
     Variant("12 layers", "depth", "all 12 layers", tuple(range(12))),
@@ -51,7 +50,7 @@ VARIANTS = (
     Variant(
         "6 distilled",
         "depth",
-        f"first 6 layers, {MANY:,} unlabelled comments answered by the mean of the plain models",
+        f"first 6 layers, up to {MANY:,} unlabelled comments answered by the mean of the plain models",
         tuple(range(6)),
         soft="teachers",
         comments=MANY,
@@ -66,7 +65,7 @@ VARIANTS = (
     Variant(
         "more distilled",
         "part",
-        f"{MANY:,} unlabelled comments answered by the mean of the plain models",
+        f"up to {MANY:,} unlabelled comments answered by the mean of the plain models",
         soft="teachers",
         comments=MANY,
     ),

@@ -167,6 +167,7 @@ def cases_of(
     for budget in BUDGETS:
         bounded[f"{budget} tokens"] = other = load()
         other._engine._budget = budget  # no option raises it
+        other._engine._padding = other._engine._padding * budget // TOKEN_BUDGET  # or that bounds a larger batch first
     for name, analyzer in bounded.items():
         cases[name] = lambda texts, analyzer=analyzer: list(analyzer.analyze_many(texts))  # type: ignore[misc]
     return {name: Reordered(partial(timed, case), texts) for name, case in cases.items()}

@@ -90,24 +90,31 @@ def read_scales(path: Path) -> dict[str, Scales]:
     }
 
 
-def unpacked(product: Any) -> Floats | None:
-    """The float weight that a product of int8 steps with their size makes, an operation of OpenVINO; None if it is
-    another."""
-    if product.get_type_name() != "Multiply":
+def stored_weight(product: Any) -> tuple[Any, Any, tuple[int, ...]] | None:
+    """The int8 steps of a weight and their size, constants of OpenVINO, with the shape that the size has in their
+    product; None if the operation is another."""
+    if product.get_type_name() != "Multiply" or product.get_element_type().to_string() != "f32":
         return None
-    steps, size = (value.get_node() for value in product.input_values())
+    steps, scaled = (value.get_node() for value in product.input_values())
     if steps.get_type_name() != "Convert":
         return None
     steps = steps.input_value(0).get_node()
-    shape = tuple(size.get_output_shape(0))
-    if size.get_type_name() == "Reshape":  # of one size a row or column
-        size = size.input_value(0).get_node()
-    if steps.get_type_name() != "Constant" or size.get_type_name() != "Constant":
+    # Of one size a row or column.
+    size = scaled.input_value(0).get_node() if scaled.get_type_name() == "Reshape" else scaled
+    if {steps.get_type_name(), size.get_type_name()} != {"Constant"}:  # shapes of others may not be known
         return None
-    if steps.get_element_type().to_string() != "i8" or product.get_element_type().to_string() != "f32":
+    if steps.get_element_type().to_string() != "i8":
         return None
-    found: Floats = np.multiply(steps.get_data(), size.get_data().reshape(shape), dtype=np.float32)
-    return found
+    return steps, size, tuple(scaled.get_output_shape(0))
+
+
+def unpacked(product: Any) -> Floats | None:
+    """The float weight of `stored_weight`."""
+    if (found := stored_weight(product)) is None:
+        return None
+    steps, size, shape = found
+    weight: Floats = np.multiply(steps.get_data(), size.get_data().reshape(shape), dtype=np.float32)
+    return weight
 
 
 def quantise(model: Any, scales: Mapping[str, Scales], ops: Any) -> None:
@@ -134,7 +141,9 @@ def quantise(model: Any, scales: Mapping[str, Scales], ops: Any) -> None:
         stored = node.input_value(1).get_node()
         floats = stored.get_data() if stored.get_type_name() == "Constant" else unpacked(stored)
         if floats is None:
-            raise CheckpointError(f"expected int8 steps with their size in {node.get_friendly_name()}, found others")
+            raise CheckpointError(
+                f"expected int8 steps with their size in {node.get_friendly_name()}, found others; remove {INT8}"
+            )
         weight = floats / found.smooth[:, None]
         step = np.maximum(np.abs(weight).max(0, keepdims=True) / STEPS, np.finfo(np.float32).tiny)
         integers = np.rint(weight / step).astype(np.int8)

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.checkpoint import INT8, CheckpointError, embedded_folder
-from sentiment.int8 import quantise, read_scales, scales_of, unpacked
+from sentiment.int8 import quantise, read_scales, scales_of, stored_weight, unpacked
 
 Feed = Mapping[str, NDArray[np.int64]]
 
@@ -169,15 +169,19 @@ def read_openvino(graph: Path | bytes, packed: Container[str] = ()) -> Any:
     """An ONNX graph, or a file of one, as an OpenVINO model with float weights.
 
     Args:
-        packed: names of products whose weights stay in int8, for `quantise`.
+        packed: names of products whose weights stay in int8, for `quantise`, unless one is stored in another form.
     """
     import openvino
     from openvino import passes
 
     model = openvino.Core().read_model(graph)
+    nodes = model.get_ordered_ops()
+    products = [node for node in nodes if node.get_friendly_name() in packed]
+    if any(stored_weight(node.input_value(1).get_node()) is None for node in products):
+        packed = ()
     # Unpack the int8 weights: else OpenVINO keeps them and quantises what is multiplied with them as well. The pass
-    # would do it too, but takes several times as long: that is a tenth of a cold start.
-    for node in model.get_ordered_ops():
+    # does it too, but is slower, which delays the first record.
+    for node in nodes:
         readers = [reader for output in node.outputs() for reader in output.get_target_inputs()]
         if all(reader.get_node().get_friendly_name() in packed for reader in readers):
             continue

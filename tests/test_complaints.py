@@ -154,6 +154,7 @@ def test_complaints_memory_does_not_grow_over_texts_of_mixed_length(
     int8_checkpoint: Path, phrases: tuple[str, ...]
 ) -> None:
     command = [sys.executable, "-c", MEMORY, str(int8_checkpoint), json.dumps(phrases)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    folder = Path(__file__).parent.parent
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, timeout=300)
     found: dict[str, int] = json.loads(done.stdout)
     assert found["after"] < 1.03 * found["warm"], found

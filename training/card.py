@@ -190,7 +190,7 @@ def _apart(told: Mapping[str, Any]) -> str:
     if None in seeds or len(runs) == 1:
         return ""
     rest = [(recipe, run.get("sources"), run.get("start")) for recipe, run in zip(recipes, runs, strict=True)]
-    if any(one != rest[0] for one in rest):
+    if any(one != rest[0] for one in rest) or len(set(seeds)) < len(seeds):
         return ", of which some have another recipe, other texts or another start than the first"
     return f" that differ in their seeds ({', '.join(map(str, seeds))})"
 

@@ -238,7 +238,7 @@ def export_run(
     run folders that differ in their seeds, whose logits are averaged with the run's.
 
     Raises:
-        BaseError: no run, one in `folder`, or others of another label space or tokeniser.
+        BaseError: no run, one in `folder`, or others that do not go with it or repeat it.
         DatasetError: an unusable development file.
         ExportError: too few development texts stay, or int8 answers too differently.
         RuntimeChoiceError: what makes scales of int8 is not installed.
@@ -306,5 +306,7 @@ def _member(run: Path, before: Sequence[CinesentModel], tokenizer: PreTrainedTok
     return model
 
 
-def _shape(model: CinesentModel) -> dict[str, Any]:
-    return {key: value for key, value in model.config.encoder.items() if key != "_name_or_path"}
+def _shape(model: CinesentModel) -> list[Any]:
+    """What makes an encoder another; versions and paths in its settings do not."""
+    kind = [model.config.encoder.get(key) for key in ("model_type", "num_attention_heads", "hidden_act")]
+    return [*kind, {name: tuple(value.shape) for name, value in model.state_dict().items()}]

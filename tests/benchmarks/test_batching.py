@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 from benchmarks import batching
 from benchmarks.batching import BUDGETS, SIZES, cases_of, complaints, first
 from benchmarks.journal import BESIDE, Journal
+from benchmarks.own_rows import rows
 from sentiment.analyzer import BLOCK, Analyzer
 from sentiment.engine import TOKEN_BUDGET, Engine
-from sentiment.runtimes import Choice, choose_runtime
+from sentiment.runtimes import Choice, OnnxRuntime, choose_runtime
 
 # Seconds of three rounds; the middle one is the median.
 SECONDS = {
@@ -163,18 +165,23 @@ def test_batching_one_and_all_dimensions_run_on_one_engine_alone(
     assert others.isdisjoint(engines["1 dimension"]) and len(others) == 3 + len(SIZES) + len(BUDGETS)
 
 
-def test_batching_budgets_lie_on_both_sides_of_the_defaults(
+def test_batching_budgets_make_larger_and_smaller_batches_than_the_default(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[int] = []
-    real = Engine.run
+    batches: list[tuple[int, int]] = []
+    real = OnnxRuntime.run
 
-    def run(engine: Engine, windows: Any) -> Any:
-        seen.append(engine._budget)
-        return real(engine, windows)
+    def run(runtime: Any, outputs: Any, feed: Any) -> Any:
+        batches.append(feed["input_ids"].shape)
+        return real(runtime, outputs, feed)
 
-    monkeypatch.setattr(Engine, "run", run)
-    cases = cases_of(choose_runtime("onnxruntime"), tiny_checkpoint, 1, ["座椅太硬"], "座椅太硬。" * 20)
-    for name in ("default", *(f"{budget} tokens" for budget in BUDGETS)):
-        cases[name]()
-    assert seen == [TOKEN_BUDGET, *BUDGETS] and min(BUDGETS) < TOKEN_BUDGET < max(BUDGETS)
+    monkeypatch.setattr(OnnxRuntime, "run", run)
+    texts = [text for _, _, text in rows(1000)]
+    cases = cases_of(choose_runtime("onnxruntime"), tiny_checkpoint, 1, texts, "座椅太硬。" * 20)
+    counts = []
+    for budget in sorted((*BUDGETS, TOKEN_BUDGET)):
+        batches.clear()
+        cases["default" if budget == TOKEN_BUDGET else f"{budget} tokens"]()
+        assert all(count * tokens <= budget for count, tokens in batches)
+        counts.append(len(batches))
+    assert all(more > 1.3 * fewer for more, fewer in pairwise(counts)), counts

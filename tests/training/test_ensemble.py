@@ -154,9 +154,12 @@ def test_ensemble_card_says_what_it_is(exported: Path, own_checkpoint: Path) -> 
         ("", {}),
         ("", {"recipe": recipe, "others": [{}]}),
         (" that differ in their seeds (13, 14)", {"recipe": recipe, "others": [{"recipe": {**recipe, "seed": 14}}]}),
-        (
-            ", of which some have another recipe, other texts or another start than the first",
-            {"recipe": recipe, "others": [{"recipe": {"epochs": 3, "seed": 14}}]},
+        *(
+            (
+                ", of which some have another recipe, other texts or another start than the first",
+                {"recipe": recipe, "others": [{"recipe": {"epochs": epochs, "seed": seed}}]},
+            )
+            for epochs, seed in ((3, 14), (5, 13))
         ),
     ):
         assert f"- Members: 2 trainings{apart}{said}" in card_text({**config, "training": told}, told, ())

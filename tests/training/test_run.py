@@ -257,6 +257,18 @@ def test_export_of_runs_that_do_not_go_together_is_refused(tiny_run: Any, tmp_pa
         BaseError, match=r"^expected runs of one label space, tokeniser, window and encoder, found another in .*other"
     ):
         export_run(tiny_run.folder, tmp_path / "out", {"dev": dev}, others=[other])
+    (other / "config.json").write_text(
+        json.dumps({**config, "encoder": {**config["encoder"], "transformers_version": "0", "_name_or_path": "x"}}),
+        "utf-8",
+    )
+    # Settings of another day are no other encoder; the weights are the same, though.
+    with pytest.raises(BaseError, match=r"^expected runs that differ, found in .*other the same weights"):
+        export_run(tiny_run.folder, tmp_path / "out", {"dev": dev}, others=[other])
+    (other / "config.json").write_text(
+        json.dumps({**config, "encoder": {**config["encoder"], "hidden_act": "relu"}}), "utf-8"
+    )
+    with pytest.raises(BaseError, match="window and encoder, found another"):
+        export_run(tiny_run.folder, tmp_path / "out", {"dev": dev}, others=[other])
     with pytest.raises(BaseError, match=r"^expected runs that differ, found in .* the same weights as in one before"):
         export_run(tiny_run.folder, tmp_path / "out", {"dev": dev}, others=[tiny_run.folder])
     assert not (tmp_path / "out").exists()
