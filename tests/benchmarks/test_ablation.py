@@ -187,7 +187,7 @@ def test_identity_tells_what_the_answers_of_a_variant_depend_on(
     assert changed(bench(taxonomy, tiny_encoder, tmp_path)) == set()
     assert changed(bench(taxonomy, tiny_encoder, tmp_path, tokens=2000)) == {"pretrained"}
     assert changed(bench(taxonomy, tiny_encoder, tmp_path, unlabelled=20)) == {"distilled"}
-    taught = {"distilled", "6 distilled", "more distilled"}
+    taught = {"distilled", "6 distilled"}
     assert changed(bench(taxonomy, tiny_encoder, tmp_path, seeds=2)) == taught
     everything = set(before)
     assert changed(bench(taxonomy, tiny_encoder, tmp_path, recipe=ablation.Recipe(epochs=9))) == everything
@@ -207,7 +207,7 @@ def test_parts_have_three_runs() -> None:
     by_name = {variant.name: variant for variant in VARIANTS}
     assert by_name["weak stage"].runs(3) == 1  # a second way of one part
     parts = [variant.name for variant in VARIANTS if variant.group == "part" and variant.runs(3) == 3]
-    assert parts == ["pretrained", "weak beside", "distilled", "more distilled", "smoothed"]
+    assert parts == ["pretrained", "weak beside", "distilled", "smoothed"]
     assert by_name[REFERENCE].runs(3) == 3 and by_name[REFERENCE].layers == LAYERS  # the fifth: its thresholds
     assert Variant("x", "part", "x", seeds=2).runs(1) == 1
 
