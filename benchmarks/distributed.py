@@ -28,10 +28,10 @@ from benchmarks.kills import driver_faults, kill_driver, kill_worker, worker_fau
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.memory import write
 from benchmarks.rounds import interleaved, spread
-from benchmarks.runtimes import add_runtime
+from benchmarks.runtimes import add_runtime, runtime_of
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.distributed import RayOptions, connected
-from sentiment.runtimes import Choice, choose_runtime
+from sentiment.runtimes import Choice, RuntimeChoiceError
 from sentiment.tables import ReadOptions, open_tables
 from training.results import write_results
 
@@ -118,9 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"expected {least.get(name, 1)} --{name} at least, found {given[name]}")
     try:
         checkpoint = load_checkpoint(options.model)
-        runtime = choose_runtime(options.runtime, checkpoint.folder)
+        runtime = runtime_of(options.runtime, checkpoint.folder)
         circumstances = conditions(busy=options.busy)
-    except (CheckpointError, MachineError) as error:
+    except (CheckpointError, MachineError, RuntimeChoiceError) as error:
         parser.error(str(error))
     results: dict[str, Any] = {
         "kind": "distributed",

@@ -3,8 +3,8 @@
 `python -m benchmarks.engines --corpora DIR --dev real=FILE` writes benchmarks/results/engines.json. Rates are medians
 of interleaved rounds over texts drawn as those of `benchmarks.speed`; quality is that of data/cinema/dev.jsonl and of
 what --dev names, with paired differences to ONNX Runtime in float32: by thresholds cross-fitted for every engine, and
-by the packaged ones, which were fitted to float32 and which users of every engine have: these decide. Two engines are
-the product's own runtimes; the others show what they might be replaced with. OpenVINO (extra `fast`) and NNCF are no
+by the packaged ones, which were fitted to float32 and which users of every engine have: these decide. Three engines
+are the product's own; the others show what they might be replaced with. OpenVINO (extra `fast`) and NNCF are no
 dependencies; an engine that cannot be made is left out, with the reason.
 """
 
@@ -54,17 +54,24 @@ AFTER_GELU = r"\.[0-9]+\.output\.dense"
 POINT = 0.01  # the most that joint and overall may lose
 MODULES = ("engines", "sessions", "texts", "ceiling", "training/int8")  # whose code the rates depend on
 
-# `onnxruntime` and `fast` are the product's own runtimes; the others run on the batches of their library's.
+# `onnxruntime`, `plain` and `fast` are the product's own runtimes; the others run on the batches of their library's.
 ENGINES = {
     "onnxruntime": (
-        "ONNX Runtime, float32 (as `pip install` gives it)",
-        "ONNX Runtime，float32（即 `pip install` 所得）",
+        "ONNX Runtime, float32 (where the processor has no units for int8)",
+        "ONNX Runtime，float32（处理器没有 int8 单元时）",
+    ),
+    "plain": (
+        "ONNX Runtime, int8 (as `pip install` gives it)",
+        "ONNX Runtime，int8（即 `pip install` 所得）",
     ),
     "fast": ("OpenVINO, int8 (extra `fast`)", "OpenVINO，int8（附加项 `fast`）"),
-    "onnxruntime-int8": ("ONNX Runtime, static QDQ int8", "ONNX Runtime，静态 QDQ int8"),
+    "onnxruntime-minmax": (
+        "ONNX Runtime, int8 by its own calibration, without rescaling",
+        "ONNX Runtime，int8，自带校准，不作缩放",
+    ),
     "onnxruntime-mixed": (
-        "ONNX Runtime, static QDQ int8, second half of each feed-forward part in float32",
-        "ONNX Runtime，静态 QDQ int8，前馈层后半保留 float32",
+        "ONNX Runtime, the same, second half of each feed-forward part in float32",
+        "ONNX Runtime，同上，前馈层后半保留 float32",
     ),
     "openvino-f32": ("OpenVINO, float32", "OpenVINO，float32"),
     "openvino-bf16": (
@@ -102,8 +109,9 @@ def makers(checkpoint: Checkpoint, feeds: Sequence[Feed], threads: int) -> dict[
 
     return {
         "onnxruntime": partial(product, "onnxruntime"),
+        "plain": partial(product, "onnxruntime-int8"),
         "fast": partial(product, "openvino"),
-        "onnxruntime-int8": partial(on, partial(static_int8, graph, feeds, threads)),
+        "onnxruntime-minmax": partial(on, partial(static_int8, graph, feeds, threads)),
         "onnxruntime-mixed": partial(on, partial(static_int8, graph, feeds, threads, keep=AFTER_GELU)),
         "openvino-f32": partial(on, partial(openvino, "f32")),
         "openvino-bf16": partial(on, partial(openvino, "bf16")),

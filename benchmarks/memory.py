@@ -28,10 +28,10 @@ import xlsxwriter
 
 from benchmarks.machine import machine
 from benchmarks.own_rows import rows
-from benchmarks.runtimes import add_runtime, installed
+from benchmarks.runtimes import add_runtime, installed, runtime_of
 from benchmarks.speed_targets import target
 from sentiment.checkpoint import CheckpointError, load_checkpoint
-from sentiment.runtimes import Choice, choose_runtime
+from sentiment.runtimes import Choice, RuntimeChoiceError
 from training.results import write_results
 
 ROOT = Path(__file__).parent.parent
@@ -187,12 +187,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("expected --json FILE beside smaller numbers, found none; a trial is no result")
     try:
         checkpoint = load_checkpoint(options.model)
-    except CheckpointError as error:
+        runtime = runtime_of(options.runtime, options.model)
+    except (CheckpointError, RuntimeChoiceError) as error:
         parser.error(str(error))
-    same = {
-        "model": checkpoint.name, "hash": checkpoint.hash,
-        "runtime": str(choose_runtime(options.runtime, options.model)),
-    }  # fmt: skip
+    same = {"model": checkpoint.name, "hash": checkpoint.hash, "runtime": str(runtime)}
     results: dict[str, Any] = {"kind": "memory", **same, "trial": trial, "machine": machine(), "rows": options.rows}
     results |= kept(options.json, options.rows > 0, same)
     with tempfile.TemporaryDirectory() as scratch:
@@ -206,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path = Path(scratch) / f"{count}.csv"
             write(path, count)
             output, model = str(Path(scratch) / "out.csv"), [str(options.model)] if options.model else []
-            results[f"score csv {count}"] = measure(SCORE, str(path), output, options.runtime, *model)
+            results[f"score csv {count}"] = measure(SCORE, str(path), output, runtime.name, *model)
     if options.mixed:
         results["growth"] = [growth(options.mixed, runtime, options.model) for runtime in installed(options.model)]
         results["complaints"] = growth_complaints(results["growth"])

@@ -6,31 +6,35 @@ import argparse
 import contextlib
 from pathlib import Path
 
-from sentiment.runtimes import Choice, RuntimeChoiceError, choose_runtime
+from sentiment.runtimes import RUNTIMES, Choice, RuntimeChoiceError, choose_runtime
 
 PORTABLE = "onnxruntime"  # runs wherever we do
+PLAIN = "onnxruntime-int8"  # what a plain installation runs, where processor and checkpoint allow it
 
 
 def add_runtime(parser: argparse.ArgumentParser) -> None:
-    """Adds `--runtime`, a name; one that is not there is wrong usage."""
+    """Adds `--runtime`, a name, for `runtime_of`."""
     parser.add_argument(
-        "--runtime", type=_named, default=PORTABLE, metavar="NAME",
-        help=f"onnxruntime or openvino, which runs the model (default: {PORTABLE})",
+        "--runtime", choices=[name for name in RUNTIMES if name != "auto"],
+        help="what runs the model (default: what a plain installation does, whatever the environment says)",
     )  # fmt: skip
 
 
+def runtime_of(wanted: str | None, model: Path | None) -> Choice:
+    """The runtime that was named, or a plain installation's, as it runs this checkpoint.
+
+    Raises:
+        RuntimeChoiceError: it cannot be had.
+    """
+    return installed(model)[0] if wanted is None else choose_runtime(wanted, model)
+
+
 def installed(model: Path | None) -> list[Choice]:
-    """The portable runtime, and OpenVINO where the extra `fast` is installed, as they run this checkpoint."""
-    found = [choose_runtime(PORTABLE, model)]
-    with contextlib.suppress(RuntimeChoiceError):
-        found.append(choose_runtime("openvino", model))
+    """What a plain installation runs this checkpoint with, and OpenVINO where the extra `fast` is installed."""
+    found = []
+    for name in (PLAIN, "openvino"):
+        with contextlib.suppress(RuntimeChoiceError):
+            found.append(choose_runtime(name, model))
+    if not found or found[0].name != PLAIN:
+        found.insert(0, choose_runtime(PORTABLE, model))
     return found
-
-
-def _named(name: str) -> str:
-    if name == "auto":
-        raise argparse.ArgumentTypeError("expected onnxruntime or openvino, found auto; name what is measured")
-    try:
-        return choose_runtime(name).name
-    except RuntimeChoiceError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None

@@ -73,7 +73,9 @@ def static_int8(
             per_channel=True, reduce_range=narrow, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             nodes_to_quantize=chosen, extra_options={"MatMulConstBOnly": True},
         )  # fmt: skip
-        session = onnxruntime.InferenceSession(str(packed), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(packed), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(runtimes.UNFUSED)
+        )
     return session, {"precision": "int8", "products": len(chosen), "weight_bits": 7 if narrow else 8}
 
 

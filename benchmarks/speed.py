@@ -2,9 +2,9 @@
 
 `python -m benchmarks.speed --corpora DIR --peers-python PATH` writes benchmarks/results/speed.json. The same texts, the
 same machine, interleaved rounds, medians: short comments and long ones (without --corpora: our own texts, cycled). Ours
-is measured on ONNX Runtime, which a plain installation has, and on OpenVINO in int8 (extra `fast`) where that is
-there. In the same rounds the matrix products of our model's shapes, and where the time of `cinesent score` goes; before
-them cold starts, after them a large CSV, on one runtime a run. Every target stands in the results as met or not, by
+is measured on ONNX Runtime as a plain installation runs it, and on OpenVINO in int8 (extra `fast`) where that is there.
+In the same rounds the matrix products of our model's shapes, and where the time of `cinesent score` goes; before them
+cold starts, after them a large CSV, on one runtime a run. Every target stands in the results as met or not, by
 which runtime. `--rounds 0` measures only the large CSV, `--rows 0` all but that; what is not measured, the large CSV on
 the other runtime as well, stays as it was in the file. An interrupted run goes on with the start, the round, or the
 block of the large CSV, that it was at: the same command, the same --work. While a program is missing, the rounds are
@@ -32,6 +32,7 @@ from benchmarks.journal import Journal, code_hash, identity
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rivals import Size, write_bert
 from benchmarks.rounds import Reordered, interleaved, probed, rate_of, spread
+from benchmarks.runtimes import runtime_of
 from benchmarks.speed_targets import targets
 from benchmarks.stages import shares
 from benchmarks.starts import large_job, starts
@@ -39,7 +40,7 @@ from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.runtimes import choose_runtime
+from sentiment.runtimes import RUNTIMES, RuntimeChoiceError
 from sentiment.windows import split_windows
 from training.example import DatasetError
 from training.peers import PeerError, Peers
@@ -114,7 +115,7 @@ def in_rounds(
             tasks[f"stages of {keys[name, part]}"] = Reordered(partial(shares, analyzers[name]), drawn.texts)
     values = interleaved(tasks, rounds, journal, once=once)
 
-    needed = {part: tokens_run(analyzers["ours"]._engine, drawn.texts) for part, drawn in sets.items()}
+    needed = {part: tokens_run(next(iter(analyzers.values()))._engine, drawn.texts) for part, drawn in sets.items()}
     kinds = {}
     for kind, product in products.items():
         speeds = {label: values[f"{kind} products, {label}"] for label in counts}
@@ -177,10 +178,10 @@ def cold_starts(model: Path | None, bert: Path, runs: int, journal: Journal) -> 
     Raises:
         RuntimeError: one ends without a record.
     """
-    runtimes = {own.name: own.runtime for own in OURS if why_not(own, model) is None}
-    begun = starts(model, bert, runtimes)
+    runtimes = {own.name: runtime_of(own.runtime, model) for own in OURS if why_not(own, model) is None}
+    begun = starts(model, bert, {name: runtime.name for name, runtime in runtimes.items()})
     # A runtime's version can change between sittings, as in the names of the contestants.
-    identity = {name: f" ({choose_runtime(runtime, model)})" for name, runtime in runtimes.items()}
+    identity = {name: f" ({runtime})" for name, runtime in runtimes.items()}
     tasks = {f"cold start of {name}{identity.get(name, '')}": start for name, start in begun.items()}
     for start in tasks.values():
         start()
@@ -212,9 +213,9 @@ def parser_of() -> argparse.ArgumentParser:
     )
     parser.add_argument("--starts", type=int, default=STARTS, metavar="N", help=f"cold starts each (default: {STARTS})")
     parser.add_argument(
-        "--runtime", default="onnxruntime", choices=("onnxruntime", "openvino"),
-        help="of the large CSV in this run (default: onnxruntime, what a plain installation has; openvino only where "
-        "it multiplies in int8); all else is measured on both",
+        "--runtime", choices=[name for name in RUNTIMES if name != "auto"],
+        help="of the large CSV in this run (default: what a plain installation runs; openvino only where it multiplies "
+        "in int8); all else is measured on both",
     )  # fmt: skip
     parser.add_argument(
         "--threads", type=int, metavar="N", help="CPU threads of all that use several (default: all cores)"
@@ -245,18 +246,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("expected at least 20 --texts, 1 of --starts, 0 --rounds and --rows, found less")
     if options.rows and options.rows < 42:
         parser.error(f"expected at least 42 --rows, or 0, found {options.rows}")
-    missing = (
-        next(why_not(own, options.model) for own in OURS if own.runtime == options.runtime) if options.rows else None
-    )
-    if missing:
-        parser.error(missing)
     peers = Peers(options.peers_python, RUNNER)
     try:
         checkpoint = load_checkpoint(options.model)
+        runtime = runtime_of(options.runtime, options.model)
+        unlike = [why_not(own, options.model) for own in OURS if own.runtime == runtime.name]
+        if options.rows and any(unlike):
+            parser.error(str(unlike[0]))
         if options.peers_python is not None and options.rounds:
             check_peers(peers)
         circumstances = conditions(busy=options.busy)
-    except (CheckpointError, PeerError, MachineError) as error:
+    except (CheckpointError, PeerError, MachineError, RuntimeChoiceError) as error:
         parser.error(str(error))
     threads = options.threads or os.cpu_count() or 1
     before = json.loads(options.json.read_text("utf-8")) if options.json.is_file() else {}
@@ -273,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         transformers.logging.disable_progress_bar()
         bert = options.work / "bert"
         analyzers = analyzers_of(options.model, threads)
-        tokenizer = analyzers["ours"]._engine.tokenizer
+        tokenizer = next(iter(analyzers.values()))._engine.tokenizer
         try:
             sets = drawn_texts(options.corpora, lengths_by(tokenizer), options.texts, max(options.texts // 10, 4))
         except DatasetError as error:
@@ -304,8 +304,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         results["measured"]["sittings"] = journal.circumstances(circumstances)
     if options.rows:
-        found = large_job(options.rows, options.model, options.work, options.runtime, threads, circumstances)
-        results["jobs"] = {**results.get("jobs", {}), options.runtime: {"machine": machine(), **found}}
+        found = large_job(options.rows, options.model, options.work, runtime.name, threads, circumstances)
+        results["jobs"] = {**results.get("jobs", {}), runtime.name: {"machine": machine(), **found}}
     results["targets"] = targets(results)
     write_results(options.json, results)
     left_out = [entry["name"] for entry in results.get("contestants", []) if entry.get("skipped")]

@@ -1,7 +1,7 @@
 """The targets of speed: each a figure of the results beside its bound, met or not, or not measured.
 
-Most are reckoned for both runtimes: `value`, `long` and `met` are those of ONNX Runtime, which a plain installation
-has, and `fast` has the same three of OpenVINO in int8, or is null where that was not measured.
+Most are reckoned for both runtimes: `value`, `long` and `met` are those of ONNX Runtime as a plain installation runs
+it, and `fast` has the same three of OpenVINO in int8, or is null where that was not measured.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ Results = Mapping[str, Any]
 Target = dict[str, Any]
 
 OURS, FAST = "ours", "ours-fast"
-PRECISION = {OURS: "float32", FAST: "int8"}  # what each runtime multiplies in
-JOBS = {OURS: "onnxruntime", FAST: "openvino"}  # the large file on each runtime, by name
+# The large file on each runtime, by name: the first that is there.
+JOBS = {OURS: ("onnxruntime-int8", "onnxruntime"), FAST: ("openvino",)}
 POINT = 1.0  # percent, that joint and overall may lose
 APART = 0.002  # of a probability, alone or among others: the record's bound
 
@@ -47,7 +47,9 @@ def _gain(found: Results, own: str, part: str) -> float | None:
     """Our gain by all threads over one, as a share of that of the bare product in the runtime's own precision."""
     if own not in found["gain"]:
         return None
-    return float(found["gain"][own][part]) / float(found["ceiling"]["kinds"][PRECISION[own]]["gain"])
+    runtime = next(entry["runtime"] for entry in found["contestants"] if entry["name"] == own)
+    precision = runtime.rpartition(", ")[2]
+    return float(found["gain"][own][part]) / float(found["ceiling"]["kinds"][precision]["gain"])
 
 
 def _not_inference(found: Results, own: str, part: str) -> float | None:
@@ -99,7 +101,9 @@ def targets(found: Results) -> list[Target]:
             "cold-start", "of the pipeline's cold start", "相对 pipeline 的冷启动时间", False, 0.2,
             lambda own, part: _cold(found, own), long=False,
         )  # fmt: skip
-    jobs = {own: found["jobs"][name] for own, name in JOBS.items() if name in found.get("jobs", {})}
+    measured = found.get("jobs", {})
+    jobs = {own: next(measured[name] for name in names if name in measured)
+            for own, names in JOBS.items() if set(names) & set(measured)}  # fmt: skip
     if jobs:
         n = " / ".join(dict.fromkeys(f"{job['rows']:,}" for job in jobs.values()))
         # A process that was started in the middle has had less time to grow: the longest sitting is judged.
@@ -172,26 +176,32 @@ def paid_by_quality(engines: Results | None, tradeoff: Results | None) -> list[T
     """
     rows = []
     figures = (("joint", "joint F1", "提及且情感正确 F1"), ("overall", "overall accuracy", "整体情感准确率"))
-    measured = {entry["name"]: entry for entry in engines["engines"]} if engines is not None else {}
-    fast = measured.get("fast") if not measured.get("fast", {}).get("skipped") else None
+    measured = {
+        entry["name"]: entry for entry in (engines or {}).get("engines", ()) if not entry.get("skipped")
+    }  # fmt: skip
+    plain, fast = (measured.get(name) for name in ("plain", "fast"))
     for figure, en, zh in figures if engines is not None else ():
         title = (
-            f"points of {en} lost against float32 on ONNX Runtime, by its thresholds",
-            f"沿用 ONNX Runtime float32 的阈值，相对它损失的{zh}（百分点）",
+            f"points of {en} lost against float32, by its thresholds",
+            f"沿用 float32 的阈值，相对它损失的{zh}（百分点）",
         )
-        own = None
-        if fast is not None:
-            own = lost(f"runtime-{figure}", *title, _losses([{"sets": fast["packaged"]}], figure, -100))
-            title = (own["title"], own["zh"])
-        # ONNX Runtime in float32 is what the other is compared with.
-        rows.append(by_runtime(target(f"runtime-{figure}", *title, False, POINT, 0.0), own))
+        sides = [
+            None
+            if side is None
+            else lost(f"runtime-{figure}", *title, _losses([{"sets": side["packaged"]}], figure, -100))
+            for side in (plain, fast)
+        ]
+        told = next((side for side in sides if side is not None), {"title": title[0], "zh": title[1]})
+        # Without units for int8 a plain installation runs in float32 itself.
+        own = sides[0] or target(f"runtime-{figure}", told["title"], told["zh"], False, POINT, 0.0)
+        rows.append(by_runtime(own, sides[1]))
     if tradeoff is not None:
         for figure, en, zh in figures:
             title = (f"points of {en} that a larger checkpoint gains", f"更大的模型提高的{zh}（百分点）")
             rows.append(lost(f"quality-{figure}", *title, _losses(tradeoff["checkpoints"], figure, 100)))
     if engines is not None:
-        sides = [_independent(entry) for entry in (measured["onnxruntime"], fast) if entry is not None]
-        rows.append(by_runtime(sides[0], sides[1] if len(sides) > 1 else None))
+        first, other = (None if entry is None else _independent(entry) for entry in (plain, fast))
+        rows.append(by_runtime(first or _independent(measured["onnxruntime"]), other))
     return rows
 
 

@@ -24,12 +24,12 @@ from benchmarks.ceiling import units
 from benchmarks.journal import Journal, code_hash, identity
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rounds import Reordered, interleaved, rate_of, scoring_seconds
-from benchmarks.runtimes import add_runtime
+from benchmarks.runtimes import add_runtime, runtime_of
 from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.runtimes import Choice, choose_runtime
+from sentiment.runtimes import Choice, RuntimeChoiceError, choose_runtime
 from training.compare import compare
 from training.example import DatasetError, Example
 from training.quantise import SCALE
@@ -146,9 +146,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         facts = set_facts(items, sets, "development")
         tokenizer = Engine(packaged, threads=threads).tokenizer
         texts = drawn_texts(options.corpora, lengths_by(tokenizer), options.texts, max(options.texts // 10, 4))
-        runtime = choose_runtime(options.runtime, packaged.folder)
+        runtime = runtime_of(options.runtime, packaged.folder)
+        for checkpoint in checkpoints.values():
+            choose_runtime(runtime.name, checkpoint.folder)
         circumstances = conditions(busy=options.busy)
-    except (CheckpointError, DatasetError, MachineError) as error:
+    except (CheckpointError, DatasetError, MachineError, RuntimeChoiceError) as error:
         parser.error(str(error))
     sets = {name: part[: options.limit] for name, part in sets.items()}
     drawn = {part: part_of.facts() for part, part_of in texts.items()}

@@ -24,7 +24,7 @@ from sentiment.blocks import Block, BlockRules, analyze_rows
 from sentiment.checkpoint import Checkpoint
 from sentiment.engine import OUTPUTS, Engine, Logits
 from sentiment.parts import packed_part
-from sentiment.runtimes import Choice, OpenVino, Runtime
+from sentiment.runtimes import UNFUSED, Choice, OpenVino, Runtime
 from training.int8 import Feed, float_graph
 
 BATCH = 32
@@ -44,7 +44,9 @@ def session_of(
     for name, value in {"session.disable_quant_qdq": "1", **(entries or {})}.items():
         options.add_session_config_entry(name, value)
     model = str(graph) if isinstance(graph, Path) else graph.SerializeToString()
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        model, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(UNFUSED)
+    )
 
 
 def with_session(engine: Engine, session: Session) -> Engine:

@@ -85,14 +85,15 @@ class Analyzer:
         Args:
             taxonomy: a file or label space whose names, owners and lenses replace the checkpoint's; same keys.
             threads: CPU threads, all cores by default. batch_size: most windows a batch. max_memory: MB of activations.
-            runtime: onnxruntime, openvino (extra `fast`), or auto: OpenVINO where it is installed and the processor
-                multiplies bfloat16, else ONNX Runtime. By default that of the variable CINESENT_RUNTIME, else auto.
+            runtime: onnxruntime (in float32), onnxruntime-int8, openvino (extra `fast`), or auto, which is the last of
+                these that processor, checkpoint and installation allow. By default that of the variable
+                CINESENT_RUNTIME, else auto.
             dimensions: keys to report; all by default.
             thresholds: least mention probability, for all dimensions or by key; by default the checkpoint's.
 
         Raises:
             CheckpointError: the folder holds no usable checkpoint. TaxonomyError: an unknown key.
-            RuntimeChoiceError: the runtime is not installed. ValueError: a number out of range.
+            RuntimeChoiceError: the runtime cannot be had. ValueError: a number out of range.
         """
         checkpoint = load_checkpoint(path)
         names = taxonomy if taxonomy is None or isinstance(taxonomy, Taxonomy) else load_taxonomy(taxonomy)

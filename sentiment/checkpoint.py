@@ -1,6 +1,6 @@
 """What a checkpoint folder holds: config.json, tokenizer.json, model.onnx; loading, verification, name.
 
-It may hold int8.safetensors too (`sentiment.int8`), which makes the same model faster on OpenVINO and is not part of
+It may hold int8.safetensors and int8.onnx too (`sentiment.int8`), which make the same model faster and are not part of
 its hash.
 """
 
@@ -18,7 +18,7 @@ from sentiment.taxonomy import Taxonomy, TaxonomyError, taxonomy_from_dict
 
 SCHEMA_VERSION = 1
 FILES = ("config.json", "tokenizer.json", "model.onnx")
-INT8 = "int8.safetensors"
+INT8, INT8_GRAPH = "int8.safetensors", "int8.onnx"
 READ_BYTES = 1 << 20  # at once, to hash
 
 
@@ -47,7 +47,9 @@ class Checkpoint:
     @property
     def files(self) -> tuple[str, ...]:
         """The names of what its folder holds of it."""
-        return (*FILES, INT8) if (self.folder / INT8).is_file() else FILES
+        if not (self.folder / INT8).is_file():
+            return FILES  # a graph alone is not used
+        return (*FILES, INT8, INT8_GRAPH) if (self.folder / INT8_GRAPH).is_file() else (*FILES, INT8)
 
 
 def embedded_folder() -> Path:
@@ -93,18 +95,27 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
         raise CheckpointError(
             f"expected a config.json written by `cinesent export` in {path}, found {reason}"
         ) from None
-    digest = hashlib.sha256((path / "config.json").read_bytes())
+    identity = hashlib.sha256((path / "config.json").read_bytes())
     for name, expected in (("tokenizer.json", tokenizer), ("model.onnx", graph)):
-        own = hashlib.sha256()
-        with (path / name).open("rb") as file:
-            while chunk := file.read(READ_BYTES):
-                own.update(chunk)
-                digest.update(chunk)
-        if (found := own.hexdigest()) != expected:
-            raise CheckpointError(
-                f"expected {name} with sha256 {expected[:12]}…, found {found[:12]}…; it is damaged: copy it again"
-            )
-    identity = digest.hexdigest()
+        check_file(path / name, expected, identity)
+    digest = identity.hexdigest()
     return Checkpoint(
-        path, f"{title}@{identity[:8]}", identity, taxonomy, thresholds, scaling, uncertain, max_tokens, config
+        path, f"{title}@{digest[:8]}", digest, taxonomy, thresholds, scaling, uncertain, max_tokens, config
     )
+
+
+def check_file(path: Path, expected: str, *others: Any, remedy: str = "copy it again") -> None:
+    """Reads a file once, for its sha256 and for `others`, hashes which go on with its bytes.
+
+    Raises:
+        CheckpointError: it has another sha256.
+    """
+    own = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(READ_BYTES):
+            for one in (own, *others):
+                one.update(chunk)
+    if (found := own.hexdigest()) != expected:
+        raise CheckpointError(
+            f"expected {path.name} with sha256 {expected[:12]}…, found {found[:12]}…; it is damaged: {remedy}"
+        )

@@ -1,9 +1,10 @@
-"""int8 on OpenVINO: the fixed scales that a checkpoint keeps for it, and the graph that they make of the float one.
+"""int8: the fixed scales that a checkpoint keeps for it, and the graphs that they make of the float one.
 
 Products of activations and weights are in int8, all else is as before. Both are rescaled first, so that the few large
 channels of an activation leave its other channels steps enough (SmoothQuant, Xiao et al. 2023). Scales are taken from
 calibration texts once (`training.int8`): with those of a batch a record would depend on its neighbours. They are in
-int8.safetensors, a hundred KB; weights stay those of model.onnx.
+int8.safetensors, a hundred KB. OpenVINO makes its graph of them and of model.onnx at load; ONNX Runtime takes
+int8.onnx, which was made of both (`training.int8_graph`).
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.checkpoint import INT8, CheckpointError
+from sentiment.checkpoint import INT8, INT8_GRAPH, CheckpointError, check_file
 
 Floats = NDArray[np.float32]
 
 SMOOTH, RANGE = ".smooth", ".range"
 STEPS = 127  # of a weight on either side of nought
+AGAIN = f"make it again with `python -m training.int8`, or remove {INT8}"
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,21 @@ def scales_of(folder: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:8] if path.is_file() else ""
 
 
-def write_scales(path: Path, scales: Mapping[str, Scales], graph: str) -> None:
-    """Writes them by the names of the products; `graph`: the sha256 of the model.onnx that they are of."""
+def write_scales(path: Path, scales: Mapping[str, Scales], graph: str, int8_graph: str = "") -> None:
+    """Writes them by the names of the products.
+
+    Args:
+        graph: the sha256 of the model.onnx that they are of.
+        int8_graph: that of the int8.onnx which was made of both; empty where there is none.
+    """
     from safetensors.numpy import save_file
 
     tensors = {}
     for name, found in scales.items():
         tensors[f"{name}{SMOOTH}"] = np.asarray(found.smooth, dtype=np.float32)
         tensors[f"{name}{RANGE}"] = np.array([found.low, found.high], dtype=np.float32)
-    save_file(tensors, path, {"model.onnx": graph, "sha256": digest(tensors)})
+    beside = {INT8_GRAPH: int8_graph} if int8_graph else {}
+    save_file(tensors, path, {"model.onnx": graph, "sha256": digest(tensors), **beside})
 
 
 def read_scales(path: Path) -> dict[str, Scales]:
@@ -68,26 +78,61 @@ def read_scales(path: Path) -> dict[str, Scales]:
     Raises:
         CheckpointError: the file is damaged, or of another model.onnx.
     """
-    from safetensors import SafetensorError, safe_open
-
-    again = f"make it again with `python -m training.int8`, or remove {INT8}: without it OpenVINO scores in bfloat16"
-    try:
-        with safe_open(path, "np") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise CheckpointError(f"expected scales in {path}, found a damaged file ({error}); {again}") from None
-    if metadata.get("sha256") != digest(tensors):
-        raise CheckpointError(f"expected scales as they were written in {path}, found others; {again}")
-    # As config.json names it: a checkpoint is loaded only if model.onnx is that.
-    config = json.loads((path.parent / "config.json").read_text("utf-8"))
-    if metadata.get("model.onnx") != config["sha256"]["model.onnx"]:
-        raise CheckpointError(f"expected scales of the model.onnx beside {path}, found those of another; {again}")
+    _, tensors = _read(path)
     names = [name.removesuffix(SMOOTH) for name in tensors if name.endswith(SMOOTH)]
     return {
         name: Scales(tensors[f"{name}{SMOOTH}"], *map(float, tensors[f"{name}{RANGE}"]))  # least and greatest
         for name in names
     }
+
+
+def check_graph(folder: Path) -> Path:
+    """The int8.onnx of a checkpoint that is loaded.
+
+    Raises:
+        CheckpointError: it is damaged, or of other scales, or they are of another model.onnx.
+    """
+    metadata, _ = _read(folder / INT8)
+    check_file(folder / INT8_GRAPH, metadata.get(INT8_GRAPH, "none"), remedy=AGAIN)
+    return folder / INT8_GRAPH
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Floats]]:
+    """What is noted of the scales in a file, and they."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise CheckpointError(f"expected scales in {path}, found a damaged file ({error}); {AGAIN}") from None
+    if metadata.get("sha256") != digest(tensors):
+        raise CheckpointError(f"expected scales as they were written in {path}, found others; {AGAIN}")
+    # As config.json names it: a checkpoint is loaded only if model.onnx is that.
+    config = json.loads((path.parent / "config.json").read_text("utf-8"))
+    if metadata.get("model.onnx") != config["sha256"]["model.onnx"]:
+        raise CheckpointError(f"expected scales of the model.onnx beside {path}, found those of another; {AGAIN}")
+    return metadata, tensors
+
+
+@cache
+def exact_products() -> bool:
+    """Whether ONNX Runtime adds products of eight bits without saturating on this processor.
+
+    Kernels for processors without units for it (of x86: VNNI, AMX) add two products in sixteen bits first. A product of
+    the greatest values shows it.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        str(files("sentiment") / "int8_product.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    left, right = np.full((4, 64), 255, np.uint8), np.full((64, 16), STEPS, np.int8)
+    (found,) = session.run(None, {"left": left, "right": right})
+    return bool((found == left.astype(np.int32) @ right.astype(np.int32)).all())
 
 
 def stored_weight(product: Any) -> tuple[Any, Any, tuple[int, ...]] | None:

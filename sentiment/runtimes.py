@@ -1,17 +1,15 @@
-"""What runs the checkpoint's graph: ONNX Runtime, or OpenVINO, which multiplies in int8 or bfloat16 where a processor
-can.
+"""What runs the checkpoint's graph: ONNX Runtime, in int8 where a processor can and else in float32, or OpenVINO.
 
 Both answer the same call. They differ in what a row may be batched with, so that its answer depends on the row alone:
 
-- ONNX Runtime multiplies in float32: another padded length moves an answer by rounding only, far less than the record's
-  bound.
+- ONNX Runtime adds integers, which is exact, and what it does in float32 another padded length moves by rounding only,
+  far less than the record's bound.
 - OpenVINO chooses its kernels by the padded length, and in fewer bits that would show. There a row's padded length
   depends on its own length only, and a batch holds one padded length.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +19,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.checkpoint import INT8, CheckpointError, embedded_folder
-from sentiment.int8 import quantise, read_scales, scales_of, stored_weight, unpacked
+from sentiment.checkpoint import INT8, INT8_GRAPH, CheckpointError, embedded_folder
+from sentiment.int8 import check_graph, exact_products, quantise, read_scales, scales_of, stored_weight, unpacked
 
 Feed = Mapping[str, NDArray[np.int64]]
 
-RUNTIMES = ("auto", "onnxruntime", "openvino")
+RUNTIMES = ("auto", "onnxruntime", "onnxruntime-int8", "openvino")
 VARIABLE = "CINESENT_RUNTIME"
+# What ONNX Runtime would fuse: a sum and a normalisation in one operator, which takes longer than the two.
+UNFUSED = ("SkipLayerNormFusion",)
 
 
 class RuntimeChoiceError(ValueError):
@@ -76,20 +76,22 @@ class Choice:
 def choose_runtime(wanted: str | None = None, model: str | Path | None = None) -> Choice:
     """The runtime that is meant here; without a name, that of the variable CINESENT_RUNTIME, else `auto`.
 
-    `auto` is OpenVINO where it is installed and finds that the processor multiplies bfloat16 (avx512_bf16, amx_bf16,
-    avx2_vnni_2), else ONNX Runtime. Such processors multiply int8 as well, and have the units that add such products
-    without saturating: where the checkpoint has scales for int8, and safetensors can read them, it runs in that.
+    `onnxruntime` multiplies in float32, alike on every processor; `onnxruntime-int8` in int8, where the checkpoint has
+    a graph for it and the processor adds its products exactly. `auto` is OpenVINO where it is installed and finds that
+    the processor multiplies bfloat16 (avx512_bf16, amx_bf16, avx2_vnni_2), else ONNX Runtime in int8 where that can be
+    had, else in float32. Processors for bfloat16 multiply int8 as well: OpenVINO does where the checkpoint has scales.
 
     Args:
         model: the checkpoint's folder; by default the one inside the package.
 
     Raises:
-        RuntimeChoiceError: an unknown name, or OpenVINO is wanted and not installed.
+        RuntimeChoiceError: an unknown name, or what is wanted cannot be had.
     """
+    folder = embedded_folder() if model is None else Path(model)
     name = wanted or os.environ.get(VARIABLE) or "auto"
     if name not in RUNTIMES:
         raise RuntimeChoiceError(f"expected a runtime of {', '.join(RUNTIMES)}, found {name!r}")
-    openvino = None if name == "onnxruntime" else _openvino()
+    openvino = _openvino() if name in ("auto", "openvino") else None
     if name == "openvino" and openvino is None:
         raise RuntimeChoiceError(
             "expected OpenVINO for the runtime openvino, found none that can be imported; "
@@ -101,12 +103,31 @@ def choose_runtime(wanted: str | None = None, model: str | Path | None = None) -
             version = openvino.__version__.partition("-")[0]
             if not bfloat16:
                 return Choice("openvino", version, "float32")
-            readable = importlib.util.find_spec("safetensors") is not None
-            scales = scales_of(embedded_folder() if model is None else Path(model)) if readable else ""
+            scales = scales_of(folder)
             return Choice("openvino", version, "int8" if scales else "bfloat16", scales)
     import onnxruntime
 
-    return Choice("onnxruntime", onnxruntime.__version__, "float32")
+    lacking = None if name == "onnxruntime" else _without_int8(folder)
+    if name == "onnxruntime-int8" and lacking is not None:
+        raise RuntimeChoiceError(lacking)
+    if name == "onnxruntime" or lacking is not None:
+        return Choice("onnxruntime", onnxruntime.__version__, "float32")
+    return Choice("onnxruntime-int8", onnxruntime.__version__, "int8", scales_of(folder))
+
+
+def _without_int8(folder: Path) -> str | None:
+    """Why ONNX Runtime does not multiply in int8 here, in a line; None where it does."""
+    if not all((folder / name).is_file() for name in (INT8, INT8_GRAPH)):
+        return (
+            f"expected {INT8} and {INT8_GRAPH} in the checkpoint for the runtime onnxruntime-int8, found not both; "
+            "make them with `python -m training.int8`, or choose onnxruntime"
+        )
+    if not exact_products():
+        return (
+            "expected a processor that adds products of int8 exactly for the runtime onnxruntime-int8, found one that "
+            "does not; choose onnxruntime"
+        )
+    return None
 
 
 def open_runtime(choice: Choice, graph: Path, threads: int) -> Runtime:
@@ -128,7 +149,7 @@ def open_runtime(choice: Choice, graph: Path, threads: int) -> Runtime:
 
 
 class OnnxRuntime:
-    """The graph in float32."""
+    """The graph in float32, or the one that was made of it in int8."""
 
     multiple = 1
     # A few times what one more run costs, so that batches fill and carry little of it.
@@ -141,9 +162,13 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        # Weights are stored as int8 and multiplied as floats: unpack them once, at load.
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        self.session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        if choice.precision == "int8":
+            graph = check_graph(graph.parent)
+        else:  # weights are stored as int8 and multiplied as floats: unpack them once, at load
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
+        self.session = onnxruntime.InferenceSession(
+            str(graph), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(UNFUSED)
+        )
 
     def run(self, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]:
         answers: list[NDArray[np.float32]] = self.session.run(outputs, feed)

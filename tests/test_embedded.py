@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sentiment import Analyzer
-from sentiment.checkpoint import FILES, INT8, embedded_folder
+from sentiment.checkpoint import FILES, INT8, INT8_GRAPH, embedded_folder
 
 CINEMA = Path(__file__).parent.parent / "data" / "cinema"
 CLAUSES = (
@@ -28,7 +28,7 @@ def test_embedded_is_below_40_megabytes() -> None:
 
 
 def test_embedded_holds_no_pickle() -> None:
-    assert {file.name for file in embedded_folder().iterdir()} == {*FILES, INT8, "README.md"}
+    assert {file.name for file in embedded_folder().iterdir()} == {*FILES, INT8, INT8_GRAPH, "README.md"}
 
 
 @pytest.mark.parametrize("scripts", [("hans",), ("hant", "mixed")])

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
+import sentiment.int8
 from sentiment.analyzer import Analyzer
-from sentiment.checkpoint import FILES, INT8, CheckpointError, load_checkpoint
+from sentiment.checkpoint import FILES, INT8, INT8_GRAPH, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.int8 import Scales, digest, quantise, read_scales, unpacked, write_scales
+from sentiment.int8 import Scales, digest, exact_products, quantise, read_scales, unpacked, write_scales
 from sentiment.runtimes import choose_runtime, read_openvino
 from training.int8 import float_graph
+from training.int8_graph import product_graph
 
-pytest.importorskip("safetensors", reason='safetensors is not installed: pip install "cinesent[fast]"')
+needs_exact = pytest.mark.skipif(not exact_products(), reason="the processor does not add products of int8 exactly")
 
 
 @pytest.fixture
@@ -78,7 +83,9 @@ def test_int8_scales_of_another_graph_are_refused(folder: Path) -> None:
 def test_int8_is_one_of_the_checkpoints_files_and_not_of_its_hash(folder: Path, tiny_checkpoint: Path) -> None:
     plain, packed = load_checkpoint(tiny_checkpoint), load_checkpoint(folder)
     assert (plain.hash, plain.name) == (packed.hash, packed.name)
-    assert plain.files == FILES and packed.files == (*FILES, INT8)
+    assert plain.files == FILES and packed.files == (*FILES, INT8, INT8_GRAPH)
+    (folder / INT8).unlink()  # the graph alone is not used
+    assert load_checkpoint(folder).files == FILES
 
 
 def test_int8_errors_of_the_scales_reach_the_user_in_one_line(folder: Path) -> None:
@@ -90,12 +97,12 @@ def test_int8_errors_of_the_scales_reach_the_user_in_one_line(folder: Path) -> N
         Analyzer.load(folder, runtime="openvino")
 
 
-def distance(folder: Path) -> float:
+def distance(folder: Path, runtime: str = "openvino") -> float:
     """The largest difference of int8 to float32 in a mention's logit, as a share of how far texts are apart."""
     checkpoint = load_checkpoint(folder)
     windows = [[7, 9, 30, 41, 100], [55, 6], list(range(20, 60))]
     exact = Engine(checkpoint, threads=1).run(windows)
-    found = Engine(checkpoint, threads=1, runtime="openvino").run(windows)
+    found = Engine(checkpoint, threads=1, runtime=runtime).run(windows)
     apart = max(float(np.abs(a.mention - b.mention).max()) for a, b in zip(exact, found, strict=True))
     return apart / float(np.ptp([answer.mention for answer in exact], axis=0).max())
 
@@ -103,6 +110,63 @@ def distance(folder: Path) -> float:
 def test_int8_is_near_float32_and_not_the_same(int8_checkpoint: Path) -> None:
     require_int8(int8_checkpoint)
     assert 0 < distance(int8_checkpoint) < 1 / 4
+
+
+@needs_exact
+def test_int8_on_onnxruntime_is_near_float32_and_not_the_same(int8_checkpoint: Path) -> None:
+    assert 0 < distance(int8_checkpoint, "onnxruntime-int8") < 1 / 4
+
+
+@needs_exact
+def test_int8_on_onnxruntime_a_record_does_not_depend_on_its_neighbours(int8_checkpoint: Path) -> None:
+    """A step more or less would show in the third digit."""
+    engine = Engine(load_checkpoint(int8_checkpoint), threads=2, runtime="onnxruntime-int8")
+    rng = random.Random(3)
+    windows = [[rng.randrange(5, 400) for _ in range(rng.randint(1, 60))] for _ in range(150)]
+    alone = [engine.run([window])[0] for window in windows]
+    assert float(np.ptp([answer.mention for answer in alone], axis=0).max()) > 0.1  # or nothing could be seen
+    small = Engine(load_checkpoint(int8_checkpoint), threads=1, batch_size=5, runtime="onnxruntime-int8")
+    for together in (engine.run(windows), small.run(windows)):
+        for one, other in zip(alone, together, strict=True):
+            np.testing.assert_allclose(one.mention, other.mention, atol=1e-5)
+            np.testing.assert_allclose(one.evidence, other.evidence, atol=1e-4)
+
+
+@needs_exact
+def test_int8_on_onnxruntime_damage_of_its_graph_is_found(folder: Path) -> None:
+    content = bytearray((folder / INT8_GRAPH).read_bytes())
+    content[len(content) // 2] ^= 0x41
+    (folder / INT8_GRAPH).write_bytes(content)
+    with pytest.raises(
+        CheckpointError, match=r"^expected int8\.onnx with sha256 .*; it is damaged: make it again"
+    ) as caught:
+        Analyzer.load(folder, runtime="onnxruntime-int8")
+    assert "\n" not in str(caught.value)
+
+
+@needs_exact
+def test_int8_on_onnxruntime_a_graph_that_the_scales_do_not_name_is_refused(folder: Path) -> None:
+    write_scales(folder / INT8, read_scales(folder / INT8), load_checkpoint(folder).config["sha256"]["model.onnx"])
+    with pytest.raises(CheckpointError, match=r"^expected int8\.onnx with sha256 none"):
+        Analyzer.load(folder, runtime="onnxruntime-int8")
+
+
+@pytest.mark.parametrize(("most", "exact"), [(2**31, True), (2**15 - 1, False)])
+def test_int8_sums_that_saturate_are_found_out(monkeypatch: pytest.MonkeyPatch, most: int, exact: bool) -> None:
+    class Session:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def run(self, _: None, feed: dict[str, np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
+            products = feed["left"].astype(np.int64)[:, :, None] * feed["right"].astype(np.int64)
+            return [np.minimum(products[:, ::2] + products[:, 1::2], most).sum(1)]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    assert exact_products.__wrapped__() is exact
+
+
+def test_int8_the_product_that_is_tried_is_the_one_that_training_makes() -> None:
+    path = Path(sentiment.int8.__file__).with_name("int8_product.onnx")
+    assert onnx.load(str(path)) == product_graph()
 
 
 def test_int8_products_that_read_the_same_may_have_scales_of_their_own(folder: Path) -> None:

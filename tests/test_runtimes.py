@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
 import shutil
@@ -16,6 +15,7 @@ from typing import Any
 
 import click
 import numpy as np
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
@@ -24,7 +24,7 @@ from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import INT8, CheckpointError, load_checkpoint
 from sentiment.cli import main
 from sentiment.engine import OUTPUTS, TOKEN_BUDGET, Engine, Logits
-from sentiment.int8 import read_scales, scales_of, unpacked, write_scales
+from sentiment.int8 import exact_products, read_scales, scales_of, unpacked, write_scales
 from sentiment.records import Analysis
 from sentiment.runtimes import (
     RUNTIMES,
@@ -80,6 +80,11 @@ def labels(analysis: Analysis) -> tuple[Any, ...]:
     return analysis.status, analysis.overall, analysis.intent, analysis.escalation, found
 
 
+def available() -> list[str]:
+    """The runtimes that run the packaged checkpoint here, the portable one first."""
+    return ["onnxruntime", *(["onnxruntime-int8"] if exact_products() else []), "openvino"]
+
+
 def probabilities(analysis: Analysis) -> list[float]:
     heads = (analysis.overall_confidence, analysis.intent_confidence, analysis.escalation_confidence)
     return [value or 0.0 for value in heads] + [p for shares in analysis.probabilities.values() for p in shares]
@@ -88,16 +93,17 @@ def probabilities(analysis: Analysis) -> list[float]:
 # --- answers
 
 
-def test_runtimes_openvino_gives_the_labels_of_onnxruntime() -> None:
+def test_runtimes_give_the_same_labels() -> None:
     """With the packaged checkpoint, whose labels are not a matter of the last digit as the tiny one's are."""
     texts = ["座椅太硬，坐得腰疼", "前台小姐姐很热情，环境干净", "要求退款，否则投诉到消协", "请问学生票怎么买",
              "音响震撼，画面清晰，下次还来。" * 30, "", "Great seats!"]  # fmt: skip
-    one, other = (Analyzer.load(runtime=name, threads=2).analyze_block(texts) for name in ("onnxruntime", "openvino"))
-    assert list(map(labels, one)) == list(map(labels, other))
-    assert len({found.overall for found in one}) > 2
-    scored = [(a, b) for a, b in zip(one, other, strict=True) if a.status == "ok"]
-    differences = [np.abs(np.subtract(probabilities(a), probabilities(b))).max() for a, b in scored]
-    assert len(scored) == 5 and max(differences) < 0.05
+    one, *others = (Analyzer.load(runtime=name, threads=2).analyze_block(texts) for name in available())
+    assert len(others) == 1 + exact_products() and len({found.overall for found in one}) > 2
+    for other in others:
+        assert list(map(labels, one)) == list(map(labels, other))
+        scored = [(a, b) for a, b in zip(one, other, strict=True) if a.status == "ok"]
+        differences = [np.abs(np.subtract(probabilities(a), probabilities(b))).max() for a, b in scored]
+        assert len(scored) == 5 and max(differences) < 0.05
 
 
 def test_runtimes_openvino_unpacks_the_weights(tiny_checkpoint: Path, windows: list[list[int]]) -> None:
@@ -265,27 +271,48 @@ class Module:
     ("wanted", "variable", "module", "found"),
     [
         ("auto", None, Module("FP32", "BF16", "INT8"), "OpenVINO 2030.1.0, int8"),
-        ("auto", None, Module("FP32", "INT8"), "ONNX Runtime"),
-        ("auto", None, None, "ONNX Runtime"),
+        ("auto", None, Module("FP32", "INT8"), f"ONNX Runtime {onnxruntime.__version__}, int8"),
+        ("auto", None, None, f"ONNX Runtime {onnxruntime.__version__}, int8"),
         (None, None, Module("BF16"), "OpenVINO 2030.1.0, int8"),
-        (None, "onnxruntime", Module("BF16"), "ONNX Runtime"),
+        (None, "onnxruntime", Module("BF16"), f"ONNX Runtime {onnxruntime.__version__}, float32"),
+        (None, "onnxruntime-int8", Module("BF16"), f"ONNX Runtime {onnxruntime.__version__}, int8"),
         (None, "", Module("BF16"), "OpenVINO 2030.1.0, int8"),
         ("auto", "onnxruntime", Module("BF16"), "OpenVINO 2030.1.0, int8"),
         ("openvino", None, Module("FP32"), "OpenVINO 2030.1.0, float32"),
-        ("onnxruntime", "openvino", None, "ONNX Runtime"),
+        ("onnxruntime", "openvino", None, f"ONNX Runtime {onnxruntime.__version__}, float32"),
     ],
 )
 def test_runtimes_choice(
     monkeypatch: pytest.MonkeyPatch, wanted: str | None, variable: str | None, module: Module | None, found: str
 ) -> None:
     monkeypatch.setattr(sentiment.runtimes, "_openvino", lambda: module)
+    monkeypatch.setattr(sentiment.runtimes, "exact_products", lambda: True)
     if variable is None:
         monkeypatch.delenv("CINESENT_RUNTIME")
     else:
         monkeypatch.setenv("CINESENT_RUNTIME", variable)
     choice = choose_runtime(wanted)
-    assert str(choice).startswith(found)
-    assert choice.precision == str(choice).rpartition(", ")[2]
+    assert str(choice) == found
+    assert choice.precision == found.rpartition(", ")[2]
+
+
+def test_runtimes_onnxruntime_multiplies_in_int8_where_that_is_exact(
+    monkeypatch: pytest.MonkeyPatch, int8_checkpoint: Path, tiny_checkpoint: Path
+) -> None:
+    monkeypatch.setattr(sentiment.runtimes, "_openvino", lambda: None)
+    for exact in (True, False):
+        monkeypatch.setattr(sentiment.runtimes, "exact_products", lambda exact=exact: exact)
+        found = choose_runtime("auto", int8_checkpoint)
+        assert (found.name, found.precision) == (("onnxruntime-int8", "int8") if exact else ("onnxruntime", "float32"))
+        assert choose_runtime("auto", tiny_checkpoint).name == "onnxruntime"
+    with pytest.raises(
+        RuntimeChoiceError, match=r"^expected a processor that adds products of int8 exactly .*; choose"
+    ):
+        choose_runtime("onnxruntime-int8", int8_checkpoint)
+    with pytest.raises(
+        RuntimeChoiceError, match=r"^expected int8\.safetensors and int8\.onnx .*, found not both; make"
+    ):
+        choose_runtime("onnxruntime-int8", tiny_checkpoint)
 
 
 def test_runtimes_precision_is_the_checkpoints(
@@ -313,17 +340,9 @@ def test_runtimes_of_other_scales_give_other_numbers(
     assert str(one) == str(two) and one.numbers != two.numbers
 
 
-def test_runtimes_scales_that_nothing_can_read_are_left(monkeypatch: pytest.MonkeyPatch, int8_checkpoint: Path) -> None:
-    """OpenVINO that was installed by itself, without the extra."""
-    monkeypatch.setattr(sentiment.runtimes, "_openvino", lambda: Module("BF16"))
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "safetensors" else find(name))
-    assert choose_runtime("auto", int8_checkpoint).precision == "bfloat16"
-
-
 def test_runtimes_absence_is_found_out(monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)  # makes its import fail
-    assert choose_runtime("auto").name == "onnxruntime"
+    assert choose_runtime("auto").title == "ONNX Runtime"
     assert Analyzer.load(tiny_checkpoint, runtime="auto").runtime.name == "onnxruntime"
     with pytest.raises(RuntimeChoiceError, match=r"expected OpenVINO .* found none .* \"cinesent\[fast\]\"") as caught:
         Analyzer.load(tiny_checkpoint, runtime="openvino")
@@ -331,7 +350,10 @@ def test_runtimes_absence_is_found_out(monkeypatch: pytest.MonkeyPatch, tiny_che
 
 
 def test_runtimes_unknown_name(tiny_checkpoint: Path) -> None:
-    with pytest.raises(RuntimeChoiceError, match="expected a runtime of auto, onnxruntime, openvino, found 'tensorrt'"):
+    with pytest.raises(
+        RuntimeChoiceError,
+        match="expected a runtime of auto, onnxruntime, onnxruntime-int8, openvino, found 'tensorrt'",
+    ):
         Analyzer.load(tiny_checkpoint, runtime="tensorrt")
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
-from sentiment.checkpoint import INT8
-from sentiment.int8 import Scales, write_scales
-from training.int8 import float_graph, products_of
+from sentiment.int8 import Scales
+from training.int8 import float_graph, products_of, write_int8
 
 
 def give_scales(folder: Path) -> None:
@@ -21,4 +19,4 @@ def give_scales(folder: Path) -> None:
         node.name: Scales(np.ones(shapes[node.input[1]][0], np.float32), -4.0, 4.0)
         for node in graph.graph.node if node.name in inner
     }  # fmt: skip
-    write_scales(folder / INT8, scales, hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest())
+    write_int8(folder, scales)

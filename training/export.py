@@ -15,7 +15,7 @@ from typing import Any, cast
 import onnx
 from transformers import PreTrainedTokenizerFast
 
-from sentiment.checkpoint import INT8, SCHEMA_VERSION, load_checkpoint
+from sentiment.checkpoint import INT8, INT8_GRAPH, SCHEMA_VERSION, load_checkpoint
 from sentiment.engine import Engine
 from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
@@ -39,13 +39,13 @@ logger = logging.getLogger(__name__)
 class Exported:
     """What an export did: the folder, how far int8 is from float32, and the cross-fitted development scores.
 
-    `drift` is that of the packed weights, `int8` that of int8 arithmetic on OpenVINO, where there are scales for it.
+    `drift` is that of the packed weights, `int8` that of int8 arithmetic by runtime, where there are scales for it.
     """
 
     folder: Path
     drift: dict[str, float]
     development: dict[str, float]
-    int8: dict[str, float] | None = None
+    int8: dict[str, dict[str, float]] | None = None
 
 
 def export(
@@ -64,8 +64,8 @@ def export(
     Args:
         development: sets of development texts by name; thresholds and scaling are fitted on all of them together.
         details: what config.json shall tell of the training.
-        int8: calibration texts, from which the scales in int8.safetensors are taken; without them there is no such
-            file, and OpenVINO scores in bfloat16.
+        int8: calibration texts, from which the scales in int8.safetensors are taken, and with those int8.onnx is made;
+            without them there are no such files, and texts are scored in float32, or on OpenVINO in bfloat16.
         others: further trainings of the same label space and tokeniser; the checkpoint then answers with the mean of
             all logits.
 
@@ -109,8 +109,10 @@ def export(
                 development_scores[f"{part}/{key}"] = round(value, 4)
         fewer = None if int8 is None else add_int8(packed, int8, examples)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / INT8).unlink(missing_ok=True)  # of the checkpoint that was there
-        for file in ("tokenizer.json", "model.onnx", "config.json", *([INT8] if fewer is not None else [])):
+        for file in (INT8, INT8_GRAPH):  # of the checkpoint that was there
+            (folder / file).unlink(missing_ok=True)
+        beside = (INT8_GRAPH, INT8) if fewer is not None else ()
+        for file in ("tokenizer.json", "model.onnx", "config.json", *beside):
             shutil.copyfile(packed / file, folder / file)
     return Exported(folder, drift, development_scores, fewer)
 

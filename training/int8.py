@@ -1,4 +1,4 @@
-"""Scales for int8 on OpenVINO, taken from texts by NNCF and kept beside a checkpoint's model.onnx.
+"""Scales for int8, taken from texts by NNCF, and the graph that they make for ONNX Runtime: kept beside model.onnx.
 
 `python -m training.int8 FOLDER --texts FILE --dev [NAME=]FILE` gives them to a checkpoint that is there; `cinesent
 export --int8 FILE` to one that is made. Refused where the labels of the development texts, by the checkpoint's own
@@ -8,6 +8,7 @@ thresholds, are further from those of float32 than an export may be. Needs the e
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import os
 import random
@@ -25,7 +26,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from sentiment.checkpoint import INT8, CheckpointError, load_checkpoint
+from sentiment.checkpoint import INT8, INT8_GRAPH, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
 from sentiment.int8 import Scales, write_scales
 from sentiment.runtimes import RuntimeChoiceError, choose_runtime, read_openvino
@@ -35,6 +36,7 @@ from training.calibrate import Calibration
 from training.drift import ExportError, check_drift, drift_of, judged_of
 from training.ensemble import own_name
 from training.example import DatasetError, Example
+from training.int8_graph import int8_graph
 from training.labelled_files import read_labelled
 from training.results import named_sets
 from training.scores import gold_labels, score_examples
@@ -43,7 +45,7 @@ Feed = Mapping[str, NDArray[np.int64]]
 PRODUCTS = ("MatMul", "Gemm")
 OUTSIDE = ("encoder.embeddings.", "encoder.pooler.")  # of an encoder, but no layer of it
 CALIBRATION = 300  # texts
-REMEDY = "make no scales (leave --int8 out): without them OpenVINO scores in bfloat16"
+REMEDY = "make no scales (leave --int8 out): without them texts are scored in float32, on OpenVINO in bfloat16"
 
 
 def float_graph(path: Path) -> onnx.ModelProto:
@@ -167,8 +169,9 @@ def missing() -> str | None:
     return None
 
 
-def add_int8(folder: Path, texts: Sequence[str], development: Sequence[Example]) -> dict[str, float]:
-    """Writes a checkpoint's int8.safetensors; how far int8 is from float32 on the development texts.
+def add_int8(folder: Path, texts: Sequence[str], development: Sequence[Example]) -> dict[str, dict[str, float]]:
+    """Writes a checkpoint's int8.safetensors and int8.onnx; by runtime, how far int8 is from float32 on the development
+    texts.
 
     Args:
         texts: calibration texts, of which 300 are taken that are not among the development texts.
@@ -195,23 +198,34 @@ def add_int8(folder: Path, texts: Sequence[str], development: Sequence[Example])
         raise ExportError(f"expected products with weights named encoder.… in model.onnx, found none; {REMEDY}")
     with tempfile.TemporaryDirectory() as scratch:
         trial = Path(scratch) / "checkpoint"
-        shutil.copytree(folder, trial, ignore=shutil.ignore_patterns(INT8))
+        shutil.copytree(folder, trial, ignore=shutil.ignore_patterns(INT8, INT8_GRAPH))
         scales = find_scales(graph, feeds, rest)
-        write_scales(trial / INT8, scales, checkpoint.config["sha256"]["model.onnx"])
-        engine = Engine(load_checkpoint(trial), runtime="openvino")
-        exact, found = (score_examples(checkpoint, one, development) for one in (plain, engine))
+        write_int8(trial, scales)
+        engines = [Engine(load_checkpoint(trial), runtime=name) for name in ("onnxruntime-int8", "openvino")]
+        exact, *found = (score_examples(checkpoint, one, development) for one in (plain, *engines))
         rules = Calibration(checkpoint.scaling, checkpoint.thresholds, checkpoint.uncertain)
         gold = gold_labels(development, checkpoint.taxonomy)
-        drift = drift_of(exact, found, gold, rules, checkpoint.taxonomy)
-        check_drift(drift, judged_of(gold), REMEDY)
-        beside = folder / f".{INT8}.new"
-        shutil.copyfile(trial / INT8, beside)
-        beside.replace(folder / INT8)  # whole, for whoever loads it meanwhile
+        drift = {}
+        for engine, scores in zip(engines, found, strict=True):
+            drift[engine.runtime.title] = drift_of(exact, scores, gold, rules, checkpoint.taxonomy)
+            check_drift(drift[engine.runtime.title], judged_of(gold), REMEDY)
+        (folder / INT8).unlink(missing_ok=True)  # who loads it meanwhile has no int8, and never half of it
+        for name in (INT8_GRAPH, INT8):
+            beside = folder / f".{name}.new"
+            shutil.copyfile(trial / name, beside)
+            beside.replace(folder / name)
     return drift
 
 
+def write_int8(folder: Path, scales: Mapping[str, Scales]) -> None:
+    """Writes int8.onnx and int8.safetensors into a checkpoint's folder."""
+    (folder / INT8_GRAPH).write_bytes(int8_graph(folder / "model.onnx", scales).SerializeToString())
+    hashes = [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.onnx", INT8_GRAPH)]
+    write_scales(folder / INT8, scales, *hashes)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes int8.safetensors into a checkpoint's folder; 3 where it is refused."""
+    """Writes int8.onnx and int8.safetensors into a checkpoint's folder; 3 where it is refused."""
     parser = argparse.ArgumentParser(
         prog="python -m training.int8", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -229,8 +243,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ExportError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 3
-    told = ", ".join(f"{name} {value:.2%}" for name, value in drift.items())
-    print(f"{options.folder / INT8} written; int8 on OpenVINO against float32: {told}", file=sys.stderr)
+    print(f"{options.folder / INT8_GRAPH} and {INT8} written", file=sys.stderr)
+    for runtime, found in drift.items():
+        told = ", ".join(f"{name} {value:.2%}" for name, value in found.items())
+        print(f"int8 on {runtime} against float32: {told}", file=sys.stderr)
     return 0
 
 

@@ -96,7 +96,7 @@ def engines_block(found: Mapping[str, Any], lang: Language = "en") -> str:
         "其余为与之相差的百分点（配对）。"
         "末列：同一文本单独与成批时概率之差；记录允许 0.002，且标签须不变。",
     )
-    note += "".join(_packaged(entry, names, lang) for entry in found["engines"] if entry["name"] == "fast")
+    note += "".join(_packaged(entry, names, lang) for entry in found["engines"] if entry["name"] in ("plain", "fast"))
     left_out = [entry for entry in found["engines"] if entry.get("skipped")]
     if left_out:
         reasons = "; ".join(f"{entry['title']} ({entry['skipped']})" for entry in left_out)

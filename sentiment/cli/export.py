@@ -23,8 +23,8 @@ from sentiment.cli.train import parse_mapping
               help="What a blank cell of a table means: not judged, or not mentioned.")  # fmt: skip
 @click.option(
     "--int8", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
-    help="Labelled training texts from which scales for int8 are taken, with which the extra fast scores faster; needs "
-         "the extra int8, may be given several times.",
+    help="Labelled training texts from which scales for int8 are taken, with which scoring is faster; needs the extra "
+         "int8, may be given several times.",
 )  # fmt: skip
 @click.option("--name", default="cinesent-zh", show_default=True, help="Name of the checkpoint; its hash is added.")
 def command(
@@ -37,7 +37,7 @@ def command(
     name: str,
 ) -> None:
     """Writes model.onnx (int8 weights), tokenizer.json, config.json and the model card README.md; with --int8 also
-    int8.safetensors, without which OpenVINO (extra fast) scores in bfloat16.
+    int8.onnx and int8.safetensors, without which texts are scored in float32, or in bfloat16 by the extra fast.
 
     \b
     Examples:
@@ -81,9 +81,9 @@ def command(
     except ExportError as error:
         raise Failure(f"export refused: {error}", 3) from None
     drift = ", ".join(f"{key} {value:.2%}" for key, value in exported.drift.items())
-    say(f"{output} written; int8 against float32: {drift}")
-    if exported.int8 is not None:
-        drift = ", ".join(f"{key} {value:.2%}" for key, value in exported.int8.items())
-        say(f"int8 on OpenVINO against float32: {drift}")
+    say(f"{output} written; int8 weights against float32: {drift}")
+    for runtime, found in (exported.int8 or {}).items():
+        drift = ", ".join(f"{key} {value:.2%}" for key, value in found.items())
+        say(f"int8 on {runtime} against float32: {drift}")
     for key, value in exported.development.items():
         say(f"development, cross-fitted: {key} {value:.3f}")

@@ -148,7 +148,7 @@ def test_engines_command_measures_and_says_what_is_missing(
     entries = {entry["name"]: entry for entry in found["engines"]}
     assert list(entries) == list(engines.ENGINES) and found["trial"]
     assert found["texts"]["short"]["texts"] == 20 and found["sets"]["written"]["split"] == "development"
-    for name in ("onnxruntime", "onnxruntime-int8", "onnxruntime-mixed"):
+    for name in ("onnxruntime", "onnxruntime-minmax", "onnxruntime-mixed"):
         assert entries[name]["short"]["texts_per_second"] > 0 and len(entries[name]["long"]["seconds"]) == 1
         assert entries[name]["neighbours"]["texts"] > 0
         assert ("differences" in entries[name]["sets"]["written"]) == (name != "onnxruntime")
@@ -156,7 +156,7 @@ def test_engines_command_measures_and_says_what_is_missing(
         assert entries[name]["short"]["least"] <= entries[name]["short"]["greatest"]
     assert entries["onnxruntime"]["within_a_point"] and entries["onnxruntime"]["neighbours"]["independent"]
     assert "other_load" in found["circumstances"][0]
-    for name in ("fast", "openvino-f32", "openvino-bf16", "openvino-mixed"):
+    for name in ("plain", "fast", "openvino-f32", "openvino-bf16", "openvino-mixed"):
         assert "expected" in entries[name]["skipped"] and "short" not in entries[name]
     said = capsys.readouterr().err
     assert "openvino-f32: skipped, expected openvino, found none; pip install openvino" in said

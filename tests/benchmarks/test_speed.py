@@ -20,6 +20,7 @@ from benchmarks.contestants import OURS, Contestant, own_contestants, why_not
 from benchmarks.journal import BESIDE, Journal
 from benchmarks.rivals import Size
 from benchmarks.rounds import scoring_seconds
+from benchmarks.runtimes import runtime_of
 from benchmarks.texts import Drawn
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import load_checkpoint
@@ -138,8 +139,9 @@ def test_speed_measures_everything_once(
     assert speed.main([*alone, "--rows", "63"]) == 0
     later = json.loads(output.read_text("utf-8"))
     assert later["contestants"] == found["contestants"] and later["threads"] == 2
-    job = later["jobs"]["onnxruntime"]
-    assert list(later["jobs"]) == ["onnxruntime"] and (job["rows"], job["threads"]) == (63, 1)
+    plain = runtime_of(None, int8_checkpoint).name
+    job = later["jobs"][plain]
+    assert list(later["jobs"]) == [plain] and (job["rows"], job["threads"]) == (63, 1)
     assert job["runtime"].startswith("ONNX Runtime") and job["texts"]["mean_tokens"] > 0
     assert [entry.get("during") for entry in job["circumstances"]] == [None, "the job"]
     loads = [entry["other_load"] for entry in job["circumstances"]]
@@ -152,7 +154,7 @@ def test_speed_measures_everything_once(
     assert speed.main([*alone, "--rows", "63", "--runtime", "openvino"]) == 0
     last = json.loads(output.read_text("utf-8"))
     assert [arguments[3] for arguments in asked] == ["openvino"] and "other_load" in asked[0][5]
-    assert last["jobs"]["onnxruntime"] == job and last["jobs"]["openvino"]["peak_mb"] == 1.0
+    assert last["jobs"][plain] == job and last["jobs"]["openvino"]["peak_mb"] == 1.0
     (memory,) = (entry for entry in last["targets"] if entry["name"] == "memory")
     assert memory["value"] == pytest.approx(job["peak_mb"] * 2**20 / 1e9, rel=1e-3) and memory["fast"]["met"]
     for lang in ("en", "zh"):
@@ -234,7 +236,7 @@ def test_speed_cold_starts_are_kept_and_the_first_of_a_sitting_does_not_count(
     during = later.circumstances({})[-1]
     assert "cold start of ours (ONNX Runtime" in during["during"] and during["busy"]
     fresh = Journal(path, {})
-    monkeypatch.setattr(speed, "choose_runtime", lambda name, _: Choice(name, "another", "float32"))
+    monkeypatch.setattr(speed, "runtime_of", lambda *_: Choice("onnxruntime", "another", "float32"))
     assert speed.cold_starts(None, tmp_path, 2, fresh)["ours"]["runs"] == [12, 13]  # of another runtime, measured anew
 
 
@@ -282,7 +284,7 @@ def test_contestants_say_why_the_fast_runtime_is_not_there(monkeypatch: pytest.M
     one, both, fast_one, fast = own_contestants({}, 2, None)
     assert fast.skipped == fast_one.skipped == why_not(OURS[1], None) and fast.seconds is None
     assert (one.threads, both.threads) == (1, 2) and "ONNX Runtime" in both.zh and "OpenVINO" in fast.title
-    monkeypatch.setattr(contestants_module, "choose_runtime", lambda name, _: Choice("openvino", "1", "float32"))
+    monkeypatch.setattr("benchmarks.runtimes.choose_runtime", lambda name, _: Choice("openvino", "1", "float32"))
     assert why_not(OURS[1], None) == "expected int8, found float32: OpenVINO sees no units for it in the processor"
 
 
@@ -324,7 +326,7 @@ def test_speed_refuses_a_large_file_on_openvino_without_int8(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its figures would stand under those of int8."""
-    monkeypatch.setattr(contestants_module, "choose_runtime", lambda name, _: Choice("openvino", "1", "float32"))
+    monkeypatch.setattr("benchmarks.runtimes.choose_runtime", lambda name, _: Choice("openvino", "1", "float32"))
     monkeypatch.setattr(speed, "conditions", interrupt)
     command = ["--rounds", "0", "--runtime", "openvino", "--json", str(tmp_path / "x.json"), "--work", str(tmp_path)]
     with pytest.raises(SystemExit):

@@ -16,7 +16,8 @@ def results() -> dict[str, Any]:
     }  # fmt: skip
     return {
         "contestants": [
-            {"name": name, "short": {"texts_per_second": short},
+            {"name": name, "runtime": f"{name} 1.0, {'int8' if 'fast' in name else 'float32'}",
+             "short": {"texts_per_second": short},
              "long": None if long is None else {"texts_per_second": long}}
             for name, (short, long) in rates.items()
         ],
@@ -173,7 +174,12 @@ def test_targets_say_what_speed_costs_in_quality() -> None:
     fitted = {"real": differences((0.015, 0.01, 0.02), (0.0, 0.0, 0.0))}  # by thresholds that nobody has
     packaged = {"real": differences((-0.015, -0.02, -0.011), (0.001, -0.002, 0.003))}
     fast = engine("fast", 1e-3, sets=fitted, packaged=packaged)
-    engines = {"engines": [engine("onnxruntime", 2e-8), fast, engine("onnxruntime-int8", 0.5, 9)]}
+    engines = {"engines": [engine("onnxruntime", 2e-8), fast, engine("onnxruntime-minmax", 0.5, 9)]}
+    within = {"written": differences((-0.002, -0.007, 0.003), (0.0, -0.002, 0.003))}
+    plain = {"engines": [*engines["engines"], engine("plain", 1e-7, sets=fitted, packaged=within)]}
+    row = next(entry for entry in paid_by_quality(plain, None) if entry["name"] == "runtime-joint")
+    assert (row["value"], row["met"], row["interval"]) == (0.2, True, [-0.3, 0.7]) and "(written)" in row["title"]
+    assert row["fast"]["value"] == 1.5 and paid_by_quality(plain, None)[-1]["value"] == 1e-7
     found = {entry["name"]: entry for entry in paid_by_quality(engines, tradeoff)}
     assert {name: (entry["value"], entry["met"]) for name, entry in found.items()} == {
         "runtime-joint": (0.0, True),

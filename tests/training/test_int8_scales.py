@@ -14,9 +14,9 @@ import pytest
 from onnx import numpy_helper
 
 import training.int8
-from sentiment.checkpoint import INT8, load_checkpoint
+from sentiment.checkpoint import INT8, INT8_GRAPH, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.int8 import Scales, read_scales
+from sentiment.int8 import Scales, check_graph, read_scales
 from sentiment.runtimes import Choice, RuntimeChoiceError, choose_runtime
 from training.drift import ExportError
 from training.example import DatasetError, Example
@@ -74,8 +74,12 @@ def test_int8_scales_feeds_are_single_windows_and_the_same_each_time(own_checkpo
 def test_int8_scales_are_given_to_a_checkpoint_that_is_there(folder: Path, own_examples: Make) -> None:
     name = load_checkpoint(folder).name
     drift = add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))
-    assert set(drift) == {"changed_cells", "changed_overall", "joint_lost", "overall_lost"}
-    assert load_checkpoint(folder).name == name and choose_runtime("openvino", folder).precision == "int8"
+    assert list(drift) == ["ONNX Runtime", "OpenVINO"]
+    for found in drift.values():
+        assert set(found) == {"changed_cells", "changed_overall", "joint_lost", "overall_lost"}
+    assert load_checkpoint(folder).name == name
+    for runtime in ("onnxruntime-int8", "openvino"):
+        assert choose_runtime(runtime, folder).precision == "int8"
     again = add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))  # over the file that is there
     assert again == drift
 
@@ -89,7 +93,7 @@ def test_int8_scales_that_answer_otherwise_is_refused_and_not_written(
         ExportError, match=r"expected \w+ of at most .* between float32 and int8, found .*; make no scales"
     ):
         add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))
-    assert not (folder / INT8).exists()
+    assert not (folder / INT8).exists() and not (folder / INT8_GRAPH).exists()
 
 
 @pytest.mark.usefixtures("found")
@@ -163,9 +167,10 @@ def test_int8_scales_of_an_export_go_with_its_graph(own_run: Any, own_examples: 
     """An export without scales leaves none of another graph behind."""
     sets, target = {"dev": own_examples(60, 1)}, tmp_path / "new"
     done = export(own_run.model, own_run.tokenizer, target, sets, int8=texts(own_examples(60, 5)))
-    assert done.int8 is not None and done.int8["joint_lost"] <= 0.02
-    assert len(read_scales(target / INT8)) == 12
-    assert export(own_run.model, own_run.tokenizer, target, sets).int8 is None and not (target / INT8).exists()
+    assert done.int8 is not None and all(drift["joint_lost"] <= 0.02 for drift in done.int8.values())
+    assert len(read_scales(target / INT8)) == 12 and check_graph(target) == target / INT8_GRAPH
+    assert export(own_run.model, own_run.tokenizer, target, sets).int8 is None
+    assert not (target / INT8).exists() and not (target / INT8_GRAPH).exists()
 
 
 @pytest.mark.usefixtures("found")
@@ -185,7 +190,8 @@ def test_int8_scales_are_written_by_a_command(
         files[name] = tmp_path / f"{name}.jsonl"
         files[name].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
     assert main([str(folder), "--texts", str(files["train"]), "--dev", f"dev={files['dev']}"]) == 0
-    assert "int8 on OpenVINO against float32: changed_cells" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert all(f"int8 on {name} against float32: changed_cells" in told for name in ("ONNX Runtime", "OpenVINO"))
     assert (folder / INT8).is_file() and not list(folder.glob(".*"))
     monkeypatch.setattr(training.int8, "check_drift", refuse)
     assert main([str(folder), "--texts", str(files["train"]), "--dev", f"dev={files['dev']}"]) == 3
