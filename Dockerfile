@@ -2,7 +2,7 @@
 #   docker build -t cinesent .
 #   docker run --rm -v cinesent:/data cinesent serve keys add --role score --role feedback desk
 #   docker run --rm -p 127.0.0.1:8000:8000 --read-only --tmpfs /tmp -v cinesent:/data cinesent
-# `docker build --build-arg EXTRAS=serve,fast -t cinesent .` adds OpenVINO: faster on processors that multiply bfloat16.
+# `docker build --build-arg EXTRAS=serve,fast -t cinesent .` adds OpenVINO, for processors that multiply bfloat16.
 # Without keys it does not start. A folder of the host in place of the volume has to belong to user 10001.
 ARG PYTHON=3.11-slim
 

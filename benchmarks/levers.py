@@ -4,11 +4,11 @@
 `benchmarks.speed`, fewer of them; a ratio is the rate with the lever pulled over that with it released, of medians of
 the rounds, with the least and the greatest of them. Every runtime that is installed takes part in the same rounds, each
 side held against the other on the same runtime; levers that change the ONNX graph, and depths, are measured on ONNX
-Runtime alone. A set of more than one block of the analyser comes in another order each round, so that every side meets
-batch shapes that a runtime has not prepared for; one of a single block, as the long texts are, keeps its order: sorted,
-it would have the same shapes in any, and only the side that does not sort would meet others. Depths have random weights
-of the checkpoint's width, inference alone; what they are worth comes from `benchmarks.ablation`, and what engines bring
-from `benchmarks.engines`.
+Runtime in float32 alone, all others as a plain installation and the extra `fast` run the model. A set of more than one
+block of the analyser comes in another order each round, so that every side meets batch shapes that a runtime has not
+prepared for; one of a single block, as the long texts are, keeps its order: sorted, it would have the same shapes in
+any, and only the side that does not sort would meet others. Depths have random weights of the checkpoint's width,
+inference alone; what they are worth comes from `benchmarks.ablation`, and what engines bring from `benchmarks.engines`.
 """
 
 from __future__ import annotations
@@ -55,8 +55,10 @@ from benchmarks.variants import (
     Pinned,
     PinnedOpenVino,
     Sorted,
+    VariantError,
     cut_table,
     fused_session,
+    normalising_session,
     one_by_one,
     with_session,
 )
@@ -64,7 +66,7 @@ from sentiment.analyzer import BLOCK, Analyzer
 from sentiment.batch import LocalRunner, ScoreOptions, score_with
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.runtimes import Choice
+from sentiment.runtimes import Choice, choose_runtime
 from sentiment.tables import ReadOptions, open_tables
 from sentiment.text import normalise
 from training.example import DatasetError
@@ -82,8 +84,28 @@ Texts = Mapping[str, Drawn]
 Tasks = dict[str, Callable[[], float]]
 
 
-def engines_of(checkpoint: Checkpoint, texts: Texts, threads: int, choice: Choice) -> tuple[dict[str, Engine], Told]:
-    """Side → engine on this runtime, and what is told of a side: `skipped`, where it could not be made."""
+def choices_of(model: Path | None) -> list[Choice]:
+    """The portable runtime first, and what a plain installation and `fast` run the model with."""
+    portable = choose_runtime(PORTABLE, model)
+    return [portable, *(choice for choice in installed(model) if choice != portable)]
+
+
+def takes_part(graph: bool, choice: Choice, choices: Sequence[Choice]) -> bool:
+    """Whether levers that change the graph, or all others, are measured on a runtime: those on the portable one, these
+    on what a plain installation runs, which may be another, and on `fast`."""
+    if choice != choices[0]:
+        return not graph
+    return graph or all(other.title != choice.title for other in choices[1:])
+
+
+def engines_of(
+    checkpoint: Checkpoint, texts: Texts, threads: int, choice: Choice, *, graphs: bool = True, others: bool = True
+) -> tuple[dict[str, Engine], Told]:
+    """Side → engine on this runtime, and what is told of a side: `skipped`, where it could not be made.
+
+    Args:
+        graphs: with sides that change the ONNX graph. others: with all others.
+    """
     plain = Engine(checkpoint, threads=threads, runtime=choice.name)
     engines: dict[str, Engine] = {PACKAGED: plain}
     told: Told = {}
@@ -108,22 +130,25 @@ def engines_of(checkpoint: Checkpoint, texts: Texts, threads: int, choice: Choic
         return with_session(plain, fused_session(checkpoint, threads))
 
     def pinned() -> Engine:
-        if choice.name == PORTABLE:
-            return with_session(plain, Pinned(checkpoint, threads))
-        return with_session(plain, PinnedOpenVino(choice, checkpoint.folder / "model.onnx", threads))
+        if choice.name == "openvino":
+            return with_session(plain, PinnedOpenVino(choice, checkpoint.folder / "model.onnx", threads))
+        return with_session(plain, Pinned(choice, checkpoint, threads))
 
-    makers: dict[str, Callable[[], Engine]] = {
-        "in-order": lambda: InOrder(checkpoint, threads=threads, runtime=choice.name),
-        "sorted": lambda: Sorted(checkpoint, threads=threads, runtime=choice.name),
-        "one-by-one": lambda: one_by_one(Engine(checkpoint, threads=threads, runtime=choice.name)),
-        "pinned": pinned,
-    }
-    if choice.name == PORTABLE:  # these change the ONNX graph
+    makers: dict[str, Callable[[], Engine]] = {}
+    if others:
+        makers |= {
+            "in-order": lambda: InOrder(checkpoint, threads=threads, runtime=choice.name),
+            "sorted": lambda: Sorted(checkpoint, threads=threads, runtime=choice.name),
+            "one-by-one": lambda: one_by_one(Engine(checkpoint, threads=threads, runtime=choice.name)),
+            "normalised": lambda: with_session(plain, normalising_session(choice, checkpoint, threads)),
+            "pinned": pinned,
+        }
+    if graphs:
         makers |= {"packed": lambda: Packed(checkpoint, threads=threads), "pruned": pruned, "fused": fused}
     for name, make in makers.items():
         try:
             engines[name] = make()
-        except (GraphError, OSError) as error:
+        except (GraphError, OSError, VariantError) as error:
             told[name] = {"skipped": str(error)}
             print(f"{name} on {choice.title}: skipped, {error}", file=sys.stderr)
     return engines, told
@@ -176,7 +201,7 @@ def output(folder: Path, side: str, part: str, choice: Choice) -> Path:
 
 
 def tasks_on(
-    choice: Choice, checkpoint: Checkpoint, engines: Mapping[str, Engine], texts: Texts, folder: Path
+    choice: Choice, checkpoint: Checkpoint, engines: Mapping[str, Engine], texts: Texts, folder: Path, jobs: bool = True
 ) -> Tasks:
     """Every side on this runtime, warm: of scoring, and of jobs, which keep the order of their file."""
     tasks: Tasks = {}
@@ -185,7 +210,7 @@ def tasks_on(
         for part, drawn in texts.items():
             scoring_seconds(analyzer, drawn.subsample(WARM).texts)
             tasks[task(name, part, choice)] = over(drawn.texts, partial(scoring_seconds, analyzer))
-    for part, drawn in texts.items():
+    for part, drawn in texts.items() if jobs else ():
         for name, runner in RUNNERS.items():
             job = partial(job_seconds, runner(Analyzer(checkpoint, engines[PACKAGED])))
             few = len(drawn.subsample(WARM).texts)
@@ -201,7 +226,6 @@ def measure(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:  # fmt: skip
     """An entry for each lever, with its figures on each of the runtimes, the portable one first, and for each depth;
     rounds that the journal has are not run again."""
-    portable = choices[0]
     some = [text for drawn in texts.values() for text in drawn.subsample(options.compared // 2).texts]
     made: dict[str, tuple[dict[str, Engine], Told]] = {}
     tasks: Tasks = {}
@@ -209,12 +233,14 @@ def measure(
         folder = Path(scratch)
         write_csvs(texts, folder)
         for choice in choices:
-            engines, told = engines_of(checkpoint, texts, threads, choice)
+            graphs, others = (takes_part(graph, choice, choices) for graph in (True, False))
+            engines, told = engines_of(checkpoint, texts, threads, choice, graphs=graphs, others=others)
             for name, found in records(checkpoint, engines, some).items():
                 told[name] = told.get(name, {}) | found
-            tasks |= tasks_on(choice, checkpoint, engines, texts, folder)
+            tasks |= tasks_on(choice, checkpoint, engines, texts, folder, jobs=others)
             made[choice.name] = engines, told
-        plain = made[portable.name][0]
+        full = [choice for choice in choices if takes_part(False, choice, choices)]
+        plain = made[full[0].name][0]
         together = {
             part: [
                 one for order in orders(drawn.texts, options.rounds) for one in window_blocks(plain[PACKAGED], order)
@@ -234,7 +260,7 @@ def measure(
                 inference_seconds(engine, together[part][:1])  # warm
                 tasks[f"{layers} layers on {part}"] = over(drawn.texts, partial(depth_seconds, engine))
         values = interleaved(tasks, options.rounds, journal)
-        for choice in choices:
+        for choice in full:
             for part in texts:
                 for name in RUNNERS:
                     if not output(folder, name, part, choice).is_file():  # its rounds were run in an earlier sitting
@@ -252,7 +278,7 @@ def measure(
         entry["runtimes"] = {
             choice.name: figures(lever, choice, values, *made[choice.name], together)
             for choice in choices
-            if choice == portable or not lever.graph
+            if takes_part(lever.graph, choice, choices)
         }
         if lever.name == "tokenising":
             names = {
@@ -299,7 +325,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         circumstances = conditions(busy=options.busy)
     except (CheckpointError, DatasetError, MachineError) as error:
         parser.error(str(error))
-    choices = installed(options.model)
+    choices = choices_of(options.model)
     runtimes = {choice.name: str(choice) for choice in choices}
     facts = {
         **identity(checkpoint), "threads": threads, "texts": {part: drawn.facts() for part, drawn in texts.items()},

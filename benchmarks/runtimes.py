@@ -6,10 +6,9 @@ import argparse
 import contextlib
 from pathlib import Path
 
-from sentiment.runtimes import RUNTIMES, Choice, RuntimeChoiceError, choose_runtime
+from sentiment.runtimes import RUNTIMES, Choice, RuntimeChoiceError, choose_runtime, plain_runtime
 
 PORTABLE = "onnxruntime"  # runs wherever we do
-PLAIN = "onnxruntime-int8"  # what a plain installation runs, where processor and checkpoint allow it
 
 
 def add_runtime(parser: argparse.ArgumentParser) -> None:
@@ -26,15 +25,12 @@ def runtime_of(wanted: str | None, model: Path | None) -> Choice:
     Raises:
         RuntimeChoiceError: it cannot be had.
     """
-    return installed(model)[0] if wanted is None else choose_runtime(wanted, model)
+    return plain_runtime(model) if wanted is None else choose_runtime(wanted, model)
 
 
 def installed(model: Path | None) -> list[Choice]:
     """What a plain installation runs this checkpoint with, and OpenVINO where the extra `fast` is installed."""
-    found = []
-    for name in (PLAIN, "openvino"):
-        with contextlib.suppress(RuntimeChoiceError):
-            found.append(choose_runtime(name, model))
-    if not found or found[0].name != PLAIN:
-        found.insert(0, choose_runtime(PORTABLE, model))
+    found = [plain_runtime(model)]
+    with contextlib.suppress(RuntimeChoiceError):
+        found.append(choose_runtime("openvino", model))
     return found

@@ -21,7 +21,7 @@ from benchmarks.graphs import fused, halves, pruned
 from benchmarks.sessions import Session
 from sentiment.batch import LocalRunner
 from sentiment.blocks import Block, BlockRules, analyze_rows
-from sentiment.checkpoint import Checkpoint
+from sentiment.checkpoint import INT8_GRAPH, Checkpoint
 from sentiment.engine import OUTPUTS, Engine, Logits
 from sentiment.parts import packed_part
 from sentiment.runtimes import UNFUSED, Choice, OpenVino, Runtime
@@ -34,10 +34,14 @@ SEPARATE = np.float32(-1e4)  # added to the score between tokens of different te
 AHEAD = 2  # blocks that are read before they are needed, or wait to be written
 
 
+class VariantError(RuntimeError):
+    """A variant that makes no sense on a runtime; the message says why."""
+
+
 def session_of(
-    graph: onnx.ModelProto | Path, threads: int, entries: dict[str, str] | None = None
+    graph: onnx.ModelProto | Path, threads: int, entries: dict[str, str] | None = None, unfused: Sequence[str] = UNFUSED
 ) -> onnxruntime.InferenceSession:
-    """A session with the settings of the engine's, and these."""
+    """A session with the settings of the engine's in float32, and these."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
@@ -45,7 +49,7 @@ def session_of(
         options.add_session_config_entry(name, value)
     model = str(graph) if isinstance(graph, Path) else graph.SerializeToString()
     return onnxruntime.InferenceSession(
-        model, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(UNFUSED)
+        model, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(unfused)
     )
 
 
@@ -223,6 +227,29 @@ def fused_session(checkpoint: Checkpoint, threads: int) -> onnxruntime.Inference
     return session_of(fused(float_graph(checkpoint.folder / "model.onnx"), heads), threads)
 
 
+def graph_of(choice: Choice, checkpoint: Checkpoint) -> tuple[Path, dict[str, str]]:
+    """The file that ONNX Runtime runs, and the settings that it has otherwise than in float32.
+
+    Raises:
+        VariantError: another runtime.
+    """
+    if choice.name == "openvino":
+        raise VariantError("expected ONNX Runtime, found OpenVINO, which fuses by itself")
+    if choice.precision == "int8":
+        return checkpoint.folder / INT8_GRAPH, {"session.disable_quant_qdq": "0"}
+    return checkpoint.folder / "model.onnx", {}
+
+
+def normalising_session(choice: Choice, checkpoint: Checkpoint, threads: int) -> onnxruntime.InferenceSession:
+    """ONNX Runtime's session with all that it fuses by itself.
+
+    Raises:
+        VariantError: as `graph_of`.
+    """
+    path, entries = graph_of(choice, checkpoint)
+    return session_of(path, threads, entries, unfused=())
+
+
 def cpus_to_pin(threads: int) -> list[int]:
     """The CPUs that this process may use.
 
@@ -258,14 +285,14 @@ class Pinned:
         OSError: as `cpus_to_pin`.
     """
 
-    def __init__(self, checkpoint: Checkpoint, threads: int) -> None:
+    def __init__(self, choice: Choice, checkpoint: Checkpoint, threads: int) -> None:
         cpus = cpus_to_pin(threads)
+        path, entries = graph_of(choice, checkpoint)
         self._first = {cpus[0]}
         others = ";".join(
             str(cpu + 1) for cpu in cpus[1:threads]
         )  # counted from 1; the calling thread is not among them
-        entries = {"session.intra_op_thread_affinities": others}
-        self._session = session_of(checkpoint.folder / "model.onnx", threads, entries)
+        self._session = session_of(path, threads, {**entries, "session.intra_op_thread_affinities": others})
 
     def run(self, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]:
         before = os.sched_getaffinity(0)  # of this thread

@@ -1,5 +1,6 @@
 """Scores Chinese cinema reviews and complaints: 18 service dimensions with sentiment and evidence, offline on a CPU."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from sentiment.records import Analysis, Mention
@@ -8,6 +9,9 @@ from sentiment.taxonomy import Dimension, Taxonomy, TaxonomyError, load_taxonomy
 if TYPE_CHECKING:
     from sentiment.analyzer import Analyzer
     from sentiment.checkpoint import CheckpointError
+
+# Read once, when ONNX Runtime is imported: from 1.29 on it sends what machine and model it runs on to its makers.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"
 

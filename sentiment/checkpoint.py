@@ -104,7 +104,7 @@ def load_checkpoint(folder: str | Path | None = None) -> Checkpoint:
     )
 
 
-def check_file(path: Path, expected: str, *others: Any, remedy: str = "copy it again") -> None:
+def check_file(path: Path, expected: str, *others: Any) -> None:
     """Reads a file once, for its sha256 and for `others`, hashes which go on with its bytes.
 
     Raises:
@@ -115,7 +115,19 @@ def check_file(path: Path, expected: str, *others: Any, remedy: str = "copy it a
         while chunk := file.read(READ_BYTES):
             for one in (own, *others):
                 one.update(chunk)
-    if (found := own.hexdigest()) != expected:
+    _same(path.name, own.hexdigest(), expected, "copy it again")
+
+
+def check_content(name: str, content: bytes, expected: str, remedy: str) -> None:
+    """
+    Raises:
+        CheckpointError: a file's content has another sha256.
+    """
+    _same(name, hashlib.sha256(content).hexdigest(), expected, remedy)
+
+
+def _same(name: str, found: str, expected: str, remedy: str) -> None:
+    if found != expected:
         raise CheckpointError(
-            f"expected {path.name} with sha256 {expected[:12]}…, found {found[:12]}…; it is damaged: {remedy}"
+            f"expected {name} with sha256 {expected[:12]}…, found {found[:12]}…; it is damaged: {remedy}"
         )

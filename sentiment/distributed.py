@@ -32,7 +32,7 @@ from sentiment.blocks import Block, BlockRules, analyze_rows
 from sentiment.checkpoint import Checkpoint
 from sentiment.cpus import usable_cpus
 from sentiment.parts import StoppedError, packed_part, where
-from sentiment.runtimes import Choice, choose_runtime
+from sentiment.runtimes import Choice, RuntimeChoiceError, choose_runtime
 from sentiment.tables.base import Row
 from sentiment.taxonomy import Taxonomy
 
@@ -76,6 +76,8 @@ class Worker:
                     (Path(folder) / name).write_bytes(content)
                 self._analyzer = Analyzer.load(folder, **options)
             self._numbers = self._analyzer.runtime.numbers
+        except RuntimeChoiceError as error:  # holds no text
+            self._failed = Failed(str(error))
         except Exception as error:  # raised, it would look like a death of the process
             self._failed = Failed(where(error))
 
@@ -289,7 +291,9 @@ class _Pool:
             self.start()
             return
         if isinstance(found, Failed):
-            raise StoppedError(f"a worker cannot load the checkpoint ({found.what})")
+            raise StoppedError(
+                f"a worker cannot load the checkpoint ({found.what}); --runtime onnxruntime runs on every processor"
+            )
         version, numbers = found
         if version != __version__:
             raise StoppedError(

@@ -21,11 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.checkpoint import INT8, INT8_GRAPH, CheckpointError, check_file
+from sentiment.checkpoint import INT8, INT8_GRAPH, CheckpointError, check_content
 
 Floats = NDArray[np.float32]
 
-SMOOTH, RANGE = ".smooth", ".range"
+Place = tuple[int, int, int]  # of an int8 matrix in a file: offset in bytes, rows, columns
+
+SMOOTH, RANGE, PLACES = ".smooth", ".range", "weights"
 STEPS = 127  # of a weight on either side of nought
 AGAIN = f"make it again with `python -m training.int8`, or remove {INT8}"
 
@@ -55,12 +57,19 @@ def scales_of(folder: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:8] if path.is_file() else ""
 
 
-def write_scales(path: Path, scales: Mapping[str, Scales], graph: str, int8_graph: str = "") -> None:
+def write_scales(
+    path: Path,
+    scales: Mapping[str, Scales],
+    graph: str,
+    int8_graph: str = "",
+    places: Mapping[str, Place] | None = None,
+) -> None:
     """Writes them by the names of the products.
 
     Args:
         graph: the sha256 of the model.onnx that they are of.
         int8_graph: that of the int8.onnx which was made of both; empty where there is none.
+        places: where in model.onnx are the weights that int8.onnx reads, by their names.
     """
     from safetensors.numpy import save_file
 
@@ -68,7 +77,7 @@ def write_scales(path: Path, scales: Mapping[str, Scales], graph: str, int8_grap
     for name, found in scales.items():
         tensors[f"{name}{SMOOTH}"] = np.asarray(found.smooth, dtype=np.float32)
         tensors[f"{name}{RANGE}"] = np.array([found.low, found.high], dtype=np.float32)
-    beside = {INT8_GRAPH: int8_graph} if int8_graph else {}
+    beside = {INT8_GRAPH: int8_graph, PLACES: json.dumps(places or {})} if int8_graph else {}
     save_file(tensors, path, {"model.onnx": graph, "sha256": digest(tensors), **beside})
 
 
@@ -86,15 +95,24 @@ def read_scales(path: Path) -> dict[str, Scales]:
     }
 
 
-def check_graph(folder: Path) -> Path:
-    """The int8.onnx of a checkpoint that is loaded.
+def read_graph(folder: Path) -> tuple[bytes, dict[str, NDArray[np.int8]]]:
+    """The int8.onnx of a checkpoint that is loaded, and by their names the weights that it reads from model.onnx.
 
     Raises:
-        CheckpointError: it is damaged, or of other scales, or they are of another model.onnx.
+        CheckpointError: a file is damaged, or of others than those beside it.
     """
     metadata, _ = _read(folder / INT8)
-    check_file(folder / INT8_GRAPH, metadata.get(INT8_GRAPH, "none"), remedy=AGAIN)
-    return folder / INT8_GRAPH
+    if INT8_GRAPH not in metadata:
+        raise CheckpointError(f"expected scales of {INT8_GRAPH} in {folder / INT8}, found those of no graph; {AGAIN}")
+    graph, content = ((folder / name).read_bytes() for name in (INT8_GRAPH, "model.onnx"))
+    check_content(INT8_GRAPH, graph, metadata[INT8_GRAPH], AGAIN)
+    check_content("model.onnx", content, metadata["model.onnx"], AGAIN)
+    # Read here, and not by ONNX Runtime as its external data: it would keep the file mapped, which may be replaced.
+    weights = {
+        name: np.frombuffer(content, np.int8, rows * columns, offset).reshape(rows, columns)
+        for name, (offset, rows, columns) in json.loads(metadata[PLACES]).items()
+    }
+    return graph, weights
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Floats]]:
@@ -127,9 +145,9 @@ def exact_products() -> bool:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        str(files("sentiment") / "int8_product.onnx"), options, providers=["CPUExecutionProvider"]
-    )
+    options.log_severity_level = 3
+    product = (files("sentiment") / "int8_product.onnx").read_bytes()
+    session = onnxruntime.InferenceSession(product, options, providers=["CPUExecutionProvider"])
     left, right = np.full((4, 64), 255, np.uint8), np.full((64, 16), STEPS, np.int8)
     (found,) = session.run(None, {"left": left, "right": right})
     return bool((found == left.astype(np.int32) @ right.astype(np.int32)).all())

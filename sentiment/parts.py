@@ -278,7 +278,7 @@ def _differences(kept: Any, now: Any, name: str = "") -> Iterator[str]:
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."  # a runtime with its scales has 50
+    return text if len(text) <= 80 else f"{text[:77]}..."  # a runtime with its scales has about 60
 
 
 @dataclass

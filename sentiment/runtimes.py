@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentiment.checkpoint import INT8, INT8_GRAPH, CheckpointError, embedded_folder
-from sentiment.int8 import check_graph, exact_products, quantise, read_scales, scales_of, stored_weight, unpacked
+from sentiment.int8 import exact_products, quantise, read_graph, read_scales, scales_of, stored_weight, unpacked
 
 Feed = Mapping[str, NDArray[np.int64]]
 
@@ -105,12 +105,17 @@ def choose_runtime(wanted: str | None = None, model: str | Path | None = None) -
                 return Choice("openvino", version, "float32")
             scales = scales_of(folder)
             return Choice("openvino", version, "int8" if scales else "bfloat16", scales)
+    if name == "onnxruntime-int8" and (lacking := _without_int8(folder)) is not None:
+        raise RuntimeChoiceError(lacking)
+    return plain_runtime(folder, portable=name == "onnxruntime")
+
+
+def plain_runtime(model: str | Path | None = None, *, portable: bool = False) -> Choice:
+    """ONNX Runtime as `auto` takes it where OpenVINO is not installed; `portable`: in float32 in any case."""
     import onnxruntime
 
-    lacking = None if name == "onnxruntime" else _without_int8(folder)
-    if name == "onnxruntime-int8" and lacking is not None:
-        raise RuntimeChoiceError(lacking)
-    if name == "onnxruntime" or lacking is not None:
+    folder = embedded_folder() if model is None else Path(model)
+    if portable or _without_int8(folder) is not None:
         return Choice("onnxruntime", onnxruntime.__version__, "float32")
     return Choice("onnxruntime-int8", onnxruntime.__version__, "int8", scales_of(folder))
 
@@ -119,7 +124,7 @@ def _without_int8(folder: Path) -> str | None:
     """Why ONNX Runtime does not multiply in int8 here, in a line; None where it does."""
     if not all((folder / name).is_file() for name in (INT8, INT8_GRAPH)):
         return (
-            f"expected {INT8} and {INT8_GRAPH} in the checkpoint for the runtime onnxruntime-int8, found not both; "
+            f"expected {INT8} and {INT8_GRAPH} for the runtime onnxruntime-int8, found not both in {folder}; "
             "make them with `python -m training.int8`, or choose onnxruntime"
         )
     if not exact_products():
@@ -143,8 +148,9 @@ def open_runtime(choice: Choice, graph: Path, threads: int) -> Runtime:
         raise
     except Exception as error:  # neither has one class for it
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        name = INT8_GRAPH if choice.name == "onnxruntime-int8" else graph.name
         raise CheckpointError(
-            f"expected a {graph.name} that {choice.title} opens in {graph.parent}, found: {reason}"
+            f"expected a {name} that {choice.title} opens in {graph.parent}, found: {reason}"
         ) from None
 
 
@@ -162,12 +168,15 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        model: str | bytes = str(graph)
         if choice.precision == "int8":
-            graph = check_graph(graph.parent)
+            model, weights = read_graph(graph.parent)
+            values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight) for weight in weights.values()]
+            options.add_external_initializers(list(weights), values)
         else:  # weights are stored as int8 and multiplied as floats: unpack them once, at load
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         self.session = onnxruntime.InferenceSession(
-            str(graph), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(UNFUSED)
+            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(UNFUSED)
         )
 
     def run(self, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]:

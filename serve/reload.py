@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sentiment.checkpoint import CheckpointError
+from sentiment.runtimes import RuntimeChoiceError
 from sentiment.taxonomy import TaxonomyError
 from serve.errors import ProblemError
 from serve.queue import AnalyzerLike, Worker, where
@@ -117,7 +118,7 @@ class Reloader:
         except Exception as error:
             self._told("failed")
             _LOG.error("the checkpoint cannot be loaded again: %s", where(error))
-            known = isinstance(error, CheckpointError | TaxonomyError)
+            known = isinstance(error, CheckpointError | RuntimeChoiceError | TaxonomyError)
             reason = str(error) if known else "expected a checkpoint that can be loaded; the log names the place"
             raise ProblemError(409, "reload_failed", f"{reason}; the old one stays in use") from None
 

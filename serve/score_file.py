@@ -38,6 +38,7 @@ class Task:
     """`input` lies in `folder`, and so will the result; `options` are those of `serve.job_shapes.FileOptions`.
 
     `memory` is in bytes, `file_size` bounds every file that is written. `escalations`: whether they are wanted.
+    `portable`: in float32, as the service was told to score.
     """
 
     folder: str
@@ -50,6 +51,7 @@ class Task:
     memory: int
     file_size: int
     escalations: bool = False
+    portable: bool = False
 
 
 def main() -> None:
@@ -74,6 +76,7 @@ def run(task: Task) -> dict[str, int]:
     from sentiment.analyzer import Analyzer
     from sentiment.batch import ScoreOptions, Tick, score
     from sentiment.parts import PartStore, partial_folder
+    from sentiment.runtimes import plain_runtime
     from sentiment.tables import ReadOptions, TableError, open_tables
 
     os.chdir(task.folder)  # so that no message names a folder of this machine
@@ -84,7 +87,8 @@ def run(task: Task) -> dict[str, int]:
     table = open_tables([task.input], reading)
     _check_rows(table.size or 0, task)
     # OpenVINO failed within the bound on memory.
-    analyzer = Analyzer.load(task.model, taxonomy=task.taxonomy, threads=task.threads, runtime="onnxruntime")
+    runtime = plain_runtime(task.model, portable=task.portable)
+    analyzer = Analyzer.load(task.model, taxonomy=task.taxonomy, threads=task.threads, runtime=runtime.name)
 
     def progress(tick: Tick) -> None:
         _check_rows(tick.rows, task)
@@ -102,7 +106,7 @@ def run(task: Task) -> dict[str, int]:
         lang=wanted["lang"],
         resume=True,
         overwrite=wanted["overwrite"],
-        settings={"sheet": wanted.get("sheet")},
+        settings={"sheet": wanted.get("sheet"), "runtime": runtime.numbers},
         block_rows=_BLOCK_ROWS,
     )
     try:

@@ -381,7 +381,7 @@ def test_distributed_terminated_driver_says_how_to_go_on(dump: Path, tiny_checkp
 
 
 def test_distributed_workers_get_the_scales_of_int8_too(int8_checkpoint: Path, tiny_checkpoint: Path) -> None:
-    """Without them a worker would multiply in bfloat16, and be refused."""
+    """Without them a worker would multiply otherwise, and be refused."""
     with_scales, without = (runner(folder)._files for folder in (int8_checkpoint, tiny_checkpoint))
     assert {name: with_scales[name] == (int8_checkpoint / name).read_bytes() for name in with_scales} == dict.fromkeys(
         ("config.json", "tokenizer.json", "model.onnx", "int8.safetensors", "int8.onnx"), True

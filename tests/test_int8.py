@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ import onnxruntime
 import pytest
 
 import sentiment.int8
+import sentiment.runtimes
 from sentiment.analyzer import Analyzer
-from sentiment.checkpoint import FILES, INT8, INT8_GRAPH, CheckpointError, load_checkpoint
+from sentiment.checkpoint import FILES, INT8, INT8_GRAPH, CheckpointError, embedded_folder, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.int8 import Scales, digest, exact_products, quantise, read_scales, unpacked, write_scales
+from sentiment.int8 import Scales, digest, exact_products, quantise, read_graph, read_scales, unpacked, write_scales
 from sentiment.runtimes import choose_runtime, read_openvino
 from training.int8 import float_graph
 from training.int8_graph import product_graph
@@ -147,8 +150,55 @@ def test_int8_on_onnxruntime_damage_of_its_graph_is_found(folder: Path) -> None:
 @needs_exact
 def test_int8_on_onnxruntime_a_graph_that_the_scales_do_not_name_is_refused(folder: Path) -> None:
     write_scales(folder / INT8, read_scales(folder / INT8), load_checkpoint(folder).config["sha256"]["model.onnx"])
-    with pytest.raises(CheckpointError, match=r"^expected int8\.onnx with sha256 none"):
+    with pytest.raises(
+        CheckpointError, match=r"^expected scales of int8\.onnx in .*, found those of no graph; make it"
+    ):
         Analyzer.load(folder, runtime="onnxruntime-int8")
+
+
+@needs_exact
+def test_int8_on_onnxruntime_scales_of_another_graph_are_refused(folder: Path) -> None:
+    write_scales(folder / INT8, read_scales(folder / INT8), "0" * 64, "1" * 64)
+    with pytest.raises(CheckpointError, match=r"^expected scales of the model\.onnx beside"):
+        Analyzer.load(folder, runtime="onnxruntime-int8")
+
+
+@needs_exact
+def test_int8_on_onnxruntime_what_opens_no_session_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sentiment.runtimes.read_graph", lambda _: (b"not a graph", {}))
+    with pytest.raises(CheckpointError, match=r"^expected a int8\.onnx that ONNX Runtime opens in"):
+        Analyzer.load(folder, runtime="onnxruntime-int8")
+
+
+@needs_exact
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_int8_on_onnxruntime_keeps_no_file_that_may_be_replaced(folder: Path) -> None:
+    """A mapped one that is cut short would end the process."""
+    windows = [[7, 9, 30, 41, 100]]
+    engine = Engine(load_checkpoint(folder), threads=1, runtime="onnxruntime-int8")
+    before = engine.run(windows)
+    assert str(folder) not in Path("/proc/self/maps").read_text("utf-8")
+    for name in ("model.onnx", INT8_GRAPH):
+        (folder / name).write_bytes(b"")
+    np.testing.assert_array_equal(engine.run(windows)[0].mention, before[0].mention)
+
+
+@needs_exact
+def test_int8_on_onnxruntime_is_int8_indeed(tmp_path: Path) -> None:
+    """Products that were not fused would give the right answers, and slowly."""
+    graph, weights = read_graph(embedded_folder())
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 4  # that the file is of use on this processor alone
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight) for weight in weights.values()]
+    options.add_external_initializers(list(weights), values)
+    onnxruntime.InferenceSession(
+        graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(sentiment.runtimes.UNFUSED)
+    )
+    kinds = Counter(node.op_type for node in onnx.load(str(tmp_path / "optimised.onnx")).graph.node)
+    assert kinds["MatMulIntegerToFloat"] == len(read_scales(embedded_folder() / INT8)) == 48
+    assert kinds["DequantizeLinear"] == kinds["Round"] == kinds["SkipLayerNormalization"] == 0
+    assert kinds["QuantizeLinear"] == 32
 
 
 @pytest.mark.parametrize(("most", "exact"), [(2**31, True), (2**15 - 1, False)])

@@ -310,7 +310,7 @@ def test_runtimes_onnxruntime_multiplies_in_int8_where_that_is_exact(
     ):
         choose_runtime("onnxruntime-int8", int8_checkpoint)
     with pytest.raises(
-        RuntimeChoiceError, match=r"^expected int8\.safetensors and int8\.onnx .*, found not both; make"
+        RuntimeChoiceError, match=r"^expected int8\.safetensors and int8\.onnx .*, found not both in .*; make"
     ):
         choose_runtime("onnxruntime-int8", tiny_checkpoint)
 

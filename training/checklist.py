@@ -254,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, default=RESULTS, metavar="OUT", help="where the results go")
     options = parser.parse_args(arguments)
     try:
-        analyzer = Analyzer.load(options.model)
+        analyzer = Analyzer.load(options.model, runtime="onnxruntime")  # as all that measures quality
         results = run_tests(analyzer, read_tests(options.tests, analyzer.taxonomy))
     except (CheckpointError, DatasetError, OSError) as error:
         print(f"training.checklist: {error}", file=sys.stderr)

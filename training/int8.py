@@ -28,7 +28,7 @@ from onnx import numpy_helper
 
 from sentiment.checkpoint import INT8, INT8_GRAPH, CheckpointError, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.int8 import Scales, write_scales
+from sentiment.int8 import Scales, exact_products, write_scales
 from sentiment.runtimes import RuntimeChoiceError, choose_runtime, read_openvino
 from sentiment.text import normalise
 from sentiment.windows import split_windows
@@ -161,10 +161,10 @@ def missing() -> str | None:
     lacking = [name for name in ("nncf", "openvino", "safetensors") if importlib.util.find_spec(name) is None]
     if lacking:
         return f'expected {", ".join(lacking)} for scales of int8, found none; pip install "cinesent[int8]"'
-    if choose_runtime("openvino").precision == "float32":
+    if not exact_products():
         return (
-            "expected a processor that multiplies int8 and bfloat16, so that scales can be tried, found one for "
-            "float32; make them on another machine (leave --int8 out here)"
+            "expected a processor that adds products of int8 exactly, so that scales can be tried, found one that does "
+            "not; make them on another machine (leave --int8 out here)"
         )
     return None
 
@@ -201,7 +201,8 @@ def add_int8(folder: Path, texts: Sequence[str], development: Sequence[Example])
         shutil.copytree(folder, trial, ignore=shutil.ignore_patterns(INT8, INT8_GRAPH))
         scales = find_scales(graph, feeds, rest)
         write_int8(trial, scales)
-        engines = [Engine(load_checkpoint(trial), runtime=name) for name in ("onnxruntime-int8", "openvino")]
+        names = ["onnxruntime-int8", *(["openvino"] if choose_runtime("openvino").precision != "float32" else [])]
+        engines = [Engine(load_checkpoint(trial), runtime=name) for name in names]
         exact, *found = (score_examples(checkpoint, one, development) for one in (plain, *engines))
         rules = Calibration(checkpoint.scaling, checkpoint.thresholds, checkpoint.uncertain)
         gold = gold_labels(development, checkpoint.taxonomy)
@@ -219,9 +220,10 @@ def add_int8(folder: Path, texts: Sequence[str], development: Sequence[Example])
 
 def write_int8(folder: Path, scales: Mapping[str, Scales]) -> None:
     """Writes int8.onnx and int8.safetensors into a checkpoint's folder."""
-    (folder / INT8_GRAPH).write_bytes(int8_graph(folder / "model.onnx", scales).SerializeToString())
-    hashes = [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.onnx", INT8_GRAPH)]
-    write_scales(folder / INT8, scales, *hashes)
+    graph, places = int8_graph(folder / "model.onnx", scales)
+    (folder / INT8_GRAPH).write_bytes(graph.SerializeToString())
+    own, new = (hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.onnx", INT8_GRAPH))
+    write_scales(folder / INT8, scales, own, new, places)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

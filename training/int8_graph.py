@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from sentiment.int8 import STEPS, Scales
+from sentiment.int8 import STEPS, Place, Scales
 from training.drift import ExportError
 
 LEVELS = 255  # of an activation, above the least
@@ -26,8 +26,9 @@ LARGE = 1024  # bytes from which a tensor of model.onnx is left there
 REMEDY = "make no scales (leave --int8 out)"
 
 
-def int8_graph(path: Path, scales: Mapping[str, Scales]) -> onnx.ModelProto:
-    """A graph with the same inputs and outputs, to be saved beside `path`, a model.onnx.
+def int8_graph(path: Path, scales: Mapping[str, Scales]) -> tuple[onnx.ModelProto, dict[str, Place]]:
+    """A graph with the same inputs and outputs, to be saved beside `path`, a model.onnx; and where in that its weights
+    are, by their names.
 
     Args:
         scales: by the names of the products that are to be in int8.
@@ -42,7 +43,7 @@ def int8_graph(path: Path, scales: Mapping[str, Scales]) -> onnx.ModelProto:
         found = left.pop(node.name, None) if node.op_type == "MatMul" else None
         if found is not None:
             made.product(node, found)
-        elif node.op_type == "Gather" and made.is_table(node.input[0]):
+        elif node.op_type == "Gather" and not any(found.i for found in node.attribute) and made.is_table(node.input[0]):
             made.rows(node)
         elif not made.is_stored(node):
             made.nodes.append(node)
@@ -55,11 +56,17 @@ def int8_graph(path: Path, scales: Mapping[str, Scales]) -> onnx.ModelProto:
     del whole.graph.node[:], whole.graph.initializer[:], whole.graph.value_info[:]
     whole.graph.node.extend(nodes)
     content = path.read_bytes()
+    places: dict[str, Place] = {}
     for tensor in packed.graph.initializer:
-        if tensor.name in read:
-            whole.graph.initializer.append(_elsewhere(tensor, path.name, content))
+        if tensor.name not in read:
+            continue
+        at = content.find(tensor.raw_data) if _is_large(tensor) else -1
+        if at >= 0:
+            places[tensor.name] = (at, tensor.dims[0], tensor.dims[1])
+            tensor = _elsewhere(tensor, path.name, at)
+        whole.graph.initializer.append(tensor)
     whole.graph.initializer.extend(made.tensors)
-    return whole
+    return whole, places
 
 
 def product_graph() -> onnx.ModelProto:
@@ -71,11 +78,13 @@ def product_graph() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
-def _elsewhere(tensor: TensorProto, location: str, content: bytes) -> TensorProto:
-    """The tensor, or where a file with this content has its values: large ones of a byte, which need no alignment."""
-    at = content.find(tensor.raw_data) if tensor.data_type == TensorProto.INT8 and len(tensor.raw_data) >= LARGE else -1
-    if at < 0:
-        return tensor
+def _is_large(tensor: TensorProto) -> bool:
+    """A matrix of bytes, which need no alignment, that is worth leaving where it is."""
+    return tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 2 and len(tensor.raw_data) >= LARGE
+
+
+def _elsewhere(tensor: TensorProto, location: str, at: int) -> TensorProto:
+    """The tensor without its values, which are in a file from a byte on."""
     found = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
     found.data_location = TensorProto.EXTERNAL
     for key, value in (("location", location), ("offset", str(at)), ("length", str(len(tensor.raw_data)))):
@@ -164,8 +173,9 @@ class _Graph:
         key = (source, scales.smooth.tobytes(), scales.low, scales.high)
         if key not in self._activations:
             name = f"{NEW}{len(self._activations)}"
-            step = np.float32((scales.high - scales.low) / LEVELS)
-            zero = np.uint8(np.clip(np.rint(-scales.low / step), 0, LEVELS))
+            low, high = min(scales.low, 0.0), max(scales.high, 0.0)  # nought is a step of its own
+            step = np.maximum(np.float32((high - low) / LEVELS), np.finfo(np.float32).tiny)
+            zero = np.uint8(np.rint(-low / step))
             steps = [self._tensor(f"{name}/step", np.asarray(step)), self._tensor(f"{name}/zero", np.asarray(zero))]
             rescaled = self._add("Mul", [source, self._tensor(f"{name}/smooth", scales.smooth)], f"{name}/rescaled")
             rounded = self._add("QuantizeLinear", [rescaled, *steps], f"{name}/rounded")

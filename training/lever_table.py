@@ -27,22 +27,24 @@ def levers_block(found: Mapping[str, Any], lang: Language = "en") -> str:
     """
     names = _say(lang, "short comments, ×|long texts, ×|found", "短评，倍|长文，倍|结果").split("|")
     between = _say(lang, ": ", "：")
-    columns = [f"{_runtime(runtime)}{between}{name}" for runtime in found["runtimes"] for name in names]
+    titles = list(dict.fromkeys(map(_title_of, found["runtimes"])))
+    columns = [f"{title}{between}{name}" for title in titles for name in names]
     columns += _say(lang, "used|why or why not", "采用|理由").split("|")
     lines = table(_say(lang, "lever", "手段"), columns)
     for entry in found["levers"]:
         title = f"{entry['zh']}{SCOPES[entry['scope']][1]}" if lang == "zh" else _title(entry)
         used = _say(lang, "yes", "是") if entry["used"] else _say(lang, "no", "否")
         reason = entry["reason_zh" if lang == "zh" else "reason"]
-        cells = [cell for runtime in found["runtimes"] for cell in _cells(entry, runtime, lang)]
+        cells = [cell for title in titles for cell in _cells(entry, title, lang)]
         lines.append(row(title, [*cells, used, reason]))
     lines += [_depth(entry, found, lang) for entry in found["depths"]]
     return "\n".join([*lines, "", _note(found, lang)])
 
 
-def _cells(entry: Mapping[str, Any], runtime: str, lang: Language) -> list[str]:
-    """The ratios of a lever on a runtime, and what was found; bold where what the product does is the slower."""
-    measured = entry["runtimes"].get(runtime)
+def _cells(entry: Mapping[str, Any], title: str, lang: Language) -> list[str]:
+    """The ratios of a lever on the runtime of this title, in the one precision in which it was measured, and what was
+    found; bold where what the product does is the slower."""
+    measured = next((one for name, one in entry["runtimes"].items() if _title_of(name) == title), None)
     if measured is None or "skipped" in measured:
         return [MISSING, MISSING, _say(lang, "not measured", "未测")]
     told = _say(lang, *VERDICTS[measured["verdict"]])
@@ -79,7 +81,7 @@ def _depth(entry: Mapping[str, Any], found: Mapping[str, Any], lang: Language) -
     title += _say(lang, " (inference alone, random weights)", "（仅推理，随机权重）")
     told = "" if entry["used"] else _say(lang, *VERDICTS[entry["verdict"]])
     used = _say(lang, "yes", "是") if entry["used"] else _say(lang, "no", "否")
-    others = [MISSING, MISSING, _say(lang, "not measured", "未测")] * (len(found["runtimes"]) - 1)
+    others = [MISSING, MISSING, _say(lang, "not measured", "未测")] * (len(set(map(_title_of, found["runtimes"]))) - 1)
     return row(title, [_ratio(entry["short"]), _ratio(entry["long"]), told, *others, used, _worth(entry, lang)])
 
 
@@ -108,7 +110,7 @@ def _ratio(part: Mapping[str, float]) -> str:
     return f"{part['ratio']:.2f} [{part['low']:.2f}–{part['high']:.2f}]"
 
 
-def _runtime(name: str) -> str:
+def _title_of(name: str) -> str:
     return Choice(name, "", "").title
 
 
@@ -126,7 +128,7 @@ def _note(found: Mapping[str, Any], lang: Language) -> str:
         )
     ]
     if len(runtimes) > 1:
-        portable = _runtime(next(iter(found["runtimes"])))
+        portable = next(iter(found["runtimes"].values()))
         graphs = [entry["zh" if lang == "zh" else "title"] for entry in found["levers"] if entry["graph"]]
         said.append(
             _say(

@@ -130,7 +130,7 @@ class Stages:
     def export(self) -> None:
         lacking = missing()
         if lacking is not None:
-            print(f"without int8.safetensors, {lacking}", file=sys.stderr)
+            print(f"without scales for int8, {lacking}", file=sys.stderr)
         own = () if lacking is not None else (ROOT / "data" / "cinema" / "train.jsonl",)
         first, *others = (self.folder / name for name in self._fits())
         try:
@@ -140,7 +140,7 @@ class Stages:
                 raise
             # Whether that was for the scales, and nothing else, shows without them.
             export_run(first, self.checkpoint, self.development, int8=(), others=others)
-            print(f"without int8.safetensors: {error}", file=sys.stderr)
+            print(f"without scales for int8: {error}", file=sys.stderr)
 
     def measure(self) -> None:
         checkpoint = load_checkpoint(self.checkpoint)

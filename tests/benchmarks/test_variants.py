@@ -32,7 +32,7 @@ from sentiment.analyzer import Analyzer
 from sentiment.batch import LocalRunner, ScoreOptions, score_with
 from sentiment.checkpoint import Checkpoint
 from sentiment.engine import Engine
-from sentiment.runtimes import Choice
+from sentiment.runtimes import Choice, choose_runtime
 from sentiment.tables import ReadOptions, open_tables
 from tests.benchmarks.sides import LONG, largest, windows
 
@@ -135,7 +135,7 @@ def test_variants_openvino_is_pinned_by_its_own_setting(
 @PINS
 def test_variants_pinned_threads_are_let_go(checkpoint: Checkpoint, engine: Engine, texts: list[str]) -> None:
     before = os.sched_getaffinity(0)
-    pinned = Pinned(checkpoint, 2)
+    pinned = Pinned(engine.runtime, checkpoint, 2)
     seen: list[set[int]] = []
     real = pinned._session
 
@@ -151,7 +151,7 @@ def test_variants_pinned_threads_are_let_go(checkpoint: Checkpoint, engine: Engi
 
 def test_variants_pinning_one_thread_is_refused(checkpoint: Checkpoint) -> None:
     with pytest.raises(OSError, match="expected"):
-        Pinned(checkpoint, 1)
+        Pinned(choose_runtime("onnxruntime"), checkpoint, 1)
 
 
 def test_variants_tokenising_one_by_one_is_the_same(engine: Engine, texts: list[str]) -> None:

@@ -24,6 +24,7 @@ from sentiment.checkpoint import CheckpointError
 from sentiment.cli import main
 from sentiment.client import AsyncClient
 from sentiment.parts import StoppedError
+from sentiment.runtimes import plain_runtime
 from sentiment.tables import TableError
 from sentiment.taxonomy import Taxonomy
 from serve import files
@@ -107,7 +108,9 @@ async def test_files_are_scored_by_the_engine_of_the_command_line(
 ) -> None:
     content = CSV + "坏,行,多\n".encode() + b"=1+1,3\n"
     (tmp_path / "a.csv").write_bytes(content)
-    done = CliRunner().invoke(main, ["score", str(tmp_path / "a.csv"), "-o", str(tmp_path / "b.csv"), "--lang", "zh"])
+    # The service is told no runtime: uploaded files are scored as a plain installation scores them.
+    command = ["score", str(tmp_path / "a.csv"), "-o", str(tmp_path / "b.csv"), "--lang", "zh"]
+    done = CliRunner().invoke(main, [*command, "--runtime", plain_runtime().name])
     assert done.exit_code == 1, done.output
     seen = []
     async with connect(fake) as client:

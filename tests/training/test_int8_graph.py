@@ -14,7 +14,7 @@ from onnx import numpy_helper
 
 from sentiment.checkpoint import INT8, INT8_GRAPH, embedded_folder
 from sentiment.engine import OUTPUTS
-from sentiment.int8 import Scales, read_scales
+from sentiment.int8 import Scales, read_graph, read_scales
 from training.drift import ExportError
 from training.int8 import float_graph
 from training.int8_graph import int8_graph
@@ -48,7 +48,7 @@ def test_int8_graph_is_valid_and_near_the_float_one(folder: Path) -> None:
 def test_int8_graph_of_finer_steps_is_the_float_one(folder: Path) -> None:
     """Rescaling alone changes nothing: what is left of the difference is what steps round."""
     scales = {name: _rescaled(found) for name, found in read_scales(folder / INT8).items()}
-    graph = int8_graph(folder / "model.onnx", scales)
+    graph, _ = int8_graph(folder / "model.onnx", scales)
     for node in graph.graph.node:  # without steps: what would be rounded passes as it is
         if node.op_type == "DequantizeLinear" and node.output[0].endswith("/weight"):
             node.op_type = "Mul"
@@ -82,9 +82,12 @@ def test_int8_graph_reads_its_weights_from_model_onnx(folder: Path) -> None:
 
 def test_int8_graph_of_the_packaged_checkpoint_is_what_its_scales_make_and_small() -> None:
     folder = embedded_folder()
-    made = int8_graph(folder / "model.onnx", read_scales(folder / INT8)).SerializeToString()
-    assert made == (folder / INT8_GRAPH).read_bytes()
-    assert len(made) < 1_000_000
+    graph, places = int8_graph(folder / "model.onnx", read_scales(folder / INT8))
+    content, weights = read_graph(folder)
+    assert graph.SerializeToString() == content and len(content) < 1_000_000
+    assert {name: (rows, columns) for name, (_, rows, columns) in places.items()} == {
+        name: weight.shape for name, weight in weights.items()
+    }
 
 
 def test_int8_graph_looks_up_rows_of_int8(folder: Path) -> None:
@@ -114,7 +117,7 @@ def test_int8_graph_takes_weights_that_are_floats(folder: Path) -> None:
     """As a small one is kept."""
     graph, scales = float_graph(folder / "model.onnx"), read_scales(folder / INT8)
     onnx.save(graph, str(folder / "model.onnx"))
-    found = int8_graph(folder / "model.onnx", scales)
+    found, _ = int8_graph(folder / "model.onnx", scales)
     (folder / "other.onnx").write_bytes(found.SerializeToString())
     for one, other in zip(answers(graph), answers(folder / "other.onnx"), strict=True):
         assert 0 < np.abs(one - other).max() < 0.3
@@ -127,3 +130,15 @@ def test_int8_graph_quantises_once_what_several_products_read(folder: Path) -> N
     assert len(quantised) == len(products) * 4 // 6  # query, key and value read the same
     steps = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     assert all(steps[node.input[1]] == np.float32(8 / 255) for node in quantised)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 3.0), (0.5, 2.0), (-3.0, -1.0), (0.0, 0.0)])
+def test_int8_graph_has_a_step_for_nought_whatever_the_range(folder: Path, low: float, high: float) -> None:
+    scales = {name: Scales(found.smooth, low, high) for name, found in read_scales(folder / INT8).items()}
+    graph, _ = int8_graph(folder / "model.onnx", scales)
+    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer if tensor.raw_data}
+    node = next(node for node in graph.graph.node if node.op_type == "QuantizeLinear")
+    step, zero = float(tensors[node.input[1]]), int(tensors[node.input[2]])
+    least, most = ((end - zero) * step for end in (0, 255))
+    assert step > 0
+    assert abs(least - min(low, 0)) <= step + 1e-30 and abs(most - max(high, 0)) <= step + 1e-30

@@ -16,8 +16,8 @@ from onnx import numpy_helper
 import training.int8
 from sentiment.checkpoint import INT8, INT8_GRAPH, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.int8 import Scales, check_graph, read_scales
-from sentiment.runtimes import Choice, RuntimeChoiceError, choose_runtime
+from sentiment.int8 import Scales, read_graph, read_scales
+from sentiment.runtimes import RuntimeChoiceError, choose_runtime
 from training.drift import ExportError
 from training.example import DatasetError, Example
 from training.export import export
@@ -109,9 +109,9 @@ def test_int8_scales_are_not_made_without_the_units(
     folder: Path, own_examples: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nothing is scored before that is said."""
-    monkeypatch.setattr(training.int8, "choose_runtime", lambda name: Choice(name, "1", "float32"))
+    monkeypatch.setattr(training.int8, "exact_products", lambda: False)
     monkeypatch.setattr(training.int8, "Engine", None)
-    expected = r"^expected a processor that multiplies int8 and bfloat16, .* float32; make them on another machine"
+    expected = r"^expected a processor that adds products of int8 exactly, .* not; make them on another machine"
     with pytest.raises(RuntimeChoiceError, match=expected):
         add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))
     assert training.int8.missing() is not None and not (folder / INT8).exists()
@@ -168,7 +168,7 @@ def test_int8_scales_of_an_export_go_with_its_graph(own_run: Any, own_examples: 
     sets, target = {"dev": own_examples(60, 1)}, tmp_path / "new"
     done = export(own_run.model, own_run.tokenizer, target, sets, int8=texts(own_examples(60, 5)))
     assert done.int8 is not None and all(drift["joint_lost"] <= 0.02 for drift in done.int8.values())
-    assert len(read_scales(target / INT8)) == 12 and check_graph(target) == target / INT8_GRAPH
+    assert len(read_scales(target / INT8)) == 12 and len(read_graph(target)[1]) > 3
     assert export(own_run.model, own_run.tokenizer, target, sets).int8 is None
     assert not (target / INT8).exists() and not (target / INT8_GRAPH).exists()
 

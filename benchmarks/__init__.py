@@ -1,0 +1,1 @@
+import sentiment  # noqa: F401  first, as it keeps ONNX Runtime from reporting its use
