@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import sentiment
+from sentiment.runtimes import plain_runtime
 from sentiment.taxonomy import load_taxonomy
 
 pytestmark = pytest.mark.slow
@@ -117,6 +118,7 @@ def test_the_wheel_holds_what_it_needs_and_no_more(built: Path, wheel: Path) -> 
     for name in (
         *("sentiment/taxonomy.yaml", "sentiment/py.typed", "sentiment/cli/score.py", "sentiment/tables/csv_reader.py"),
         *(f"sentiment/model/{file}" for file in ("config.json", "tokenizer.json", "model.onnx", "README.md")),
+        *("sentiment/model/int8.onnx", "sentiment/model/int8.safetensors", "sentiment/int8_product.onnx"),
         *(f"serve/page/{path.name}" for path in (ROOT / "serve" / "page").iterdir()),
         *("serve/app.py", "training/model.py"),
     ):
@@ -140,8 +142,9 @@ def test_a_base_installation_scores_the_sample(python: Path, tmp_path: Path) -> 
 
     cinesent = python.with_name("cinesent.exe" if os.name == "nt" else "cinesent")
     assert _run([cinesent, "--version"], cwd=tmp_path).stdout.split()[-1] == sentiment.__version__
-    done = _run([cinesent, "score", SAMPLE, "-o", "scored.csv"], cwd=tmp_path)
-    assert "cinesent-zh@" in done.stderr
+    automatic = {name: value for name, value in os.environ.items() if name != "CINESENT_RUNTIME"}
+    done = _run([cinesent, "score", SAMPLE, "-o", "scored.csv"], cwd=tmp_path, env=automatic)
+    assert "cinesent-zh@" in done.stderr and str(plain_runtime()) in done.stderr
     with SAMPLE.open(encoding="utf-8-sig", newline="") as lines:
         sent = list(csv.DictReader(lines))
     with (tmp_path / "scored.csv").open(encoding="utf-8-sig", newline="") as lines:

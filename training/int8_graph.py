@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnx.external_data_helper import set_external_data
 
 from sentiment.int8 import STEPS, Place, Scales
 from training.drift import ExportError
@@ -85,10 +86,10 @@ def _is_large(tensor: TensorProto) -> bool:
 
 def _elsewhere(tensor: TensorProto, location: str, at: int) -> TensorProto:
     """The tensor without its values, which are in a file from a byte on."""
-    found = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-    found.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", location), ("offset", str(at)), ("length", str(len(tensor.raw_data)))):
-        found.external_data.add(key=key, value=value)
+    found = TensorProto()
+    found.CopyFrom(tensor)
+    set_external_data(found, location, at, len(tensor.raw_data))
+    found.ClearField("raw_data")
     return found
 
 

@@ -43,6 +43,7 @@ def speed_block(
     parts = []
     if found.get("contestants"):
         parts += [_intro(found, lang), _contestants(found, lang), _stages(found, lang), _cold_starts(found, lang)]
+        parts += _outdated(found, engines, lang)
     if found.get("jobs"):
         parts.append(job_block(found["jobs"], lang))
     parts.append(_targets([*found["targets"], *beside], lang))
@@ -138,6 +139,24 @@ def _intro(found: Mapping[str, Any], lang: Language) -> str:
         "方括号内为最慢与最快一轮。",
     )
     return _say(lang, " ", "").join([said, *_texts_note(found, found["measured"].get("sittings", []), lang)])
+
+
+def _outdated(found: Mapping[str, Any], engines: Mapping[str, Any] | None, lang: Language) -> list[str]:
+    """That a plain installation was measured in another precision than it runs in on this processor by now."""
+    runtime = next((str(entry.get("runtime")) for entry in found["contestants"] if entry["name"] == "ours"), "")
+    plain = next((entry for entry in (engines or {}).get("engines", ()) if entry["name"] == "plain"), {"skipped": True})
+    if plain.get("skipped") or not runtime.endswith("float32"):
+        return []
+    return [
+        _say(
+            lang,
+            f"**Measured before int8**: ours on ONNX Runtime is here {runtime}, which `--runtime onnxruntime` keeps "
+            "to, and so are its targets below; a plain installation multiplies in int8 on this processor by now, whose "
+            "rates are among the engines.",
+            f"**测于采用 int8 之前**：此处我们的 ONNX Runtime 为 {runtime}（即 `--runtime onnxruntime`），"
+            "下面它的指标亦然；如今直接安装在此处理器上已用 int8 相乘，速率见引擎一表。",
+        )
+    ]
 
 
 def _texts_note(found: Mapping[str, Any], circumstances: Sequence[Mapping[str, Any]], lang: Language) -> list[str]:

@@ -272,6 +272,20 @@ def test_speed_table_of_a_large_file_alone(found: dict[str, Any]) -> None:
     assert block.startswith("| target |") and "ceiling" not in block
 
 
+def test_speed_table_says_that_a_plain_installation_was_measured_before_int8(
+    found: dict[str, Any], engines: dict[str, Any]
+) -> None:
+    engines["engines"].append({**engines["engines"][0], "name": "plain"})
+    ours = found["contestants"][0]
+    for runtime, told in (("ONNX Runtime 1, float32", True), ("ONNX Runtime 1, int8", False)):
+        ours["runtime"] = runtime
+        assert ("**Measured before int8**" in speed_block(found, engines)) == told
+        assert ("**测于采用 int8 之前**" in speed_block(found, engines, "zh")) == told
+    ours["runtime"] = "ONNX Runtime 1, float32"
+    engines["engines"][-1]["skipped"] = "expected units"
+    assert "Measured before" not in speed_block(found, engines) + speed_block(found)
+
+
 def test_speed_table_of_engines(found: dict[str, Any], engines: dict[str, Any]) -> None:
     block = engines_block(engines)
     rates = "1,000 [990–1,010] | 99.6 [90.0–99.9]"

@@ -117,7 +117,7 @@ def test_stages_export_makes_scales_where_it_can(
     Stages(tmp_path, tmp_path, tmp_path).export()
     own = training.reproduce.ROOT / "data" / "cinema" / "train.jsonl"
     assert asked == [(own,) if lacking is None else ()]
-    assert capsys.readouterr().err == ("" if lacking is None else f"without int8.safetensors, {lacking}\n")
+    assert capsys.readouterr().err == ("" if lacking is None else f"without scales for int8, {lacking}\n")
 
 
 @pytest.mark.parametrize("of_scales", [True, False])
@@ -135,7 +135,7 @@ def test_stages_export_without_scales_where_those_are_refused(
     monkeypatch.setattr(training.reproduce, "export_run", export)
     if of_scales:
         Stages(tmp_path, tmp_path, tmp_path).export()
-        assert made == [()] and capsys.readouterr().err == "without int8.safetensors: too far from float32\n"
+        assert made == [()] and capsys.readouterr().err == "without scales for int8: too far from float32\n"
     else:
         with pytest.raises(ExportError, match="too far"):
             Stages(tmp_path, tmp_path, tmp_path).export()
