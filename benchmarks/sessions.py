@@ -14,17 +14,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from benchmarks.ceiling import units
 from sentiment import runtimes
-from sentiment.int8 import quantise
+from sentiment.int8 import exact_products, quantise
+from sentiment.onnx_session import open_session
 from sentiment.runtimes import read_openvino
 from training.int8 import PRODUCTS, Feed, find_scales, products_of
-
-WIDE = ("amx_int8", "avx512_vnni", "avx_vnni")  # units that add products of eight bits without saturating
 
 
 class Session(Protocol):
@@ -60,11 +57,8 @@ def static_int8(
     Without units that add eight-bit products widely, weights have seven bits, as ONNX Runtime advises: sums of two
     products would saturate.
     """
-    narrow = not set(WIDE) & set(units())
+    narrow = not exact_products()
     chosen, _ = chosen_products(graph, keep)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
     with tempfile.TemporaryDirectory() as scratch:
         exact, packed = Path(scratch) / "float32.onnx", Path(scratch) / "int8.onnx"
         onnx.save(graph, str(exact))
@@ -73,9 +67,7 @@ def static_int8(
             per_channel=True, reduce_range=narrow, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             nodes_to_quantize=chosen, extra_options={"MatMulConstBOnly": True},
         )  # fmt: skip
-        session = onnxruntime.InferenceSession(
-            str(packed), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(runtimes.UNFUSED)
-        )
+        session = open_session(str(packed), threads)
     return session, {"precision": "int8", "products": len(chosen), "weight_bits": 7 if narrow else 8}
 
 

@@ -249,7 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     peers = Peers(options.peers_python, RUNNER)
     try:
         checkpoint = load_checkpoint(options.model)
-        runtime = runtime_of(options.runtime, options.model)
+        runtime = runtime_of(options.runtime if options.rows else None, options.model)
         unlike = [why_not(own, options.model) for own in OURS if own.runtime == runtime.name]
         if options.rows and any(unlike):
             parser.error(str(unlike[0]))

@@ -13,8 +13,7 @@ Results = Mapping[str, Any]
 Target = dict[str, Any]
 
 OURS, FAST = "ours", "ours-fast"
-# The large file on each runtime, by name: the first that is there.
-JOBS = {OURS: ("onnxruntime-int8", "onnxruntime"), FAST: ("openvino",)}
+JOBS = {OURS: ("onnxruntime-int8", "onnxruntime"), FAST: ("openvino",)}  # the large file on each runtime, by name
 POINT = 1.0  # percent, that joint and overall may lose
 APART = 0.002  # of a probability, alone or among others: the record's bound
 
@@ -47,9 +46,20 @@ def _gain(found: Results, own: str, part: str) -> float | None:
     """Our gain by all threads over one, as a share of that of the bare product in the runtime's own precision."""
     if own not in found["gain"]:
         return None
-    runtime = next(entry["runtime"] for entry in found["contestants"] if entry["name"] == own)
-    precision = runtime.rpartition(", ")[2]
-    return float(found["gain"][own][part]) / float(found["ceiling"]["kinds"][precision]["gain"])
+    return float(found["gain"][own][part]) / float(found["ceiling"]["kinds"][_precision(found, own)]["gain"])
+
+
+def _precision(found: Results, own: str) -> str | None:
+    """What ours multiplied in beside the other programs; None where that was not measured."""
+    named = {entry["name"]: entry for entry in found.get("contestants", ())}
+    return str(named[own]["runtime"]).rpartition(", ")[2] if named.get(own, {}).get("runtime") else None
+
+
+def _job(found: Results, own: str) -> Results | None:
+    """The large file of ours in the precision in which it ran beside the other programs; without those the first."""
+    jobs = [found["jobs"][name] for name in JOBS[own] if name in found.get("jobs", {})]
+    wanted = _precision(found, own)
+    return next((job for job in jobs if wanted is None or job["runtime"].endswith(f", {wanted}")), None)
 
 
 def _not_inference(found: Results, own: str, part: str) -> float | None:
@@ -101,9 +111,7 @@ def targets(found: Results) -> list[Target]:
             "cold-start", "of the pipeline's cold start", "相对 pipeline 的冷启动时间", False, 0.2,
             lambda own, part: _cold(found, own), long=False,
         )  # fmt: skip
-    measured = found.get("jobs", {})
-    jobs = {own: next(measured[name] for name in names if name in measured)
-            for own, names in JOBS.items() if set(names) & set(measured)}  # fmt: skip
+    jobs = {own: job for own in JOBS if (job := _job(found, own)) is not None}
     if jobs:
         n = " / ".join(dict.fromkeys(f"{job['rows']:,}" for job in jobs.values()))
         # A process that was started in the middle has had less time to grow: the longest sitting is judged.
@@ -177,9 +185,8 @@ def paid_by_quality(engines: Results | None, tradeoff: Results | None) -> list[T
     rows = []
     figures = (("joint", "joint F1", "提及且情感正确 F1"), ("overall", "overall accuracy", "整体情感准确率"))
     entries = {entry["name"]: entry for entry in (engines or {}).get("engines", ())}
-    if "adds products of int8 exactly" in entries.get("plain", {}).get("skipped", ""):
-        # There a plain installation runs in float32, what the others are held against.
-        entries["plain"] = entries["onnxruntime"]
+    if same := entries.get("plain", {}).get("same_as"):  # float32, what the others are held against
+        entries["plain"] = entries[same]
     plain, fast = (
         None if name not in entries or entries[name].get("skipped") else entries[name] for name in ("plain", "fast")
     )

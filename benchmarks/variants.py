@@ -14,17 +14,17 @@ from typing import Any, cast
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from benchmarks.graphs import fused, halves, pruned
 from benchmarks.sessions import Session
 from sentiment.batch import LocalRunner
 from sentiment.blocks import Block, BlockRules, analyze_rows
-from sentiment.checkpoint import INT8_GRAPH, Checkpoint
+from sentiment.checkpoint import Checkpoint
 from sentiment.engine import OUTPUTS, Engine, Logits
+from sentiment.onnx_session import open_session
 from sentiment.parts import packed_part
-from sentiment.runtimes import UNFUSED, Choice, OpenVino, Runtime
+from sentiment.runtimes import Choice, OpenVino, Runtime, session_of
 from training.int8 import Feed, float_graph
 
 BATCH = 32
@@ -38,19 +38,9 @@ class VariantError(RuntimeError):
     """A variant that makes no sense on a runtime; the message says why."""
 
 
-def session_of(
-    graph: onnx.ModelProto | Path, threads: int, entries: dict[str, str] | None = None, unfused: Sequence[str] = UNFUSED
-) -> onnxruntime.InferenceSession:
-    """A session with the settings of the engine's in float32, and these."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    for name, value in {"session.disable_quant_qdq": "1", **(entries or {})}.items():
-        options.add_session_config_entry(name, value)
-    model = str(graph) if isinstance(graph, Path) else graph.SerializeToString()
-    return onnxruntime.InferenceSession(
-        model, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(unfused)
-    )
+def float_session(graph: onnx.ModelProto, threads: int) -> Any:
+    """A session in float32 of another graph than a checkpoint's, set up as its own."""
+    return open_session(graph.SerializeToString(), threads, entries={"session.disable_quant_qdq": "1"})
 
 
 def with_session(engine: Engine, session: Session) -> Engine:
@@ -129,7 +119,7 @@ class Packed(Engine):
     def __init__(self, checkpoint: Checkpoint, *, threads: int) -> None:
         super().__init__(checkpoint, threads=threads)
         encoder, heads = halves(float_graph(checkpoint.folder / "model.onnx"))
-        self._encoder, self._heads = session_of(encoder, threads), session_of(heads, threads)
+        self._encoder, self._heads = float_session(encoder, threads), float_session(heads, threads)
         self._room = min(ROW, checkpoint.max_tokens)
 
     def rows(self, windows: Sequence[Sequence[int]]) -> list[Row]:
@@ -203,7 +193,7 @@ class Remapped:
     """A session over a table of fewer pieces; one that was cut away is out of its range, and refused."""
 
     def __init__(self, graph: onnx.ModelProto, kept: Sequence[int], size: int, threads: int) -> None:
-        self._session = session_of(graph, threads)
+        self._session = float_session(graph, threads)
         self._table = np.full(size, len(kept), dtype=np.int64)
         self._table[list(kept)] = np.arange(len(kept))
 
@@ -221,33 +211,21 @@ def cut_table(engine: Engine, checkpoint: Checkpoint, ids: set[int], threads: in
     return Remapped(graph, kept, int(checkpoint.config["encoder"]["vocab_size"]), threads), graph
 
 
-def fused_session(checkpoint: Checkpoint, threads: int) -> onnxruntime.InferenceSession:
+def fused_session(checkpoint: Checkpoint, threads: int) -> Session:
     """The packaged graph with fused attention."""
     heads = int(checkpoint.config["encoder"]["num_attention_heads"])
-    return session_of(fused(float_graph(checkpoint.folder / "model.onnx"), heads), threads)
+    return cast(Session, float_session(fused(float_graph(checkpoint.folder / "model.onnx"), heads), threads))
 
 
-def graph_of(choice: Choice, checkpoint: Checkpoint) -> tuple[Path, dict[str, str]]:
-    """The file that ONNX Runtime runs, and the settings that it has otherwise than in float32.
+def normalising_session(choice: Choice, checkpoint: Checkpoint, threads: int) -> Session:
+    """ONNX Runtime's session with all that it fuses by itself.
 
     Raises:
         VariantError: another runtime.
     """
     if choice.name == "openvino":
         raise VariantError("expected ONNX Runtime, found OpenVINO, which fuses by itself")
-    if choice.precision == "int8":
-        return checkpoint.folder / INT8_GRAPH, {"session.disable_quant_qdq": "0"}
-    return checkpoint.folder / "model.onnx", {}
-
-
-def normalising_session(choice: Choice, checkpoint: Checkpoint, threads: int) -> onnxruntime.InferenceSession:
-    """ONNX Runtime's session with all that it fuses by itself.
-
-    Raises:
-        VariantError: as `graph_of`.
-    """
-    path, entries = graph_of(choice, checkpoint)
-    return session_of(path, threads, entries, unfused=())
+    return cast(Session, session_of(choice, checkpoint.folder / "model.onnx", threads, unfused=()))
 
 
 def cpus_to_pin(threads: int) -> list[int]:
@@ -287,12 +265,12 @@ class Pinned:
 
     def __init__(self, choice: Choice, checkpoint: Checkpoint, threads: int) -> None:
         cpus = cpus_to_pin(threads)
-        path, entries = graph_of(choice, checkpoint)
         self._first = {cpus[0]}
         others = ";".join(
             str(cpu + 1) for cpu in cpus[1:threads]
         )  # counted from 1; the calling thread is not among them
-        self._session = session_of(path, threads, {**entries, "session.intra_op_thread_affinities": others})
+        entries = {"session.intra_op_thread_affinities": others}
+        self._session = session_of(choice, checkpoint.folder / "model.onnx", threads, entries=entries)
 
     def run(self, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]:
         before = os.sched_getaffinity(0)  # of this thread

@@ -57,7 +57,7 @@ class RayOptions:
 
 @dataclass(frozen=True)
 class Failed:
-    """What a worker's own exception was, without its message, which may hold a text."""
+    """What a worker's own exception was; without its message, which may hold a text, but that of a runtime."""
 
     what: str
     memory: bool = False
@@ -77,7 +77,7 @@ class Worker:
                 self._analyzer = Analyzer.load(folder, **options)
             self._numbers = self._analyzer.runtime.numbers
         except RuntimeChoiceError as error:  # holds no text
-            self._failed = Failed(str(error))
+            self._failed = Failed(f"{error}; --runtime onnxruntime computes alike on every processor")
         except Exception as error:  # raised, it would look like a death of the process
             self._failed = Failed(where(error))
 
@@ -291,9 +291,7 @@ class _Pool:
             self.start()
             return
         if isinstance(found, Failed):
-            raise StoppedError(
-                f"a worker cannot load the checkpoint ({found.what}); --runtime onnxruntime runs on every processor"
-            )
+            raise StoppedError(f"a worker cannot load the checkpoint ({found.what})")
         version, numbers = found
         if version != __version__:
             raise StoppedError(

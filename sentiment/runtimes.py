@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 
 from sentiment.checkpoint import INT8, INT8_GRAPH, CheckpointError, embedded_folder
 from sentiment.int8 import exact_products, quantise, read_graph, read_scales, scales_of, stored_weight, unpacked
+from sentiment.onnx_session import load_onnxruntime, open_session
 
 Feed = Mapping[str, NDArray[np.int64]]
 
 RUNTIMES = ("auto", "onnxruntime", "onnxruntime-int8", "openvino")
 VARIABLE = "CINESENT_RUNTIME"
-# What ONNX Runtime would fuse: a sum and a normalisation in one operator, which takes longer than the two.
-UNFUSED = ("SkipLayerNormFusion",)
 
 
 class RuntimeChoiceError(ValueError):
@@ -112,16 +111,17 @@ def choose_runtime(wanted: str | None = None, model: str | Path | None = None) -
 
 def plain_runtime(model: str | Path | None = None, *, portable: bool = False) -> Choice:
     """ONNX Runtime as `auto` takes it where OpenVINO is not installed; `portable`: in float32 in any case."""
-    import onnxruntime
-
+    version = load_onnxruntime().__version__
     folder = embedded_folder() if model is None else Path(model)
     if portable or _without_int8(folder) is not None:
-        return Choice("onnxruntime", onnxruntime.__version__, "float32")
-    return Choice("onnxruntime-int8", onnxruntime.__version__, "int8", scales_of(folder))
+        return Choice("onnxruntime", version, "float32")
+    return Choice("onnxruntime-int8", version, "int8", scales_of(folder))
 
 
 def _without_int8(folder: Path) -> str | None:
     """Why ONNX Runtime does not multiply in int8 here, in a line; None where it does."""
+    if not (folder / "model.onnx").is_file():
+        return f"expected a checkpoint folder, found {folder}; write one with `cinesent export`"
     if not all((folder / name).is_file() for name in (INT8, INT8_GRAPH)):
         return (
             f"expected {INT8} and {INT8_GRAPH} for the runtime onnxruntime-int8, found not both in {folder}; "
@@ -148,10 +148,25 @@ def open_runtime(choice: Choice, graph: Path, threads: int) -> Runtime:
         raise
     except Exception as error:  # neither has one class for it
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        name = INT8_GRAPH if choice.name == "onnxruntime-int8" else graph.name
-        raise CheckpointError(
-            f"expected a {name} that {choice.title} opens in {graph.parent}, found: {reason}"
-        ) from None
+        what = f"an {INT8_GRAPH}" if choice.name == "onnxruntime-int8" else f"a {graph.name}"
+        raise CheckpointError(f"expected {what} that {choice.title} opens in {graph.parent}, found: {reason}") from None
+
+
+def session_of(choice: Choice, graph: Path, threads: int, **settings: Any) -> Any:
+    """ONNX Runtime's session of a checkpoint, in float32 or int8; `settings` as `open_session` takes them.
+
+    Args:
+        graph: its model.onnx.
+
+    Raises:
+        CheckpointError: what int8 needs is damaged.
+    """
+    if choice.precision == "int8":
+        model, weights = read_graph(graph.parent)
+        return open_session(model, threads, weights=weights, **settings)
+    # Weights are stored as int8 and multiplied as floats: unpack them once, at load.
+    entries = {"session.disable_quant_qdq": "1", **settings.pop("entries", {})}
+    return open_session(str(graph), threads, entries=entries, **settings)
 
 
 class OnnxRuntime:
@@ -163,21 +178,7 @@ class OnnxRuntime:
     few_shapes = False
 
     def __init__(self, choice: Choice, graph: Path, threads: int) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        model: str | bytes = str(graph)
-        if choice.precision == "int8":
-            model, weights = read_graph(graph.parent)
-            values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight) for weight in weights.values()]
-            options.add_external_initializers(list(weights), values)
-        else:  # weights are stored as int8 and multiplied as floats: unpack them once, at load
-            options.add_session_config_entry("session.disable_quant_qdq", "1")
-        self.session = onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(UNFUSED)
-        )
+        self.session = session_of(choice, graph, threads)
 
     def run(self, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]:
         answers: list[NDArray[np.float32]] = self.session.run(outputs, feed)

@@ -46,7 +46,9 @@ def test_embedded_scoring_leaves_nothing_and_reports_to_nobody(tmp_path: Path) -
     runtimes = ["onnxruntime", *(["onnxruntime-int8"] if exact_products() else [])]
     home = {name: str(tmp_path) for name in ("HOME", "USERPROFILE", "LOCALAPPDATA")}
     command = [sys.executable, "-c", code, *runtimes]
-    done = subprocess.run(command, env=kept | home, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, env=kept | home, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert not list(tmp_path.rglob("*")), "expected nothing in the home folder"
     assert "socket" not in done.stdout and "onnxruntime.db" not in done.stdout

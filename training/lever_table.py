@@ -128,7 +128,8 @@ def _note(found: Mapping[str, Any], lang: Language) -> str:
         )
     ]
     if len(runtimes) > 1:
-        portable = next(iter(found["runtimes"].values()))
+        (first, portable), *rest = found["runtimes"].items()
+        same = [text for name, text in rest if _title_of(name) == _title_of(first)]
         graphs = [entry["zh" if lang == "zh" else "title"] for entry in found["levers"] if entry["graph"]]
         said.append(
             _say(
@@ -137,6 +138,7 @@ def _note(found: Mapping[str, Any], lang: Language) -> str:
                 f"仅在 {portable} 上测量：改变 ONNX 计算图的手段（{'；'.join(graphs)}）以及层数。",
             )
         )
+        said += [_say(lang, f"All else in its columns is of {text}.", f"其各列的其余各行为 {text}。") for text in same]
     if "openvino" in found["runtimes"]:
         said.append(
             _say(

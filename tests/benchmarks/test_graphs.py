@@ -27,7 +27,7 @@ def test_graphs_fused_attention_takes_the_place_of_every_layers(
     assert [value.name for value in found.graph.output] == list(OUTPUTS)
     assert largest(engine, engine_on(checkpoint, fused_session(checkpoint, 1), 1), texts) < 1e-4
     # With other heads it is another model: the comparison can fail.
-    other = engine_on(checkpoint, variants.session_of(fused(graph, 1), 1), 1)
+    other = engine_on(checkpoint, variants.float_session(fused(graph, 1), 1), 1)
     assert largest(engine, other, texts) > 1e-4
 
 

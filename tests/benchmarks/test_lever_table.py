@@ -138,6 +138,24 @@ def test_lever_table_has_columns_of_every_runtime(both: dict[str, Any]) -> None:
         assert {line.count("|") for line in lines} == {10}
 
 
+def test_lever_table_has_one_column_of_both_precisions_of_onnx_runtime(both: dict[str, Any]) -> None:
+    """Each lever has the figures of the one in which it was measured."""
+    for entry in both["levers"]:
+        if not entry["graph"]:
+            entry["runtimes"]["onnxruntime-int8"] = entry["runtimes"].pop("onnxruntime") | {"short": one(2.0)}
+    runtimes = both["runtimes"]
+    both["runtimes"] = {"onnxruntime": runtimes["onnxruntime"], "onnxruntime-int8": "ONNX Runtime 1.0, int8",
+                        "openvino": runtimes["openvino"]}  # fmt: skip
+    block = levers_block(both)
+    assert block.splitlines()[0].count("ONNX Runtime: found") == 1
+    assert "| the order | 2.00 [1.90–2.10] |" in block and "| the packing | 1.46 [1.40–1.50] |" in block
+    assert "Measured on ONNX Runtime 1.0, float32 alone" in block
+    assert "All else in its columns is of ONNX Runtime 1.0, int8." in block
+    assert "其各列的其余各行为 ONNX Runtime 1.0, int8。" in levers_block(both, "zh")
+    lines = [line for line in block.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in lines} == {10}
+
+
 def test_lever_table_has_depths_with_what_they_are_worth(levers: dict[str, Any]) -> None:
     small = "1.30 [1.25–1.35] | 1.30 [1.25–1.35]"
     random = "(inference alone, random weights)"

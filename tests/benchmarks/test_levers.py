@@ -16,7 +16,7 @@ from benchmarks.engines import engine_on
 from benchmarks.graphs import Nodes
 from benchmarks.lever_figures import compared, differences, padding, records, surprises, verdict
 from benchmarks.lever_list import LEVERS, PACKAGED
-from benchmarks.levers import choices_of
+from benchmarks.levers import choices_of, takes_part
 from benchmarks.variants import (
     InOrder,
     OneByOne,
@@ -122,16 +122,31 @@ def interrupt(*_: object) -> Any:
     raise KeyboardInterrupt
 
 
+def test_levers_that_change_the_graph_are_measured_in_float32_and_others_as_a_plain_installation_runs() -> None:
+    float32, int8, openvino = (Choice(name, "1", "") for name in ("onnxruntime", "onnxruntime-int8", "openvino"))
+    for choices, graph, others in (
+        ([float32], [float32], [float32]),
+        ([float32, int8], [float32], [int8]),
+        ([float32, openvino], [float32], [float32, openvino]),
+        ([float32, int8, openvino], [float32], [int8, openvino]),
+    ):
+        assert [choice for choice in choices if takes_part(True, choice, choices)] == graph
+        assert [choice for choice in choices if takes_part(False, choice, choices)] == others
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_levers_command_measures_every_lever_and_goes_on_when_interrupted(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+    tiny_checkpoint: Path, int8_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], precision: str,
+) -> None:  # fmt: skip
+    folder = int8_checkpoint if precision == "int8" else tiny_checkpoint
     own = tmp_path / "train.jsonl"
     lines = levers.OWN.read_text("utf-8").splitlines(keepends=True)
     own.write_text("".join(lines[:400]), "utf-8")
     monkeypatch.setattr("benchmarks.texts.OWN", own)
     monkeypatch.setattr("benchmarks.depths.DEPTHS", (3, 1))
     output = tmp_path / "levers.json"
-    command = ["--model", str(tiny_checkpoint), "--texts", "20", "--rounds", "2", "--compared", "8", "--threads", "1"]
+    command = ["--model", str(folder), "--texts", "20", "--rounds", "2", "--compared", "8", "--threads", "1"]
     command += ["--busy", "--work", str(tmp_path / "work"), "--json", str(output)]
     with monkeypatch.context() as patch:
         patch.setattr(levers, "figures", interrupt)
@@ -149,7 +164,7 @@ def test_levers_command_measures_every_lever_and_goes_on_when_interrupted(
     ]
     entries = {entry["name"]: entry for entry in found["levers"]}
     assert list(entries) == [lever.name for lever in LEVERS] and found["trial"] and found["rounds"] == 2
-    choices = choices_of(tiny_checkpoint)
+    choices = choices_of(folder)
     names = [choice.name for choice in choices]
     assert found["runtimes"] == {choice.name: str(choice) for choice in choices}
     full = names[1:] if "onnxruntime-int8" in names else names

@@ -103,17 +103,18 @@ class _Kept(httpx.AsyncBaseTransport):
         return response
 
 
+@pytest.mark.parametrize("runtime", ["auto", "onnxruntime"])
 async def test_files_are_scored_by_the_engine_of_the_command_line(
-    connect: Any, fake: Any, data_folder: Path, tmp_path: Path
+    connect: Any, fake: Any, data_folder: Path, tmp_path: Path, runtime: str
 ) -> None:
     content = CSV + "坏,行,多\n".encode() + b"=1+1,3\n"
     (tmp_path / "a.csv").write_bytes(content)
-    # The service is told no runtime: uploaded files are scored as a plain installation scores them.
+    # Without another word uploaded files are scored as a plain installation scores them.
     command = ["score", str(tmp_path / "a.csv"), "-o", str(tmp_path / "b.csv"), "--lang", "zh"]
-    done = CliRunner().invoke(main, [*command, "--runtime", plain_runtime().name])
+    done = CliRunner().invoke(main, [*command, "--runtime", plain_runtime(portable=runtime != "auto").name])
     assert done.exit_code == 1, done.output
     seen = []
-    async with connect(fake) as client:
+    async with connect(fake, runtime=runtime) as client:
         async with AsyncClient(str(client.base_url), transport=_Kept(client._transport)) as caller:
             sent = await caller.upload(tmp_path / "a.csv", lang="zh")
             found = await caller.wait(sent, progress=seen.append, timeout=400)

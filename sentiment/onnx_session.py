@@ -1,0 +1,53 @@
+"""ONNX Runtime: kept from reporting its use, and how its sessions are set up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# What it would fuse: a sum and a normalisation in one operator, which takes longer than the two.
+UNFUSED = ("SkipLayerNormFusion",)
+
+
+def load_onnxruntime() -> Any:
+    """The module, which tells nobody what machine and model it runs on.
+
+    The variable that `sentiment/__init__.py` sets is enough where ONNX Runtime reads it, from 1.29 on and not on
+    Windows, and where nobody has imported it before.
+    """
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
+def open_session(
+    model: str | bytes,
+    threads: int,
+    *,
+    weights: Mapping[str, NDArray[np.int8]] | None = None,
+    entries: Mapping[str, str] | None = None,
+    unfused: Sequence[str] = UNFUSED,
+) -> Any:
+    """A session on the CPU.
+
+    Args:
+        model: an ONNX file, or what is in one.
+        weights: tensors that the graph has elsewhere, by their names.
+        entries: settings beside ours. unfused: optimisations that are left out.
+    """
+    onnxruntime = load_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    for name, value in (entries or {}).items():
+        options.add_session_config_entry(name, value)
+    if weights:
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight) for weight in weights.values()]
+        options.add_external_initializers(list(weights), values)
+    return onnxruntime.InferenceSession(
+        model, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(unfused)
+    )
