@@ -156,7 +156,8 @@ def test_engines_command_measures_and_says_what_is_missing(
         assert entries[name]["short"]["least"] <= entries[name]["short"]["greatest"]
     assert entries["onnxruntime"]["within_a_point"] and entries["onnxruntime"]["neighbours"]["independent"]
     assert "other_load" in found["circumstances"][0]
-    for name in ("plain", "fast", "openvino-f32", "openvino-bf16", "openvino-mixed"):
+    assert entries["plain"]["same_as"] == "onnxruntime" and "first row" in entries["plain"]["skipped"]
+    for name in ("fast", "openvino-f32", "openvino-bf16", "openvino-mixed"):
         assert "expected" in entries[name]["skipped"] and "short" not in entries[name]
     said = capsys.readouterr().err
     assert "openvino-f32: skipped, expected openvino, found none; pip install openvino" in said
