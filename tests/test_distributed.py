@@ -380,19 +380,6 @@ def test_distributed_terminated_driver_says_how_to_go_on(dump: Path, tiny_checkp
     _gone(below)
 
 
-def test_distributed_a_worker_says_that_its_processor_lacks_the_units(
-    int8_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from sentiment.distributed import Failed, Worker
-
-    monkeypatch.setattr("sentiment.runtimes.exact_products", lambda: False)
-    files = {name: (int8_checkpoint / name).read_bytes() for name in load_checkpoint(int8_checkpoint).files}
-    failed = Worker(files, {"runtime": "onnxruntime-int8"}).ready()
-    assert isinstance(failed, Failed)
-    assert failed.what.startswith("expected a processor that adds products of int8 exactly")
-    assert failed.what.endswith("--runtime onnxruntime computes alike on every processor")
-
-
 def test_distributed_workers_get_the_scales_of_int8_too(int8_checkpoint: Path, tiny_checkpoint: Path) -> None:
     """Without them a worker would multiply otherwise, and be refused."""
     with_scales, without = (runner(folder)._files for folder in (int8_checkpoint, tiny_checkpoint))

@@ -14,7 +14,8 @@ import pytest
 
 from sentiment import __version__
 from sentiment.blocks import Block, BlockRules
-from sentiment.distributed import RayOptions, RayRunner, connected
+from sentiment.checkpoint import load_checkpoint
+from sentiment.distributed import Failed, RayOptions, RayRunner, Worker, connected
 from sentiment.runtimes import choose_runtime
 from sentiment.taxonomy import load_taxonomy
 
@@ -137,3 +138,14 @@ def test_distributed_starts_ray_with_the_cpus_that_the_process_may_use(
     monkeypatch.setattr("sentiment.distributed.usable_cpus", lambda: 3)
     with connected(RayOptions(workers=workers, threads=threads)):
         assert [options["num_cpus"] for options in ray.started] == [cpus]
+
+
+def test_distributed_a_worker_says_that_its_processor_lacks_the_units(
+    int8_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sentiment.runtimes.exact_products", lambda: False)
+    files = {name: (int8_checkpoint / name).read_bytes() for name in load_checkpoint(int8_checkpoint).files}
+    failed = Worker(files, {"runtime": "onnxruntime-int8"}).ready()
+    assert isinstance(failed, Failed)
+    assert failed.what.startswith("expected a processor that adds products of int8 exactly")
+    assert failed.what.endswith("--runtime onnxruntime computes alike on every processor")

@@ -106,7 +106,6 @@ class _Graph:
             if node.op_type == "DequantizeLinear" and all(name in self._known for name in node.input)
         }  # fmt: skip
         self._read = {name for node in packed.graph.node if node.op_type != "Gather" for name in node.input}
-        self._floats: dict[str, list[onnx.NodeProto]] = {}
         self._activations: dict[tuple[str, bytes, float, float], str] = {}
 
     def is_stored(self, node: onnx.NodeProto) -> bool:

@@ -151,10 +151,10 @@ def _outdated(found: Mapping[str, Any], engines: Mapping[str, Any] | None, lang:
         _say(
             lang,
             f"**Measured before int8**: ours on ONNX Runtime is here {runtime}, which `--runtime onnxruntime` keeps "
-            "to, and so are its targets below; a plain installation multiplies in int8 on this processor by now, whose "
-            "rates are among the engines.",
+            "to, and so are its targets below but those of the large file; a plain installation multiplies in int8 on "
+            "this processor by now, whose rates are among the engines.",
             f"**测于采用 int8 之前**：此处我们的 ONNX Runtime 为 {runtime}（即 `--runtime onnxruntime`），"
-            "下面它的指标亦然；如今直接安装在此处理器上已用 int8 相乘，速率见引擎一表。",
+            "下面它的指标亦然，大文件各项除外；如今直接安装在此处理器上已用 int8 相乘，速率见引擎一表。",
         )
     ]
 
