@@ -229,6 +229,7 @@ def evaluate_checkpoint(
     cross_fit: bool = False,
     taxonomy: Taxonomy | None = None,
     threads: int | None = None,
+    runtime: str = "onnxruntime",
     **options: Any,
 ) -> dict[str, Report]:
     """Runs a packaged checkpoint on sets of labelled texts and reports on each.
@@ -238,9 +239,10 @@ def evaluate_checkpoint(
             fitted on; by default the checkpoint's own are used.
         taxonomy: names and lenses in place of the checkpoint's; same keys.
         threads: CPU threads. `options` go to `evaluate`.
+        runtime: as `Analyzer.load` takes it; by default float32, which is comparable from processor to processor.
 
     Raises:
-        EvaluationError: no texts, no labels, or too few texts to cross-fit.
+        EvaluationError: no texts, no labels, or too few texts to cross-fit. RuntimeChoiceError: no such runtime here.
     """
     from sentiment.engine import Engine
 
@@ -252,7 +254,7 @@ def evaluate_checkpoint(
             "expected at least one label, found none; name the columns by dimension keys, overall, intent or escalation"
         )
     space = checkpoint.taxonomy if taxonomy is None else checkpoint.taxonomy.with_names_of(taxonomy)
-    scores = score_examples(checkpoint, Engine(checkpoint, threads=threads), examples)
+    scores = score_examples(checkpoint, Engine(checkpoint, threads=threads, runtime=runtime), examples)
     return evaluate_sets(scores, sets, space, None if cross_fit else packaged_rules(checkpoint), **options)
 
 

@@ -84,6 +84,14 @@ def _keys(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) ->
     help="For the development files that the checkpoint's thresholds were fitted on: refit thresholds and scaling "
     "for each of five folds without its texts. Default: the checkpoint's own.",
 )
+@click.option(
+    "--runtime",
+    type=click.Choice(["onnxruntime", "onnxruntime-int8"]),
+    default="onnxruntime",
+    show_default=True,
+    help="What runs the model: in float32, which is comparable from processor to processor, or in int8, as score does "
+    "where it can.",
+)
 @click.option("--threads", metavar="N", type=click.IntRange(min=1), help="Threads. Default: one for each core.")
 @click.option("--json", "as_json", metavar="OUT", type=LocalPath(path_type=Path, dir_okay=False),
               help="Write every number by name to this JSON file.")  # fmt: skip
@@ -102,6 +110,7 @@ def command(
     mapping: str | None,
     blank: str,
     cross_fit: bool,
+    runtime: str,
     threads: int | None,
     as_json: Path | None,
     output: Path | None,
@@ -157,15 +166,17 @@ def command(
     files = [*data, *more]
     options: dict[str, Any]
     if compare is not None:
-        if model is not None or taxonomy is not None or output is not None or show_texts:
+        given = (model, taxonomy, output, show_texts or None, None if runtime == "onnxruntime" else runtime)
+        if any(value is not None for value in given):
             raise Failure(
-                "expected --compare without --model, --taxonomy, -o and --show-texts, found them together; "
+                "expected --compare without --model, --taxonomy, --runtime, -o and --show-texts, found them together; "
                 "leave those out"
             )
         reading = {"mapping": parse_mapping(mapping), "blank_none": blank == "none"}
         options = {"cross_fit": cross_fit, "exclude": exclude, "margin": margin / 100, "threads": threads}
         return _compare(compare, files, reading, options, as_json)
     from sentiment.checkpoint import load_checkpoint
+    from sentiment.runtimes import choose_runtime
     from sentiment.taxonomy import load_taxonomy
     from training.evaluate import EvaluationError, evaluate_checkpoint
     from training.evaluation_html import html_report
@@ -173,11 +184,12 @@ def command(
     from training.labelled_files import read_labelled
 
     checkpoint = load_checkpoint(model)
+    chosen = choose_runtime(runtime, checkpoint.folder)  # before anything takes long
     space = checkpoint.taxonomy if taxonomy is None else checkpoint.taxonomy.with_names_of(load_taxonomy(taxonomy))
     for key in exclude:
         space[key]  # raises TaxonomyError, which lists the keys
     examples = read_labelled(files, space, mapping=parse_mapping(mapping), blank_none=blank == "none")
-    options = {"exclude": exclude, "show_texts": show_texts}
+    options = {"exclude": exclude, "show_texts": show_texts, "runtime": runtime}
     try:
         (report,) = evaluate_checkpoint(
             checkpoint, {"data": examples}, cross_fit=cross_fit, taxonomy=space, threads=threads, **options
@@ -185,11 +197,12 @@ def command(
     except EvaluationError as error:
         raise Failure(one_line(error)) from None
     names = [file.name for file in files]
-    facts = {"model": checkpoint.name, "hash": checkpoint.hash, "files": names, "excluded": list(exclude)}
+    facts: dict[str, Any] = {"model": checkpoint.name, "hash": checkpoint.hash, "runtime": str(chosen)}
+    facts |= {"files": names, "excluded": list(exclude)}
     if as_json is not None:
         as_json.write_text(json.dumps(facts | report, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
         say(f"{as_json} written")
-    heading = [("checkpoint", checkpoint.name), ("files", ", ".join(names))]
+    heading = [("checkpoint", checkpoint.name), ("runtime", str(chosen)), ("files", ", ".join(names))]
     if exclude:
         heading.append(("left out", ", ".join(exclude)))
     if output is not None and output.suffix.lower() in (".html", ".htm"):

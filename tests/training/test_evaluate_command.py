@@ -14,6 +14,7 @@ from made_scores import value
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import load_checkpoint
 from sentiment.cli import main
+from sentiment.int8 import exact_products
 from sentiment.taxonomy import Taxonomy
 
 LABELS = {"座椅": ("seating", "negative"), "音响": ("sound", "positive"), "爆米花": ("concessions", "negative"),
@@ -79,6 +80,24 @@ def test_command_prints_tables_and_writes_json(
         assert told in result.stdout
     assert not any(text.strip() in result.stdout for text in texts)
     assert "report.json written" in result.stderr
+
+
+@pytest.mark.skipif(not exact_products(), reason="the processor does not add products of int8 exactly")
+def test_command_measures_in_int8_where_it_is_told_to(
+    int8_checkpoint: Path, tiny_checkpoint: Path, data: Path, tmp_path: Path
+) -> None:
+    reports = {}
+    for runtime in ("onnxruntime", "onnxruntime-int8"):
+        out = tmp_path / f"{runtime}.json"
+        result = run("--data", data, "--model", int8_checkpoint, "--runtime", runtime, "--json", out)
+        assert result.exit_code == 0, result.stderr
+        reports[runtime] = json.loads(out.read_text("utf-8"))
+        assert f"runtime: {reports[runtime]['runtime']}" in result.stdout
+    exact, found = reports.values()
+    assert exact.pop("runtime").endswith("float32") and found.pop("runtime").endswith("int8")
+    assert exact != found  # a probability at least
+    result = run("--data", data, "--model", tiny_checkpoint, "--runtime", "onnxruntime-int8")
+    assert result.exit_code == 2 and "expected int8.safetensors and int8.onnx" in result.stderr
 
 
 def test_command_writes_one_html_file_that_loads_nothing(
