@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from sentiment.records import Analysis
+from sentiment.runtimes import Choice
 from sentiment.taxonomy import Taxonomy
 
 _LOG = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ class AnalyzerLike(Protocol):
     def name(self) -> str: ...
     @property
     def hash(self) -> str: ...
+    @property
+    def runtime(self) -> Choice: ...
     @property
     def taxonomy(self) -> Taxonomy: ...
     def analyze_block(self, texts: Sequence[str], ids: Sequence[str | None] | None = None) -> list[Analysis]: ...
@@ -168,7 +171,7 @@ class Worker:
             self._thread.join()
 
     def join(self, seconds: float) -> None:
-        """Waits, after `stop`, for the thread to end: a process that ends while OpenVINO loads in it is aborted."""
+        """Waits, after `stop`, for the thread to end: a process that ends while a model loads in it may be aborted."""
         if self._thread.is_alive():
             self._thread.join(seconds)
 

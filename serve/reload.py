@@ -101,7 +101,7 @@ class Reloader:
             number = self._generation + 1
             if self._folder is not None:
                 number = self._newest()[0] + 1
-                self._publish(number, analyzer.hash)
+                self._publish(number, _identity(analyzer))
             self._swap(analyzer, number)
         if self._folder is None:
             return analyzer, 1
@@ -170,8 +170,8 @@ class Reloader:
             await asyncio.wait({loading}, timeout=1.0)
         try:
             analyzer = loading.result()
-            if analyzer.hash != identity:
-                raise ProblemError(409, "reload_failed", "expected the checkpoint that the others have, found another")
+            if _identity(analyzer) != identity:
+                raise ProblemError(409, "reload_failed", "expected the model and runtime of the others, found another")
         except ProblemError:
             self._failed = number
             self._write()
@@ -190,7 +190,7 @@ class Reloader:
         temporary.replace(self._own_file)
 
     def _newest(self) -> tuple[int, str]:
-        """The number of the newest generation, 0 before any reload, and its checkpoint's hash."""
+        """The number of the newest generation, 0 before any reload, and its identity."""
         assert self._folder is not None
         paths = self._folder.glob("generation-*")
         newest = max(paths, key=lambda path: int(path.name.removeprefix("generation-")), default=None)
@@ -208,6 +208,11 @@ class Reloader:
             raise _running() from None
         finally:
             draft.unlink()
+
+
+def _identity(analyzer: AnalyzerLike) -> str:
+    """What all workers have to load: one checkpoint, run so that its answers have the same digits."""
+    return f"{analyzer.hash} {analyzer.runtime.numbers}"
 
 
 def _exists(process: int) -> bool:

@@ -20,6 +20,7 @@ from sqlalchemy import delete
 from waits import wait_until
 
 from sentiment.records import Analysis, Mention
+from sentiment.runtimes import Choice
 from sentiment.taxonomy import Taxonomy, load_taxonomy
 from serve import jobs
 from serve.app import create_app
@@ -35,6 +36,7 @@ class FakeAnalyzer:
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.name, self.hash = "fake@00000000", "0" * 64
+        self.runtime = Choice("onnxruntime", "1.0", "float32")
         self.taxonomy: Taxonomy = load_taxonomy()
         self.blocks: list[list[str]] = []
         self.gate = threading.Event()
