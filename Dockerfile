@@ -2,19 +2,17 @@
 #   docker build -t cinesent .
 #   docker run --rm -v cinesent:/data cinesent serve keys add --role score --role feedback desk
 #   docker run --rm -p 127.0.0.1:8000:8000 --read-only --tmpfs /tmp -v cinesent:/data cinesent
-# `docker build --build-arg EXTRAS=serve,fast -t cinesent .` adds OpenVINO, for processors that multiply bfloat16.
 # Without keys it does not start. A folder of the host in place of the volume has to belong to user 10001.
 ARG PYTHON=3.11-slim
 
 FROM python:${PYTHON} AS build
-ARG EXTRAS=serve
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE MANIFEST.in ./
 COPY sentiment sentiment
 COPY serve serve
 COPY training training
 RUN python -m venv /opt/cinesent \
-    && /opt/cinesent/bin/pip install --no-cache-dir --no-compile -c constraints.txt ".[${EXTRAS}]"
+    && /opt/cinesent/bin/pip install --no-cache-dir --no-compile -c constraints.txt ".[serve]"
 
 FROM python:${PYTHON}
 COPY --from=build /opt/cinesent /opt/cinesent

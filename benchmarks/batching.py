@@ -2,13 +2,13 @@
 
 `python -m benchmarks.batching`
 
-Every case runs once a round over the same short texts, in another order each round, on each runtime that is installed,
-each round beginning elsewhere in the order, after one turn that does not count: one by one, in batches of several
+Every case runs once a round over the same short texts, in another order each round, on the runtime that --runtime
+names, each round beginning elsewhere in the order, after one turn that does not count: one by one, in batches of many
 sizes, under several budgets of tokens and under the default's; with one dimension and with all; with one text of 20,000
 characters among them. The default bounds a batch by its tokens, so smaller and larger budgets tell whether it is chosen
 well, and sizes whether texts are put together at all. A figure is a ratio
 of medians, with the least and the greatest round beside it: their distance is the noise. `complaints` says of each
-complaint, on each runtime, whether it is unfounded here. Exit code 1 says that one is not.
+complaint whether it is unfounded here. Exit code 1 says that one is not.
 
 Records of one block of `Analyzer.analyze_many`, 1,024 texts, come together, when the last of them is scored. Somebody
 who reads a stream thus does wait for a very long text before the records of its block come, also of those before it;
@@ -34,12 +34,12 @@ from benchmarks.journal import Journal
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.own_rows import rows
 from benchmarks.rounds import Reordered, interleaved
-from benchmarks.runtimes import installed
+from benchmarks.runtimes import add_runtime, runtime_of
 from benchmarks.speed_targets import target
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.engine import TOKEN_BUDGET
-from sentiment.runtimes import Choice
+from sentiment.runtimes import Choice, RuntimeChoiceError
 from training.results import write_results
 
 RESULTS = Path(__file__).parent / "results" / "batching.json"
@@ -138,9 +138,8 @@ def cases_of(
 ) -> dict[str, Callable[[], float]]:
     """The cases on one runtime, by name.
 
-    A runtime keeps kernels for the shapes that its engine has run. So that no side has another's shapes to carry, each
-    has an engine of its own; one and all dimensions share one, whose batches are the same, and so do the cases with a
-    long text.
+    So that no side has another's memory to carry, each has an engine of its own; one and all dimensions share one,
+    whose batches are the same, and so do the cases with a long text.
     """
 
     def load(**choice: Any) -> Analyzer:
@@ -198,6 +197,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     for name, (default, what) in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{what} (default: {default})")
+    add_runtime(parser)
     add_busy(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     parser.add_argument("--model", type=Path, metavar="DIR", help="checkpoint folder (default: the packaged one)")
@@ -212,19 +212,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     texts = [text for _, _, text in rows(options.texts)]
     try:
         checkpoint = load_checkpoint(options.model)
+        runtime = runtime_of(options.runtime, options.model)
         circumstances = conditions(busy=options.busy)
-    except (CheckpointError, MachineError) as error:
+    except (CheckpointError, MachineError, RuntimeChoiceError) as error:
         parser.error(str(error))
-    cases = {
-        str(runtime): cases_of(runtime, options.model, options.threads, texts, long)
-        for runtime in installed(options.model)
-    }
-    tasks = {f"{name}, {runtime}": case for runtime, own in cases.items() for name, case in own.items()}
-    for case in tasks.values():
+    cases = cases_of(runtime, options.model, options.threads, texts, long)
+    for case in cases.values():
         case()  # warm
     journal = Journal(None, {})
-    found = interleaved(tasks, options.rounds, journal)
-    measured = {runtime: {name: found[f"{name}, {runtime}"] for name in own} for runtime, own in cases.items()}
+    seconds = interleaved(cases, options.rounds, journal)
     results: dict[str, Any] = {
         "kind": "batching",
         "model": checkpoint.name,
@@ -237,8 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "mean_characters": round(statistics.mean(map(len, texts)), 1),
         "rounds": options.rounds,
         "default_token_budget": TOKEN_BUDGET,
-        "runtimes": {runtime: results_of(seconds, len(texts)) for runtime, seconds in measured.items()},
-        "complaints": [entry for runtime, seconds in measured.items() for entry in complaints(seconds, runtime)],
+        "runtimes": {str(runtime): results_of(seconds, len(texts))},
+        "complaints": complaints(seconds, str(runtime)),
     }
     write_results(options.json, results)
     print(json.dumps(results, indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""Who takes part in `benchmarks.speed`: ours on each runtime, BERT-base in four ways, a linear baseline, others."""
+"""Who takes part in `benchmarks.speed`: ours, BERT-base in four ways, a linear baseline, others."""
 
 from __future__ import annotations
 
@@ -13,39 +13,12 @@ from benchmarks.rounds import Seconds, scoring_seconds
 from benchmarks.runtimes import runtime_of
 from benchmarks.texts import OWN
 from sentiment.analyzer import Analyzer
-from sentiment.checkpoint import INT8, Checkpoint
-from sentiment.runtimes import RuntimeChoiceError
+from sentiment.checkpoint import Checkpoint
 from training.labelled_files import read_labelled
 from training.peers import PeerError, Peers
 
 PEERS = {"snownlp": "SnowNLP", "cnsenti": "cnsenti"}
-
-
-@dataclass(frozen=True)
-class Own:
-    """Ours on one runtime: the contestant's name, the runtime's, how the product comes to it, its number format.
-
-    Without a runtime it is what a plain installation runs here, and `precision` what that multiplies in.
-    """
-
-    name: str
-    runtime: str | None
-    en: str
-    zh: str
-    precision: str | None
-
-
-# A plain installation has only the first, whatever is installed here.
-OURS = (
-    Own(
-        "ours", None, "ONNX Runtime{}, as `pip install` gives it",
-        "ONNX Runtime{}，即 `pip install` 所得", None,
-    ),
-    Own(
-        "ours-fast", "openvino", "OpenVINO in int8, extra `fast`",
-        "OpenVINO int8，即附加项 `fast`", "int8",
-    ),
-)  # fmt: skip
+OURS = "ours"  # with all threads, and "ours-1" with one
 
 
 @dataclass(frozen=True)
@@ -72,29 +45,11 @@ class Contestant:
         return f"{self.name}{f' ({self.identity})' if self.identity else ''} on {part}"
 
 
-def why_not(own: Own, model: Path | None) -> str | None:
-    """Why a runtime cannot take part here with this checkpoint, or None."""
-    try:
-        choice = runtime_of(own.runtime, model)
-    except RuntimeChoiceError as error:
-        return str(error)
-    return None if own.precision in (None, choice.precision) else other_precision(choice.precision)
-
-
-def other_precision(found: str) -> str:
-    """Why OpenVINO multiplies in something else than int8, in a line."""
-    if found == "bfloat16":
-        return f"expected int8, found bfloat16: the checkpoint has no {INT8}; make it with `python -m training.int8`"
-    return f"expected int8, found {found}: OpenVINO sees no units for it in the processor"
-
-
 def analyzers_of(model: Path | None, threads: int) -> dict[str, Analyzer]:
-    """Ours by contestant's name, with all threads and (`-1`) with one; without the runtimes that are not there."""
-    return {
-        f"{own.name}{suffix}": Analyzer.load(model, threads=count, runtime=runtime_of(own.runtime, model).name)
-        for own in OURS if why_not(own, model) is None
-        for suffix, count in (("-1", 1), ("", threads))
-    }  # fmt: skip
+    """Ours by contestant's name, as a plain installation runs it."""
+    runtime = runtime_of(None, model).name
+    counts = {f"{OURS}-1": 1, OURS: threads}
+    return {name: Analyzer.load(model, threads=count, runtime=runtime) for name, count in counts.items()}
 
 
 def check_peers(peers: Peers) -> None:
@@ -108,29 +63,22 @@ def check_peers(peers: Peers) -> None:
         peers.seconds(peer, ["影院不错"])
 
 
-def own_contestants(analyzers: Mapping[str, Analyzer], threads: int, model: Path | None) -> list[Contestant]:
-    """Ours on each runtime, with one thread and with all."""
+def own_contestants(analyzers: Mapping[str, Analyzer], threads: int) -> list[Contestant]:
+    """Ours, with one thread and with all."""
     found = []
-    for own in OURS:
-        skipped = None if own.name in analyzers else why_not(own, model)
-        if skipped:
-            print(f"{own.name}: skipped, {skipped}", file=sys.stderr)
-        for suffix, count in (("-1", 1), ("", threads)):
-            name = own.name + suffix
-            analyzer = analyzers.get(name)
-            precision = None if analyzer is None else analyzer.runtime.precision
-            en, zh = (text.format(f"{between}{precision}" if precision else "")
-                      for text, between in ((own.en, " in "), (own.zh, " ")))  # fmt: skip
-            title, zh = f"cinesent, {en}, {_threads(count)}", f"cinesent，{zh}，{count} 线程"
-            how = "Analyzer.analyze_many: dimensions, evidence, records"
-            how_zh = "Analyzer.analyze_many：维度、依据、记录"
-            if suffix:
-                how, how_zh = f"{how}; the tokeniser on one core as well", f"{how_zh}；分词亦只用一核"
-            seconds = None if analyzer is None else partial(scoring_seconds, analyzer, one_core=count == 1)
-            runtime = None if analyzer is None else str(analyzer.runtime)
-            found.append(
-                Contestant(name, title, zh, "checkpoint", count, how, how_zh, seconds, skipped, runtime, runtime or "")
-            )
+    for name, analyzer in analyzers.items():
+        count = 1 if name != OURS else threads
+        title = f"cinesent, ONNX Runtime in {analyzer.runtime.precision}, as `pip install` gives it, {_threads(count)}"
+        zh = f"cinesent，ONNX Runtime {analyzer.runtime.precision}，即 `pip install` 所得，{count} 线程"
+        how = "Analyzer.analyze_many: dimensions, evidence, records"
+        how_zh = "Analyzer.analyze_many：维度、依据、记录"
+        if name != OURS:
+            how, how_zh = f"{how}; the tokeniser on one core as well", f"{how_zh}；分词亦只用一核"
+        seconds = partial(scoring_seconds, analyzer, one_core=count == 1)
+        runtime = str(analyzer.runtime)
+        found.append(
+            Contestant(name, title, zh, "checkpoint", count, how, how_zh, seconds, runtime=runtime, identity=runtime)
+        )
     return found
 
 
@@ -141,7 +89,7 @@ def contestants(
     plain, int8 = Pipeline(bert, threads), Int8Bert(bert, threads)
     linear = Linear(read_labelled([OWN], checkpoint.taxonomy), checkpoint.taxonomy)
     prompts = [dimension.zh for dimension in checkpoint.taxonomy.dimensions]
-    found = own_contestants(analyzers, threads, checkpoint.folder)
+    found = own_contestants(analyzers, threads)
     for size in (1, 32):
         found.append(
             Contestant(

@@ -3,9 +3,9 @@
 `python -m benchmarks.engines --corpora DIR --dev real=FILE` writes benchmarks/results/engines.json. Rates are medians
 of interleaved rounds over texts drawn as those of `benchmarks.speed`; quality is that of data/cinema/dev.jsonl and of
 what --dev names, with paired differences to ONNX Runtime in float32: by thresholds cross-fitted for every engine, and
-by the packaged ones, which were fitted to float32 and which users of every engine have: these decide. Three engines
-are the product's own; the others show what they might be replaced with. OpenVINO (extra `fast`) and NNCF are no
-dependencies; an engine that cannot be made is left out, with the reason.
+by the packaged ones, which were fitted to float32 and which users of every engine have: these decide. Two engines are
+the product's own; the others show what they might be replaced with. OpenVINO and NNCF (extra `int8`) are no
+dependencies of scoring; an engine that cannot be made is left out, with the reason.
 """
 
 from __future__ import annotations
@@ -19,27 +19,29 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.ceiling import units
-from benchmarks.contestants import other_precision
 from benchmarks.journal import Journal, code_hash, identity
 from benchmarks.machine import MachineError, add_busy, conditions, machine
+from benchmarks.openvino_engine import OpenVino, OpenVinoEngine, openvino_int8, read_openvino
 from benchmarks.rounds import Reordered, interleaved, rate_of, scoring_seconds
-from benchmarks.sessions import OpenVino, Session, openvino_int8, static_int8
+from benchmarks.runtimes import runtime_of
+from benchmarks.sessions import chosen_products, static_int8
 from benchmarks.texts import CORPORA, OWN, drawn_texts, lengths_by
 from sentiment.analyzer import Analyzer
-from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from sentiment.checkpoint import INT8, Checkpoint, CheckpointError, load_checkpoint
 from sentiment.decode import join
 from sentiment.engine import Engine
-from sentiment.runtimes import Runtime, RuntimeChoiceError, plain_runtime, read_openvino
+from sentiment.int8 import read_scales
+from sentiment.runtimes import Runtime, RuntimeChoiceError
 from training.calibrate import Calibration
 from training.compare import compare
 from training.example import DatasetError, Example
-from training.int8 import CALIBRATION, Feed, calibration_feeds, float_graph, windows_of
+from training.int8 import CALIBRATION, Feed, calibration_feeds, find_scales, float_graph, windows_of
 from training.labelled_files import read_labelled
 from training.results import named_sets, set_facts, write_results
 from training.scores import score_examples
@@ -52,9 +54,10 @@ TOLERANCE = 0.002  # of a probability, alone or among others: the record's bound
 # Follows GELU, whose few large values leave a scale of minimum and maximum little to tell the rest apart with.
 AFTER_GELU = r"\.[0-9]+\.output\.dense"
 POINT = 0.01  # the most that joint and overall may lose
-MODULES = ("engines", "sessions", "texts", "ceiling", "training/int8")  # whose code the rates depend on
+# Whose code the rates depend on.
+MODULES = ("engines", "openvino_engine", "sessions", "texts", "ceiling", "training/int8")
 
-# `onnxruntime`, `plain` and `fast` are the product's own runtimes; the others run on the batches of their library's.
+# `onnxruntime` and `plain` are the product's own runtimes.
 ENGINES = {
     "onnxruntime": (
         "ONNX Runtime, float32 (where the processor has no units for int8)",
@@ -64,7 +67,6 @@ ENGINES = {
         "ONNX Runtime, int8 (as `pip install` gives it)",
         "ONNX Runtime，int8（即 `pip install` 所得）",
     ),
-    "fast": ("OpenVINO, int8 (extra `fast`)", "OpenVINO，int8（附加项 `fast`）"),
     "onnxruntime-minmax": (
         "ONNX Runtime, int8 by its own calibration, without rescaling",
         "ONNX Runtime，int8，自带校准，不作缩放",
@@ -74,9 +76,10 @@ ENGINES = {
         "ONNX Runtime，同上，前馈层后半保留 float32",
     ),
     "openvino-f32": ("OpenVINO, float32", "OpenVINO，float32"),
-    "openvino-bf16": (
-        "OpenVINO, bfloat16 (`fast` with a checkpoint that has no scales for int8)",
-        "OpenVINO，bfloat16（检查点没有 int8 尺度时的 `fast`）",
+    "openvino-bf16": ("OpenVINO, bfloat16", "OpenVINO，bfloat16"),
+    "openvino-int8": (
+        "OpenVINO, int8 by the packaged scales, else bfloat16",
+        "OpenVINO，int8，随包尺度，其余 bfloat16",
     ),
     "openvino-mixed": (
         "OpenVINO, int8, second half of each feed-forward part in bfloat16",
@@ -99,39 +102,46 @@ def makers(checkpoint: Checkpoint, feeds: Sequence[Feed], threads: int) -> dict[
         engine = Engine(checkpoint, threads=threads, runtime=runtime)
         return engine, {"runtime": str(engine.runtime), "precision": engine.runtime.precision}
 
-    def on(make: Callable[[], tuple[Session, dict[str, Any]]]) -> Made:
+    def on(make: Callable[[], tuple[Runtime, dict[str, Any]]]) -> Made:
         session, settings = make()
         return engine_on(checkpoint, session, threads), settings
 
-    def openvino(asked: str) -> tuple[Session, dict[str, Any]]:
-        session = OpenVino(read_openvino(graph.SerializeToString()), asked, threads)
+    def openvino(asked: str) -> tuple[Runtime, dict[str, Any]]:
+        session = OpenVino(read_openvino(graph), asked, threads)
         return session, {"precision": session.precision}
+
+    def packaged_scales() -> tuple[Runtime, dict[str, Any]]:
+        path = checkpoint.folder / INT8
+        if not path.is_file():
+            raise CheckpointError(f"expected {INT8} in {checkpoint.folder}, found none; see `python -m training.int8`")
+        return openvino_int8(graph, read_scales(path), threads)
+
+    def mixed() -> tuple[Runtime, dict[str, Any]]:
+        return openvino_int8(graph, find_scales(graph, feeds, chosen_products(graph, AFTER_GELU)[1]), threads)
 
     return {
         "onnxruntime": partial(product, "onnxruntime"),
         "plain": partial(product, "onnxruntime-int8"),
-        "fast": partial(product, "openvino"),
         "onnxruntime-minmax": partial(on, partial(static_int8, graph, feeds, threads)),
         "onnxruntime-mixed": partial(on, partial(static_int8, graph, feeds, threads, keep=AFTER_GELU)),
         "openvino-f32": partial(on, partial(openvino, "f32")),
         "openvino-bf16": partial(on, partial(openvino, "bf16")),
-        "openvino-mixed": partial(on, partial(openvino_int8, graph, feeds, threads, keep=AFTER_GELU)),
+        "openvino-int8": partial(on, packaged_scales),
+        "openvino-mixed": partial(on, mixed),
     }
 
 
-def engine_on(checkpoint: Checkpoint, session: Session | None, threads: int) -> Engine:
-    """Our engine, with its tokeniser, on another session: on the product's batches for OpenVINO where it is one of it,
-    on those for ONNX Runtime otherwise."""
-    engine = Engine(checkpoint, threads=threads, runtime="onnxruntime")
-    if session is not None:
-        engine._session = cast(Runtime, session)
+def engine_on(checkpoint: Checkpoint, session: Runtime | None, threads: int) -> Engine:
+    """Our engine, with its tokeniser, on another session, with the batches that it needs."""
     if isinstance(session, OpenVino):
-        engine._multiple, engine._padding = session.multiple, session.padding
-        engine._few_shapes = session.few_shapes
+        return OpenVinoEngine(checkpoint, session, threads)
+    engine = Engine(checkpoint, threads=threads)
+    if session is not None:
+        engine._session = session
     return engine
 
 
-def made(name: str, make: Callable[[], Made]) -> Made | str:
+def made(make: Callable[[], Made]) -> Made | str:
     """The engine once it has run a text; or, in one line, why it cannot be had."""
     try:
         engine, settings = make()
@@ -144,8 +154,6 @@ def made(name: str, make: Callable[[], Made]) -> Made | str:
     except Exception as error:  # the libraries have no class of error in common
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
         return f"expected an engine, found {type(error).__name__}: {reason[:300]}"
-    if name == "fast" and settings["precision"] != "int8":
-        return other_precision(settings["precision"])
     return engine, settings
 
 
@@ -241,11 +249,11 @@ def measure(
         if options.only and name not in (*options.only, REFERENCE):
             entry["skipped"] = "left out by --only"
             continue
-        if name == "plain" and plain_runtime(checkpoint.folder).precision == "float32":
+        if name == "plain" and runtime_of(None, checkpoint.folder).precision == "float32":
             entry |= {"skipped": f"here it is {REFERENCE}, in the first row", "same_as": REFERENCE}
             continue
         started = time.perf_counter()
-        found = made(name, make)
+        found = made(make)
         if isinstance(found, str):
             if name == REFERENCE:
                 raise EnginesError(f"{name}: {found}")

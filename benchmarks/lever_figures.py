@@ -30,7 +30,7 @@ def task(side: str, part: str, choice: Choice) -> str:
 def padding(engine: Engine, together: Sequence[Sequence[Sequence[int]]]) -> float:
     """Which share of the tokens that the encoder reads is padding."""
     extra = len(engine._prefix) + len(engine._suffix)
-    real = read = 0  # rows are padded as the runtime wants them
+    real = read = 0
     for windows in together:
         real += sum(len(window) + extra for window in windows)
         if isinstance(engine, Packed):
@@ -38,8 +38,7 @@ def padding(engine: Engine, together: Sequence[Sequence[Sequence[int]]]) -> floa
             continue
         order = sorted(range(len(windows)), key=lambda i: (len(windows[i]), i))
         for batch in engine._batches(order, windows):
-            longest = max(engine._length(windows[i]) for i in batch)
-            read += engine._rows(len(batch), longest) * longest
+            read += len(batch) * max(engine._length(windows[i]) for i in batch)
     return round(1 - real / read, 4) if read else 0.0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sentiment.runtimes import OnnxRuntime, OpenVino
+from sentiment.engine import PADDING
 
 PACKAGED = "packaged"  # the side that is the product as it is
 Scope = Literal["scoring", "job"]
@@ -19,7 +19,7 @@ class Lever:
     """`pulled` and `released` name the sides; one of them is what the product does, as `used` says.
 
     `reason` and `reason_zh` say why beyond the ratio, which the results hold. `graph`: it changes the ONNX graph, and
-    is measured on ONNX Runtime in float32 alone.
+    is measured in float32.
     """
 
     name: str
@@ -40,10 +40,8 @@ LEVERS = (
         "length-sorted batches under a token budget and a padding limit, against batches of 32 in the given order",
         "按长度排序、限定词元数与填充的批次，对比按原顺序每批 32 条",
         "scoring", True, PACKAGED, "in-order",
-        f"texts of one length go together: a batch has at most {OnnxRuntime.padding} tokens of padding on "
-        f"ONNX Runtime, one padded length on OpenVINO (multiples of {OpenVino.multiple})",
-        f"长度相近的文本同批：ONNX Runtime 每批至多 {OnnxRuntime.padding} 个填充词元，"
-        f"OpenVINO 每批只有一种填充长度（{OpenVino.multiple} 的倍数）",
+        f"texts of one length go together: a batch has at most {PADDING} tokens of padding",
+        f"长度相近的文本同批：每批至多 {PADDING} 个填充词元",
     ),
     Lever(
         "budget",

@@ -2,13 +2,12 @@
 
 `python -m benchmarks.levers --corpora DIR` writes benchmarks/results/levers.json. The texts are drawn as those of
 `benchmarks.speed`, fewer of them; a ratio is the rate with the lever pulled over that with it released, of medians of
-the rounds, with the least and the greatest of them. Every runtime that is installed takes part in the same rounds, each
-side held against the other on the same runtime; levers that change the ONNX graph, and depths, are measured on ONNX
-Runtime in float32 alone, all others as a plain installation and the extra `fast` run the model. A set of more than one
-block of the analyser comes in another order each round, so that every side meets batch shapes that a runtime has not
-prepared for; one of a single block, as the long texts are, keeps its order: sorted, it would have the same shapes in
-any, and only the side that does not sort would meet others. Depths have random weights of the checkpoint's width,
-inference alone; what they are worth comes from `benchmarks.ablation`, and what engines bring from `benchmarks.engines`.
+the rounds, with the least and the greatest of them. Levers that change the ONNX graph, and depths, are measured in
+float32, all others as a plain installation runs the model. A set of more than one block of the analyser comes in
+another order each round, so that every side meets other batch shapes; one of a single block, as the long texts are,
+keeps its order: sorted, it would have the same shapes in any, and only the side that does not sort would meet others.
+Depths have random weights of the checkpoint's width, inference alone; what they are worth comes from
+`benchmarks.ablation`, and what engines bring from `benchmarks.engines`.
 """
 
 from __future__ import annotations
@@ -46,16 +45,14 @@ from benchmarks.lever_figures import (
 from benchmarks.lever_list import LEVERS, PACKAGED
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rounds import Reordered, in_round, interleaved, scoring_seconds
-from benchmarks.runtimes import PORTABLE, installed
+from benchmarks.runtimes import PORTABLE, runtime_of
 from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
 from benchmarks.variants import (
     InOrder,
     Overlapped,
     Packed,
     Pinned,
-    PinnedOpenVino,
     Sorted,
-    VariantError,
     cut_table,
     fused_session,
     normalising_session,
@@ -85,17 +82,14 @@ Tasks = dict[str, Callable[[], float]]
 
 
 def choices_of(model: Path | None) -> list[Choice]:
-    """The portable runtime first, and what a plain installation and `fast` run the model with."""
-    portable = choose_runtime(PORTABLE, model)
-    return [portable, *(choice for choice in installed(model) if choice != portable)]
+    """The portable runtime first, for levers that change the graph; last what a plain installation runs the model with,
+    for all others, which may be the same."""
+    return list(dict.fromkeys([choose_runtime(PORTABLE, model), runtime_of(None, model)]))
 
 
 def takes_part(graph: bool, choice: Choice, choices: Sequence[Choice]) -> bool:
-    """Whether levers that change the graph, or all others, are measured on a runtime: those on the portable one, these
-    on what a plain installation runs, which may be another, and on `fast`."""
-    if choice != choices[0]:
-        return not graph
-    return graph or all(other.title != choice.title for other in choices[1:])
+    """Whether levers that change the graph, or all others, are measured on a runtime."""
+    return choice == (choices[0] if graph else choices[-1])
 
 
 def engines_of(
@@ -130,8 +124,6 @@ def engines_of(
         return with_session(plain, fused_session(checkpoint, threads))
 
     def pinned() -> Engine:
-        if choice.name == "openvino":
-            return with_session(plain, PinnedOpenVino(choice, checkpoint.folder / "model.onnx", threads))
         return with_session(plain, Pinned(choice, checkpoint, threads))
 
     makers: dict[str, Callable[[], Engine]] = {}
@@ -148,9 +140,9 @@ def engines_of(
     for name, make in makers.items():
         try:
             engines[name] = make()
-        except (GraphError, OSError, VariantError) as error:
+        except (GraphError, OSError) as error:
             told[name] = {"skipped": str(error)}
-            print(f"{name} on {choice.title}: skipped, {error}", file=sys.stderr)
+            print(f"{name} on {choice}: skipped, {error}", file=sys.stderr)
     return engines, told
 
 
@@ -224,7 +216,7 @@ def measure(
     checkpoint: Checkpoint, texts: Texts, options: argparse.Namespace, threads: int, journal: Journal,
     choices: Sequence[Choice],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:  # fmt: skip
-    """An entry for each lever, with its figures on each of the runtimes, the portable one first, and for each depth;
+    """An entry for each lever, with its figures on the one of the runtimes that it is measured on, and for each depth;
     rounds that the journal has are not run again."""
     some = [text for drawn in texts.values() for text in drawn.subsample(options.compared // 2).texts]
     made: dict[str, tuple[dict[str, Engine], Told]] = {}
@@ -239,8 +231,8 @@ def measure(
                 told[name] = told.get(name, {}) | found
             tasks |= tasks_on(choice, checkpoint, engines, texts, folder, jobs=others)
             made[choice.name] = engines, told
-        full = [choice for choice in choices if takes_part(False, choice, choices)]
-        plain = made[full[0].name][0]
+        packaged = choices[-1]
+        plain = made[packaged.name][0]
         together = {
             part: [
                 one for order in orders(drawn.texts, options.rounds) for one in window_blocks(plain[PACKAGED], order)
@@ -260,17 +252,15 @@ def measure(
                 inference_seconds(engine, together[part][:1])  # warm
                 tasks[f"{layers} layers on {part}"] = over(drawn.texts, partial(depth_seconds, engine))
         values = interleaved(tasks, options.rounds, journal)
-        for choice in full:
-            for part in texts:
-                for name in RUNNERS:
-                    if not output(folder, name, part, choice).is_file():  # its rounds were run in an earlier sitting
-                        tasks[task(name, part, choice)]()
-            same = all(
-                output(folder, "serial", part, choice).read_bytes()
-                == output(folder, "overlapped", part, choice).read_bytes()
-                for part in texts
-            )
-            made[choice.name][1]["overlapped"] = {"records": {"equal": same}}
+        written: dict[str, list[bytes]] = {name: [] for name in RUNNERS}
+        for part in texts:
+            for name, contents in written.items():
+                path = output(folder, name, part, packaged)
+                if not path.is_file():  # its rounds were run in an earlier sitting
+                    tasks[task(name, part, packaged)]()
+                contents.append(path.read_bytes())
+        same = written["serial"] == written["overlapped"]
+        made[packaged.name][1]["overlapped"] = {"records": {"equal": same}}
 
     entries = []
     for lever in LEVERS:

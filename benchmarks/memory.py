@@ -3,7 +3,7 @@
 `python -m benchmarks.memory` writes benchmarks/results/memory.json. Every measurement is a process of its own. Reading
 is measured with all rows; scoring with `--scored` rows, since a checkpoint's speed and not its memory limits those, on
 the runtime that --runtime names. `--mixed 100000` measures how the resident memory of one process grows, after a
-warm-up of a tenth, over that many texts of a few to some thousand characters, on each runtime that is installed.
+warm-up of a tenth, over that many texts of a few to some thousand characters, on that runtime.
 With `--rows 0` nothing is read, and what was read before stays; what was scored before stays where it is of this
 checkpoint, on this runtime. Linux only.
 """
@@ -28,7 +28,7 @@ import xlsxwriter
 
 from benchmarks.machine import machine
 from benchmarks.own_rows import rows
-from benchmarks.runtimes import add_runtime, installed, runtime_of
+from benchmarks.runtimes import add_runtime, runtime_of
 from benchmarks.speed_targets import target
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.runtimes import Choice, RuntimeChoiceError
@@ -206,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             output, model = str(Path(scratch) / "out.csv"), [str(options.model)] if options.model else []
             results[f"score csv {count}"] = measure(SCORE, str(path), output, runtime.name, *model)
     if options.mixed:
-        results["growth"] = [growth(options.mixed, runtime, options.model) for runtime in installed(options.model)]
+        results["growth"] = [growth(options.mixed, runtime, options.model)]
         results["complaints"] = growth_complaints(results["growth"])
     write_results(options.json, results)
     print(json.dumps(results, indent=2, ensure_ascii=False))

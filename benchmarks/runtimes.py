@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 from pathlib import Path
 
-from sentiment.runtimes import RUNTIMES, Choice, RuntimeChoiceError, choose_runtime, plain_runtime
+from sentiment.runtimes import RUNTIMES, Choice, choose_runtime
 
 PORTABLE = "onnxruntime"  # runs wherever we do
 
@@ -25,12 +24,4 @@ def runtime_of(wanted: str | None, model: Path | None) -> Choice:
     Raises:
         RuntimeChoiceError: it cannot be had.
     """
-    return plain_runtime(model) if wanted is None else choose_runtime(wanted, model)
-
-
-def installed(model: Path | None) -> list[Choice]:
-    """What a plain installation runs this checkpoint with, and OpenVINO where the extra `fast` is installed."""
-    found = [plain_runtime(model)]
-    with contextlib.suppress(RuntimeChoiceError):
-        found.append(choose_runtime("openvino", model))
-    return found
+    return choose_runtime(wanted or "auto", model)

@@ -1,4 +1,4 @@
-"""Other ways to run the checkpoint's graph: static int8 on ONNX Runtime, and OpenVINO in float32, bfloat16 and int8.
+"""Static int8 on ONNX Runtime by its own calibration; `benchmarks.openvino_engine` has the sessions of OpenVINO.
 
 Scales of activations are fixed, from calibration texts: with scales of the batch a record would depend on its
 neighbours. Each session answers as ONNX Runtime's do, so that our engine runs on any of them.
@@ -10,24 +10,15 @@ import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from sentiment import runtimes
-from sentiment.int8 import exact_products, quantise
+from sentiment.int8 import exact_products
 from sentiment.onnx_session import open_session
-from sentiment.runtimes import read_openvino
-from training.int8 import PRODUCTS, Feed, find_scales, products_of
-
-
-class Session(Protocol):
-    """What `Engine` asks of its session: the named outputs for a batch, in that order."""
-
-    def run(self, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]: ...
+from sentiment.runtimes import Runtime
+from training.int8 import PRODUCTS, Feed, products_of
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -48,7 +39,7 @@ def chosen_products(graph: onnx.ModelProto, keep: str | None) -> tuple[list[str]
 
 def static_int8(
     graph: onnx.ModelProto, feeds: Sequence[Feed], threads: int, *, keep: str | None = None
-) -> tuple[Session, dict[str, Any]]:
+) -> tuple[Runtime, dict[str, Any]]:
     """ONNX Runtime on QDQ int8: the encoder's products, a scale for each output channel of the weights.
 
     Args:
@@ -69,39 +60,3 @@ def static_int8(
         )  # fmt: skip
         session = open_session(str(packed), threads)
     return session, {"precision": "int8", "products": len(chosen), "weight_bits": 7 if narrow else 8}
-
-
-class OpenVino:
-    """An OpenVINO model, compiled for the CPU as the product compiles its own, as a session.
-
-    `precision` is what it computes in, which is not what was asked for where the processor lacks the units.
-    """
-
-    multiple, padding, few_shapes = (
-        runtimes.OpenVino.multiple, runtimes.OpenVino.padding, runtimes.OpenVino.few_shapes,
-    )  # fmt: skip
-
-    def __init__(self, model: Any, asked: str, threads: int) -> None:
-        import openvino
-
-        settings = runtimes.openvino_settings(asked, threads)
-        compiled = openvino.Core().compile_model(model, "CPU", settings)
-        self.precision = str(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name())
-        self._request = compiled.create_infer_request()
-
-    def run(self, outputs: Sequence[str], feed: Feed) -> list[NDArray[np.float32]]:
-        found = self._request.infer(dict(feed))
-        return [found[name] for name in outputs]
-
-
-def openvino_int8(
-    graph: onnx.ModelProto, feeds: Sequence[Feed], threads: int, *, keep: str | None = None
-) -> tuple[Session, dict[str, Any]]:
-    """OpenVINO in int8 as the product has it, but for the products that `keep` names, as in `static_int8`."""
-    chosen, rest = chosen_products(graph, keep)
-    import openvino
-
-    model = read_openvino(graph.SerializeToString())
-    quantise(model, find_scales(graph, feeds, rest), openvino.opset13)
-    session = OpenVino(model, "bf16", threads)
-    return session, {"precision": "int8", "rest": session.precision, "products": len(chosen)}

@@ -2,13 +2,12 @@
 
 `python -m benchmarks.speed --corpora DIR --peers-python PATH` writes benchmarks/results/speed.json. The same texts, the
 same machine, interleaved rounds, medians: short comments and long ones (without --corpora: our own texts, cycled). Ours
-is measured on ONNX Runtime as a plain installation runs it, and on OpenVINO in int8 (extra `fast`) where that is there.
-In the same rounds the matrix products of our model's shapes, and where the time of `cinesent score` goes; before them
-cold starts, after them a large CSV, on one runtime a run. Every target stands in the results as met or not, by
-which runtime. `--rounds 0` measures only the large CSV, `--rows 0` all but that; what is not measured, the large CSV on
-the other runtime as well, stays as it was in the file. An interrupted run goes on with the start, the round, or the
-block of the large CSV, that it was at: the same command, the same --work. While a program is missing, the rounds are
-kept as well, so that it can be added. It starts only on a machine that it has to itself.
+is measured as a plain installation runs it. In the same rounds the matrix products of our model's shapes, and where the
+time of `cinesent score` goes; before them cold starts, after them a large CSV. Every target stands in the results as
+met or not. `--rounds 0` measures only the large CSV, `--rows 0` all but that; what is not measured, the large CSV on
+another runtime as well, stays as it was in the file. An interrupted run goes on with the start, the round, or the block
+of the large CSV, that it was at: the same command, the same --work. While a program is missing, the rounds are kept as
+well, so that it can be added. It starts only on a machine that it has to itself.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from typing import Any
 import transformers
 
 from benchmarks.ceiling import KINDS, Products, operations, shapes_of, units
-from benchmarks.contestants import OURS, Contestant, analyzers_of, check_peers, contestants, why_not
+from benchmarks.contestants import OURS, Contestant, analyzers_of, check_peers, contestants
 from benchmarks.journal import Journal, code_hash, identity
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.rivals import Size, write_bert
@@ -64,7 +63,7 @@ ROUNDS_PART = (
 def versions() -> dict[str, str | None]:
     """Of what takes part; None where it is not installed."""
     found: dict[str, str | None] = {}
-    for name in ("numpy", "onnxruntime", "openvino", "scikit-learn", "tokenizers", "torch", "transformers"):
+    for name in ("numpy", "onnxruntime", "scikit-learn", "tokenizers", "torch", "transformers"):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -108,14 +107,12 @@ def in_rounds(
     for kind, product in products.items():
         for label, count in counts.items():
             tasks[f"{kind} products, {label}"] = partial(product.rate, count, CEILING_SECONDS)
-    owns = [own.name for own in OURS if own.name in analyzers]
     keys = {(entry.name, part): entry.key(part) for entry in entries for part in sets}
-    for name in owns:
-        for part, drawn in sets.items():
-            tasks[f"stages of {keys[name, part]}"] = Reordered(partial(shares, analyzers[name]), drawn.texts)
+    for part, drawn in sets.items():
+        tasks[f"stages of {keys[OURS, part]}"] = Reordered(partial(shares, analyzers[OURS]), drawn.texts)
     values = interleaved(tasks, rounds, journal, once=once)
 
-    needed = {part: tokens_run(next(iter(analyzers.values()))._engine, drawn.texts) for part, drawn in sets.items()}
+    needed = {part: tokens_run(analyzers[OURS]._engine, drawn.texts) for part, drawn in sets.items()}
     kinds = {}
     for kind, product in products.items():
         speeds = {label: values[f"{kind} products, {label}"] for label in counts}
@@ -147,18 +144,17 @@ def in_rounds(
         "sittings": journal.sittings,
         "contestants": found,
         "gain": {
-            name: {
-                part: round(rates[name][part]["texts_per_second"] / rates[f"{name}-1"][part]["texts_per_second"], 3)
+            OURS: {
+                part: round(rates[OURS][part]["texts_per_second"] / rates[f"{OURS}-1"][part]["texts_per_second"], 3)
                 for part in sets
             }
-            for name in owns
         },
         "ceiling": {
             "operations_a_token": operations(shapes),
             "tokens_a_text": {part: round(tokens, 2) for part, tokens in needed.items()},
             "kinds": kinds,
         },
-        "stages": {name: {part: _stages(values[f"stages of {keys[name, part]}"]) for part in sets} for name in owns},
+        "stages": {OURS: {part: _stages(values[f"stages of {keys[OURS, part]}"]) for part in sets}},
     }
 
 
@@ -172,16 +168,16 @@ def _stages(runs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
 
 
 def cold_starts(model: Path | None, bert: Path, runs: int, journal: Journal) -> dict[str, Any]:
-    """Seconds to the first record, ours on each runtime and the plain pipeline's, after one start each in every sitting
-    that does not count; those that the journal has are not measured again.
+    """Seconds to the first record, ours and the plain pipeline's, after one start each in every sitting that does not
+    count; those that the journal has are not measured again.
 
     Raises:
         RuntimeError: one ends without a record.
     """
-    runtimes = {own.name: runtime_of(own.runtime, model) for own in OURS if why_not(own, model) is None}
-    begun = starts(model, bert, {name: runtime.name for name, runtime in runtimes.items()})
+    runtime = runtime_of(None, model)
+    begun = starts(model, bert, runtime.name)
     # A runtime's version can change between sittings, as in the names of the contestants.
-    identity = {name: f" ({runtime})" for name, runtime in runtimes.items()}
+    identity = {OURS: f" ({runtime})"}
     tasks = {f"cold start of {name}{identity.get(name, '')}": start for name, start in begun.items()}
     for start in tasks.values():
         start()
@@ -214,8 +210,7 @@ def parser_of() -> argparse.ArgumentParser:
     parser.add_argument("--starts", type=int, default=STARTS, metavar="N", help=f"cold starts each (default: {STARTS})")
     parser.add_argument(
         "--runtime", choices=[name for name in RUNTIMES if name != "auto"],
-        help="of the large CSV in this run (default: what a plain installation runs; openvino only where it multiplies "
-        "in int8); all else is measured on both",
+        help="of the large CSV in this run (default: what a plain installation runs, as all else does)",
     )  # fmt: skip
     parser.add_argument(
         "--threads", type=int, metavar="N", help="CPU threads of all that use several (default: all cores)"
@@ -250,9 +245,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         checkpoint = load_checkpoint(options.model)
         runtime = runtime_of(options.runtime if options.rows else None, options.model)
-        unlike = [why_not(own, options.model) for own in OURS if own.runtime == runtime.name]
-        if options.rows and any(unlike):
-            parser.error(str(unlike[0]))
         if options.peers_python is not None and options.rounds:
             check_peers(peers)
         circumstances = conditions(busy=options.busy)
@@ -273,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         transformers.logging.disable_progress_bar()
         bert = options.work / "bert"
         analyzers = analyzers_of(options.model, threads)
-        tokenizer = next(iter(analyzers.values()))._engine.tokenizer
+        tokenizer = analyzers[OURS]._engine.tokenizer
         try:
             sets = drawn_texts(options.corpora, lengths_by(tokenizer), options.texts, max(options.texts // 10, 4))
         except DatasetError as error:
@@ -286,8 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         }
         facts = {
             **identity(checkpoint), "threads": threads, "texts": results["texts"],
-            # Those of OpenVINO and the peers stand in their tasks' names: they can be added later.
-            "versions": {name: version for name, version in results["versions"].items() if name != "openvino"},
+            "versions": results["versions"],  # those of the peers stand in their tasks' names: they can be added later
             "processor": results["measured"]["machine"]["processor"], "code": code_hash(MODULES),
         }  # fmt: skip
         journal = Journal(options.work / "rounds.jsonl", facts)
@@ -315,8 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         journal.close()
     for entry in results["targets"]:
         sign = "≥" if entry["at_least"] else "≤"
-        fast = f", OpenVINO {entry['fast']['value']}" if entry.get("fast") else ""
-        said = f"{entry['title']}: {entry['value']}{fast} ({sign} {entry['bound']}): {verdict(entry)}"
+        said = f"{entry['title']}: {entry['value']} ({sign} {entry['bound']}): {verdict(entry)}"
         print(said, file=sys.stderr)
     print(f"{options.json} written", file=sys.stderr)
     return 0

@@ -1,19 +1,18 @@
-"""The targets of speed: each a figure of the results beside its bound, met or not, or not measured.
-
-Most are reckoned for both runtimes: `value`, `long` and `met` are those of ONNX Runtime as a plain installation runs
-it, and `fast` has the same three of OpenVINO in int8, or is null where that was not measured.
-"""
+"""The targets of speed: each a figure of the results beside its bound, met or not, or not measured."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
+
+from training.quality_tables import SETS
 
 Results = Mapping[str, Any]
 Target = dict[str, Any]
 
-OURS, FAST = "ours", "ours-fast"
-JOBS = {OURS: ("onnxruntime-int8", "onnxruntime"), FAST: ("openvino",)}  # the large file on each runtime, by name
+OURS = "ours"
+JOBS = ("onnxruntime-int8", "onnxruntime")  # the large file on each runtime, by name
 POINT = 1.0  # percent, that joint and overall may lose
 APART = 0.002  # of a probability, alone or among others: the record's bound
 
@@ -24,9 +23,9 @@ def rate(found: Results, names: Sequence[str], part: str) -> float | None:
     return max((float(entry["texts_per_second"]) for entry in entries), default=None)
 
 
-def _over(found: Results, own: str, names: Sequence[str], part: str) -> float | None:
+def _over(found: Results, names: Sequence[str], part: str) -> float | None:
     """How many times as fast as the fastest of these contestants ours is, with all threads."""
-    ours, theirs = rate(found, (own,), part), rate(found, names, part)
+    ours, theirs = rate(found, (OURS,), part), rate(found, names, part)
     return None if ours is None or theirs is None else ours / theirs
 
 
@@ -36,54 +35,47 @@ def ceiling_kind(found: Results) -> str:
     return max(("bfloat16", "float32"), key=lambda kind: float(kinds[kind]["operations_per_second"]["all"]))
 
 
-def _of_ceiling(found: Results, own: str, part: str) -> float | None:
-    ours = rate(found, (own,), part)
+def _of_ceiling(found: Results, part: str) -> float | None:
+    ours = rate(found, (OURS,), part)
     most = found["ceiling"]["kinds"][ceiling_kind(found)]["texts_per_second"][part]["median"]
     return None if ours is None else ours / float(most)
 
 
-def _gain(found: Results, own: str, part: str) -> float | None:
+def _gain(found: Results, part: str) -> float:
     """Our gain by all threads over one, as a share of that of the bare product in the runtime's own precision."""
-    if own not in found["gain"]:
-        return None
-    return float(found["gain"][own][part]) / float(found["ceiling"]["kinds"][_precision(found, own)]["gain"])
+    return float(found["gain"][OURS][part]) / float(found["ceiling"]["kinds"][_precision(found)]["gain"])
 
 
-def _precision(found: Results, own: str) -> str | None:
+def _precision(found: Results) -> str | None:
     """What ours multiplied in beside the other programs; None where that was not measured."""
     named = {entry["name"]: entry for entry in found.get("contestants", ())}
-    return str(named[own]["runtime"]).rpartition(", ")[2] if named.get(own, {}).get("runtime") else None
+    return str(named[OURS]["runtime"]).rpartition(", ")[2] if OURS in named else None
 
 
-def _job(found: Results, own: str) -> Results | None:
+def _job(found: Results) -> Results | None:
     """The large file of ours, in the precision in which it ran beside the other programs where there are several."""
-    jobs = [found["jobs"][name] for name in JOBS[own] if name in found.get("jobs", {})]
-    wanted = _precision(found, own)
+    jobs = [found["jobs"][name] for name in JOBS if name in found.get("jobs", {})]
+    wanted = _precision(found)
     alike = [job for job in jobs if wanted is not None and job["runtime"].endswith(f", {wanted}")]
     return next(iter([*alike, *jobs]), None)
 
 
-def _not_inference(found: Results, own: str, part: str) -> float | None:
-    stages = found["stages"].get(own)
-    return None if stages is None else 1 - float(stages[part]["shares"]["inference"]["median"])
+def _not_inference(found: Results, part: str) -> float:
+    return 1 - float(found["stages"][OURS][part]["shares"]["inference"]["median"])
 
 
-def _cold(found: Results, own: str) -> float | None:
+def _cold(found: Results) -> float:
     cold = found["cold_start"]
-    return None if own not in cold else float(cold[own]["median"]) / float(cold["pipeline"]["median"])
+    return float(cold[OURS]["median"]) / float(cold["pipeline"]["median"])
 
 
 def targets(found: Results) -> list[Target]:
     """Every target of the issue: `value` on the short texts (which decide), `long` on the long ones, `bound`, whether
-    the value shall be `at_least` or at most that, and `met`: null where it was not measured; and `fast`."""
+    the value shall be `at_least` or at most that, and `met`: null where it was not measured."""
     rows: list[Target] = []
 
-    def both(name: str, en: str, zh: str, at_least: bool, bound: float, figure: Any, long: bool = True) -> None:
-        sides = {}
-        for own in (OURS, FAST):
-            values = [figure(own, part) for part in (("short", "long") if long else ("short",))]
-            sides[own] = target(name, en, zh, at_least, bound, *values)
-        rows.append(by_runtime(sides[OURS], sides[FAST]))
+    def add(name: str, en: str, zh: str, at_least: bool, bound: float, figure: Callable[[str], float | None]) -> None:
+        rows.append(target(name, en, zh, at_least, bound, figure("short"), figure("long")))
 
     if found.get("contestants"):
         plain, int8 = ("bert-1", "bert-32"), ("bert-int8-1", "bert-int8-32")
@@ -94,47 +86,31 @@ def targets(found: Results) -> list[Target]:
             ("snownlp", "times as fast as SnowNLP", "相对 SnowNLP 的倍数", 1, ("snownlp",)),
             ("snownlp-aim", "times as fast as SnowNLP (aim)", "相对 SnowNLP 的倍数（期望）", 3, ("snownlp",)),
         ):
-            both(name, en, zh, True, bound, lambda own, part, others=others: _over(found, own, others, part))
+            add(name, en, zh, True, bound, partial(_over, found, others))
         kind = ceiling_kind(found)
-        both(
-            "ceiling", f"of the {kind} ceiling", f"占 {kind} 上限的比例", True, 0.4,
-            lambda own, part: _of_ceiling(found, own, part),
-        )  # fmt: skip
-        both(
+        en, zh = f"rate over the {kind} ceiling (int8 may exceed it)", f"速率与 {kind} 上限之比（int8 可超过 1）"
+        add("ceiling", en, zh, True, 0.4, partial(_of_ceiling, found))
+        add(
             "threads", "gain by threads, of that of the bare product in the same precision",
-            "多线程增益与同精度单纯矩阵乘法增益之比", True, 0.9, lambda own, part: _gain(found, own, part),
+            "多线程增益与同精度单纯矩阵乘法增益之比", True, 0.9, partial(_gain, found),
         )  # fmt: skip
-        both(
+        add(
             "not-inference", "of the time is not inference", "推理以外的时间占比", False, 0.2,
-            lambda own, part: _not_inference(found, own, part),
+            partial(_not_inference, found),
         )  # fmt: skip
-        both(
-            "cold-start", "of the pipeline's cold start", "相对 pipeline 的冷启动时间", False, 0.2,
-            lambda own, part: _cold(found, own), long=False,
-        )  # fmt: skip
-    jobs = {own: job for own in JOBS if (job := _job(found, own)) is not None}
-    if jobs:
-        n = " / ".join(dict.fromkeys(f"{job['rows']:,}" for job in jobs.values()))
-        # A process that was started in the middle has had less time to grow: the longest sitting is judged.
-        parts = [(job["runtime"], f"{job['judged_rows']:,}") for job in jobs.values() if job["sittings"] > 1]
-        on = "".join(f"; on {runtime}, of the {judged} rows of one sitting" for runtime, judged in parts)
-        zh_on = "".join(f"；{runtime} 取其中一次运行的 {judged} 行" for runtime, judged in parts)
-
-        def of(figure: Callable[[Results], float]) -> Callable[[str, str], float | None]:
-            return lambda own, part: figure(jobs[own]) if own in jobs else None
-
-        both(
-            "memory", f"GB of memory at most, scoring {n} rows", f"打分 {n} 行的内存峰值（GB）", False, 1,
-            of(lambda job: float(job["peak_mb"]) * 2**20 / 1e9), long=False,
-        )  # fmt: skip
-        both(
-            "flat", f"memory in the last tenth over the first{on}", f"最后十分之一与最初十分之一的内存之比{zh_on}",
-            False, 1.03, of(lambda job: float(job["resident_mb"][-1]) / float(job["resident_mb"][0])), long=False,
-        )  # fmt: skip
-        both(
-            "steady", f"rate of the last tenth over the first{on}", f"最后十分之一与最初十分之一的速度之比{zh_on}",
-            True, 0.95, of(lambda job: float(job["last_over_first"])), long=False,
-        )  # fmt: skip
+        en, zh = "of the pipeline's cold start", "相对 pipeline 的冷启动时间"
+        rows.append(target("cold-start", en, zh, False, 0.2, _cold(found)))
+    if (job := _job(found)) is not None:
+        n, on, zh_on = f"{job['rows']:,}", "", ""
+        if job["sittings"] > 1:  # one that was started in the middle has had less time to grow: the longest is judged
+            on = f"; of the {job['judged_rows']:,} rows of one sitting"
+            zh_on = f"；取其中一次运行的 {job['judged_rows']:,} 行"
+        en, zh = f"GB of memory at most, scoring {n} rows", f"打分 {n} 行的内存峰值（GB）"
+        rows.append(target("memory", en, zh, False, 1, float(job["peak_mb"]) * 2**20 / 1e9))
+        en, zh = f"memory in the last tenth over the first{on}", f"最后十分之一与最初十分之一的内存之比{zh_on}"
+        rows.append(target("flat", en, zh, False, 1.03, float(job["resident_mb"][-1]) / float(job["resident_mb"][0])))
+        en, zh = f"rate of the last tenth over the first{on}", f"最后十分之一与最初十分之一的速度之比{zh_on}"
+        rows.append(target("steady", en, zh, True, 0.95, float(job["last_over_first"])))
     return rows
 
 
@@ -154,12 +130,6 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}") + 0.0  # no -0.0
 
 
-def by_runtime(plain: Target, fast: Target | None) -> Target:
-    """ONNX Runtime's row with what is reckoned anew for OpenVINO."""
-    own = {key: fast[key] for key in ("value", "long", "met", "interval") if key in fast} if fast is not None else None
-    return plain | {"fast": own if own is not None and own["value"] is not None else None}
-
-
 def lost(name: str, en: str, zh: str, sets: Mapping[str, tuple[float, float, float]]) -> Target:
     """A row on points lost, at most one: set → loss and its paired 95% interval, in points.
 
@@ -171,7 +141,8 @@ def lost(name: str, en: str, zh: str, sets: Mapping[str, tuple[float, float, flo
     part, (value, low, high) = max(
         sets.items(), key=lambda item: (item[1][1] > POINT, item[1][2] > POINT, item[1][0])
     )  # fmt: skip
-    row = target(name, f"{en} ({part})", f"{zh}（{part}）", False, POINT, value)
+    labels = [", ".join(SETS.get(name, (name, name))[at] for name in part.split(", ")) for at in (0, 1)]
+    row = target(name, f"{en} ({labels[0]})", f"{zh}（{labels[1]}）", False, POINT, value)
     row["interval"] = [_rounded(low), _rounded(high)]
     row["met"] = False if low > POINT else True if high <= POINT else None
     return row
@@ -180,39 +151,33 @@ def lost(name: str, en: str, zh: str, sets: Mapping[str, tuple[float, float, flo
 def paid_by_quality(engines: Results | None, tradeoff: Results | None) -> list[Target]:
     """What speed may cost: at most a point of joint F1 and of overall accuracy, and no record depends on others.
 
-    Of each runtime against the same checkpoint in float32, and of the packaged checkpoint against the larger ones of
-    `tradeoff`: paired differences with their intervals (`lost`), on development texts.
+    Of what a plain installation runs against the same checkpoint in float32, and of the packaged checkpoint against the
+    larger ones of `tradeoff`: paired differences with their intervals (`lost`), on development texts.
     """
     rows = []
     figures = (("joint", "joint F1", "提及且情感正确 F1"), ("overall", "overall accuracy", "整体情感准确率"))
     entries = {entry["name"]: entry for entry in (engines or {}).get("engines", ())}
     if same := entries.get("plain", {}).get("same_as"):  # float32, what the others are held against
         entries["plain"] = entries[same]
-    plain, fast = (
-        None if name not in entries or entries[name].get("skipped") else entries[name] for name in ("plain", "fast")
-    )
+    plain = entries.get("plain", {"skipped": "not among them"})
     for figure, en, zh in figures if engines is not None else ():
-        title = (
+        name, title, zh_title = (
+            f"runtime-{figure}",
             f"points of {en} lost against float32, by its thresholds",
             f"沿用 float32 的阈值，相对它损失的{zh}（百分点）",
         )
-        sides = [
-            None
-            if side is None or side is entries.get("onnxruntime")
-            else lost(f"runtime-{figure}", *title, _losses([{"sets": side["packaged"]}], figure, -100))
-            for side in (plain, fast)
-        ]
-        told = next((side for side in sides if side is not None), {"title": title[0], "zh": title[1]})
-        value = 0.0 if plain is not None and plain is entries.get("onnxruntime") else None
-        own = sides[0] or target(f"runtime-{figure}", told["title"], told["zh"], False, POINT, value)
-        rows.append(by_runtime(own, sides[1]))
+        if plain.get("skipped"):
+            rows.append(target(name, title, zh_title, False, POINT, None))
+        elif plain is entries.get("onnxruntime"):
+            rows.append(target(name, title, zh_title, False, POINT, 0.0))
+        else:
+            rows.append(lost(name, title, zh_title, _losses([{"sets": plain["packaged"]}], figure, -100)))
     if tradeoff is not None:
         for figure, en, zh in figures:
-            title = (f"points of {en} that a larger checkpoint gains", f"更大的模型提高的{zh}（百分点）")
-            rows.append(lost(f"quality-{figure}", *title, _losses(tradeoff["checkpoints"], figure, 100)))
+            title, zh_title = f"points of {en} that a larger checkpoint gains", f"更大的模型提高的{zh}（百分点）"
+            rows.append(lost(f"quality-{figure}", title, zh_title, _losses(tradeoff["checkpoints"], figure, 100)))
     if engines is not None:
-        first, other = (None if entry is None else _independent(entry) for entry in (plain, fast))
-        rows.append(by_runtime(first or _independent(), other))
+        rows.append(_independent(None if plain.get("skipped") else plain))
     return rows
 
 

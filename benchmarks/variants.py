@@ -9,7 +9,6 @@ import queue
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -17,14 +16,13 @@ import onnx
 from numpy.typing import NDArray
 
 from benchmarks.graphs import fused, halves, pruned
-from benchmarks.sessions import Session
 from sentiment.batch import LocalRunner
 from sentiment.blocks import Block, BlockRules, analyze_rows
 from sentiment.checkpoint import Checkpoint
 from sentiment.engine import OUTPUTS, Engine, Logits
 from sentiment.onnx_session import open_session
 from sentiment.parts import packed_part
-from sentiment.runtimes import Choice, OpenVino, Runtime, session_of
+from sentiment.runtimes import Choice, Runtime, session_of
 from training.int8 import Feed, float_graph
 
 BATCH = 32
@@ -34,19 +32,15 @@ SEPARATE = np.float32(-1e4)  # added to the score between tokens of different te
 AHEAD = 2  # blocks that are read before they are needed, or wait to be written
 
 
-class VariantError(RuntimeError):
-    """A variant that makes no sense on a runtime; the message says why."""
-
-
 def float_session(graph: onnx.ModelProto, threads: int) -> Any:
     """A session in float32 of another graph than a checkpoint's, set up as its own."""
     return open_session(graph.SerializeToString(), threads, entries={"session.disable_quant_qdq": "1"})
 
 
-def with_session(engine: Engine, session: Session) -> Engine:
+def with_session(engine: Engine, session: Runtime) -> Engine:
     """The engine, its batches and its tokeniser, on another session."""
     found = copy.copy(engine)
-    found._session = cast(Runtime, session)
+    found._session = session
     return found
 
 
@@ -57,33 +51,19 @@ def one_by_one(engine: Engine) -> Engine:
     return found
 
 
-class Of32(Engine):
-    """Batches of 32, under no budget of tokens.
+class Sorted(Engine):
+    """Batches of 32, sorted by length, under no budget of tokens."""
 
-    Where the runtime takes rows of one padded length only (OpenVINO), each 32 are run once for each padded length among
-    them: padded to the longest, a record would depend on its neighbours.
-    """
-
-    def _of_32(self, order: Sequence[int], windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    def _batches(self, order: Sequence[int], windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         for start in range(0, len(order), BATCH):
-            together: dict[int, list[int]] = {}
-            for i in order[start : start + BATCH]:
-                together.setdefault(0 if self._padding else self._length(windows[i]), []).append(i)
-            yield from together.values()
+            yield list(order[start : start + BATCH])
 
 
-class InOrder(Of32):
+class InOrder(Sorted):
     """Batches of 32 in the given order, as a plain loop makes them."""
 
     def _batches(self, order: Sequence[int], windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        return self._of_32(range(len(windows)), windows)
-
-
-class Sorted(Of32):
-    """Batches of 32, sorted by length."""
-
-    def _batches(self, order: Sequence[int], windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        return self._of_32(order, windows)
+        return super()._batches(range(len(windows)), windows)
 
 
 @dataclass
@@ -211,21 +191,15 @@ def cut_table(engine: Engine, checkpoint: Checkpoint, ids: set[int], threads: in
     return Remapped(graph, kept, int(checkpoint.config["encoder"]["vocab_size"]), threads), graph
 
 
-def fused_session(checkpoint: Checkpoint, threads: int) -> Session:
+def fused_session(checkpoint: Checkpoint, threads: int) -> Runtime:
     """The packaged graph with fused attention."""
     heads = int(checkpoint.config["encoder"]["num_attention_heads"])
-    return cast(Session, float_session(fused(float_graph(checkpoint.folder / "model.onnx"), heads), threads))
+    return cast(Runtime, float_session(fused(float_graph(checkpoint.folder / "model.onnx"), heads), threads))
 
 
-def normalising_session(choice: Choice, checkpoint: Checkpoint, threads: int) -> Session:
-    """ONNX Runtime's session with all that it fuses by itself.
-
-    Raises:
-        VariantError: another runtime.
-    """
-    if choice.name == "openvino":
-        raise VariantError("expected ONNX Runtime, found OpenVINO, which fuses by itself")
-    return cast(Session, session_of(choice, checkpoint.folder / "model.onnx", threads, unfused=()))
+def normalising_session(choice: Choice, checkpoint: Checkpoint, threads: int) -> Runtime:
+    """The packaged session with all that ONNX Runtime fuses by itself."""
+    return cast(Runtime, session_of(choice, checkpoint.folder / "model.onnx", threads, unfused=()))
 
 
 def cpus_to_pin(threads: int) -> list[int]:
@@ -242,22 +216,8 @@ def cpus_to_pin(threads: int) -> list[int]:
     return cpus
 
 
-class PinnedOpenVino(OpenVino):
-    """OpenVINO as packaged but for its own setting, which keeps each thread, the calling one among them, on a CPU.
-
-    Raises:
-        OSError: as `cpus_to_pin`.
-    """
-
-    pinning = True
-
-    def __init__(self, choice: Choice, graph: Path, threads: int) -> None:
-        cpus_to_pin(threads)
-        super().__init__(choice, graph, threads)
-
-
 class Pinned:
-    """ONNX Runtime's packaged session with each of its threads, the calling one among them, kept on a CPU of its own.
+    """The packaged session with each of its threads, the calling one among them, kept on a CPU of its own.
 
     Raises:
         OSError: as `cpus_to_pin`.

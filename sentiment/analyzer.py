@@ -85,9 +85,8 @@ class Analyzer:
         Args:
             taxonomy: a file or label space whose names, owners and lenses replace the checkpoint's; same keys.
             threads: CPU threads, all cores by default. batch_size: most windows a batch. max_memory: MB of activations.
-            runtime: onnxruntime (in float32), onnxruntime-int8, openvino (extra `fast`), or auto, which is the last of
-                these that processor, checkpoint and installation allow. By default that of the variable
-                CINESENT_RUNTIME, else auto.
+            runtime: onnxruntime (in float32), onnxruntime-int8, or auto, which is int8 where processor and checkpoint
+                allow it. By default that of the variable CINESENT_RUNTIME, else auto.
             dimensions: keys to report; all by default.
             thresholds: least mention probability, for all dimensions or by key; by default the checkpoint's.
 

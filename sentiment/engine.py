@@ -17,6 +17,8 @@ Floats = NDArray[np.float32]
 
 # Padded tokens a batch: enough to keep the matrix units busy, small enough for its activations to stay in cache.
 TOKEN_BUDGET = 2048
+# Most padding of a batch, in tokens: a few times what one more run costs, so that batches fill and carry little of it.
+PADDING = 48
 # Peak activation memory of one padded token, measured with windows of full length; generous.
 BYTES_PER_TOKEN = 64_000
 OUTPUTS = ("mention", "polarity", "overall", "intent", "escalation", "evidence")
@@ -65,9 +67,8 @@ class Engine:
             if value is not None and value < 1:
                 raise ValueError(f"expected {name} of at least 1, found {value}")
         self.runtime = choose_runtime(runtime, checkpoint.folder)
-        session = open_runtime(self.runtime, checkpoint.folder / "model.onnx", threads or usable_cpus())
-        self._session, self._multiple, self._padding = session, session.multiple, session.padding
-        self._few_shapes = session.few_shapes
+        self._session = open_runtime(self.runtime, checkpoint.folder / "model.onnx", threads or usable_cpus())
+        self._padding = PADDING
         self.tokenizer = Tokenizer.from_file(str(checkpoint.folder / "tokenizer.json"))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
@@ -93,13 +94,12 @@ class Engine:
         return [answer for answer in answers if answer is not None]
 
     def _length(self, window: Sequence[int]) -> int:
-        """Tokens of the window's row, with special ones, as the runtime wants it padded whatever is beside it."""
-        tokens = len(self._prefix) + len(window) + len(self._suffix)
-        return min(-(-tokens // self._multiple) * self._multiple, self._max_tokens)
+        """Tokens of the window's row, with special ones."""
+        return len(self._prefix) + len(window) + len(self._suffix)
 
     def _batches(self, order: Sequence[int], windows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
         batch: list[int] = []
-        tokens = 0  # of the batch's rows, before they are padded to the longest
+        tokens = 0  # of the batch's rows, without padding
         for i in order:  # ascending lengths, so the newest is the longest
             length = self._length(windows[i])
             full = self._batch_size is not None and len(batch) >= self._batch_size
@@ -112,27 +112,13 @@ class Engine:
         if batch:
             yield batch
 
-    def _rows(self, count: int, length: int) -> int:
-        """Rows in which to run `count` windows of one padded length: as many, or filled up to one of few numbers.
-
-        Those are 1, 2, 3, 4, 6, 8, 12, 16, 24, … and as many as fill a batch.
-        """
-        if not self._few_shapes:
-            return count
-        step = 1 << max(count.bit_length() - 2, 0)
-        most = min(self._budget // length, self._batch_size or self._budget)
-        return max(count, min(-(-count // step) * step, most))
-
     def _infer(self, windows: Sequence[Sequence[int]]) -> list[Floats]:
-        longest = max(map(self._length, windows))
-        shape = self._rows(len(windows), longest), longest
+        shape = len(windows), max(map(self._length, windows))
         ids, mask = np.full(shape, self._pad, dtype=np.int64), np.zeros(shape, dtype=np.int64)
         for row, window in enumerate(windows):
             sequence = [*self._prefix, *window, *self._suffix]
             ids[row, : len(sequence)] = sequence
             mask[row, : len(sequence)] = 1
-        # Nobody reads the answers to rows that fill up; an empty one would have no token to attend to.
-        ids[len(windows) :], mask[len(windows) :] = ids[len(windows) - 1], mask[len(windows) - 1]
         return self._session.run(OUTPUTS, {"input_ids": ids, "attention_mask": mask})
 
 

@@ -1,10 +1,10 @@
-"""int8: the fixed scales that a checkpoint keeps for it, and the graphs that they make of the float one.
+"""int8: the fixed scales that a checkpoint keeps for it, and the graph that was made by them.
 
 Products of activations and weights are in int8, all else is as before. Both are rescaled first, so that the few large
 channels of an activation leave its other channels steps enough (SmoothQuant, Xiao et al. 2023). Scales are taken from
 calibration texts once (`training.int8`): with those of a batch a record would depend on its neighbours. They are in
-int8.safetensors, a hundred KB. OpenVINO makes its graph of them and of model.onnx at load; ONNX Runtime takes
-int8.onnx, which was made of both (`training.int8_graph`).
+int8.safetensors, a hundred KB. ONNX Runtime takes int8.onnx, which was made of them and of model.onnx
+(`training.int8_graph`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,67 +150,3 @@ def exact_products() -> bool:
     except Exception:  # it has no class for it; float32 can be had still
         return False
     return bool((found == left.astype(np.int32) @ right.astype(np.int32)).all())
-
-
-def stored_weight(product: Any) -> tuple[Any, Any, tuple[int, ...]] | None:
-    """The int8 steps of a weight and their size, constants of OpenVINO, with the shape that the size has in their
-    product; None if the operation is another."""
-    if product.get_type_name() != "Multiply" or product.get_element_type().to_string() != "f32":
-        return None
-    steps, scaled = (value.get_node() for value in product.input_values())
-    if steps.get_type_name() != "Convert":
-        return None
-    steps = steps.input_value(0).get_node()
-    # Of one size a row or column.
-    size = scaled.input_value(0).get_node() if scaled.get_type_name() == "Reshape" else scaled
-    if {steps.get_type_name(), size.get_type_name()} != {"Constant"}:  # shapes of others may not be known
-        return None
-    if steps.get_element_type().to_string() != "i8":
-        return None
-    return steps, size, tuple(scaled.get_output_shape(0))
-
-
-def unpacked(product: Any) -> Floats | None:
-    """The float weight of `stored_weight`."""
-    if (found := stored_weight(product)) is None:
-        return None
-    steps, size, shape = found
-    weight: Floats = np.multiply(steps.get_data(), size.get_data().reshape(shape), dtype=np.float32)
-    return weight
-
-
-def quantise(model: Any, scales: Mapping[str, Scales], ops: Any) -> None:
-    """Puts the products that have scales into int8, in place.
-
-    Args:
-        model: an OpenVINO model, whose weights are floats, or as in the ONNX graph, [channels in, channels out].
-        ops: OpenVINO's operations, an opset.
-
-    Raises:
-        CheckpointError: a product is not there.
-    """
-    rescaled: dict[tuple[Any, ...], Any] = {}  # once for all products that read it so
-    left = dict(scales)
-    for node in model.get_ordered_ops():
-        if node.get_type_name() != "MatMul" or (found := left.pop(node.get_friendly_name(), None)) is None:
-            continue
-        source = node.input_value(0)
-        at = (source.get_node().get_friendly_name(), source.get_index(), found.smooth.tobytes(), found.low, found.high)
-        if at not in rescaled:
-            smooth = ops.multiply(source, ops.constant(found.smooth.reshape(1, 1, -1)))
-            ends = [ops.constant(np.float32(end)) for end in (found.low, found.high)]
-            rescaled[at] = ops.fake_quantize(smooth, *ends, *ends, 256)
-        stored = node.input_value(1).get_node()
-        floats = stored.get_data() if stored.get_type_name() == "Constant" else unpacked(stored)
-        if floats is None:
-            raise CheckpointError(
-                f"expected int8 steps with their size in {node.get_friendly_name()}, found others; remove {INT8}"
-            )
-        weight = floats / found.smooth[:, None]
-        step = np.maximum(np.abs(weight).max(0, keepdims=True) / STEPS, np.finfo(np.float32).tiny)
-        integers = np.rint(weight / step).astype(np.int8)
-        packed = ops.multiply(ops.convert(ops.constant(integers), "f32"), ops.constant(step.astype(np.float32)))
-        node.input(0).replace_source_output(rescaled[at].output(0))
-        node.input(1).replace_source_output(packed.output(0))
-    if left:
-        raise CheckpointError(f"expected a product {next(iter(left))} in model.onnx, found none; remove {INT8}")

@@ -169,7 +169,7 @@ class Jobs:
             memory=settings.job_memory * _MB,
             file_size=100 * settings.max_upload + 200 * _MB,
             escalations=settings.webhook_url is not None,
-            portable=settings.runtime == "onnxruntime",
+            runtime=settings.runtime,
         )
         process = subprocess.Popen(
             _COMMAND,

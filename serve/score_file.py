@@ -38,7 +38,7 @@ class Task:
     """`input` lies in `folder`, and so will the result; `options` are those of `serve.job_shapes.FileOptions`.
 
     `memory` is in bytes, `file_size` bounds every file that is written. `escalations`: whether they are wanted.
-    `portable`: in float32, as the service was told to score.
+    `runtime`: what the service was told to score with.
     """
 
     folder: str
@@ -51,7 +51,7 @@ class Task:
     memory: int
     file_size: int
     escalations: bool = False
-    portable: bool = False
+    runtime: str = "auto"
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def run(task: Task) -> dict[str, int]:
     from sentiment.analyzer import Analyzer
     from sentiment.batch import ScoreOptions, Tick, score
     from sentiment.parts import PartStore, partial_folder
-    from sentiment.runtimes import plain_runtime
+    from sentiment.runtimes import choose_runtime
     from sentiment.tables import ReadOptions, TableError, open_tables
 
     os.chdir(task.folder)  # so that no message names a folder of this machine
@@ -86,8 +86,7 @@ def run(task: Task) -> dict[str, int]:
     reading = ReadOptions(wanted.get("text_col"), wanted.get("id_col"), wanted.get("sheet"))
     table = open_tables([task.input], reading)
     _check_rows(table.size or 0, task)
-    # OpenVINO failed within the bound on memory.
-    runtime = plain_runtime(task.model, portable=task.portable)
+    runtime = choose_runtime(task.runtime, task.model)
     analyzer = Analyzer.load(task.model, taxonomy=task.taxonomy, threads=task.threads, runtime=runtime.name)
 
     def progress(tick: Tick) -> None:

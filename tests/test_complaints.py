@@ -10,44 +10,45 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import sentiment.engine
 from sentiment.analyzer import Analyzer
 from sentiment.engine import TOKEN_BUDGET
 from sentiment.int8 import exact_products
-from sentiment.runtimes import Feed, OnnxRuntime, OpenVino
 
 LONG = "座椅太硬，坐得腰疼。音响震撼，画面清晰！" * 1000  # 20,000 characters, as many as are read
 Shapes = list[tuple[int, int]]
 
 
-@pytest.fixture(params=["onnxruntime", "onnxruntime-int8", "openvino"], autouse=True)
-def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(params=["onnxruntime", "onnxruntime-int8"], autouse=True)
+def _runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `Analyzer.load` chooses."""
     name = str(request.param)
-    if name == "openvino":
-        pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
     if name == "onnxruntime-int8" and not exact_products():
         pytest.skip("the processor does not add products of int8 exactly")
     monkeypatch.setenv("CINESENT_RUNTIME", name)
-    return name
 
 
 @pytest.fixture
-def shapes(monkeypatch: pytest.MonkeyPatch, runtime: str) -> Shapes:
-    """(rows, tokens of each) of every batch from now on, with all that fills it up."""
+def shapes(monkeypatch: pytest.MonkeyPatch) -> Shapes:
+    """(rows, tokens of each) of every batch from now on."""
     seen: Shapes = []
-    kind = OpenVino if runtime == "openvino" else OnnxRuntime
-    run = kind.run
+    real = sentiment.engine.open_runtime
 
-    def spy(self: Any, outputs: Sequence[str], feed: Feed) -> Any:
-        rows, tokens = feed["input_ids"].shape
-        seen.append((rows, tokens))
-        return run(self, outputs, feed)
+    def opened(*arguments: Any) -> Any:
+        session = real(*arguments)
 
-    monkeypatch.setattr(kind, "run", spy)
+        def run(outputs: Sequence[str], feed: Any) -> Any:
+            seen.append(feed["input_ids"].shape)
+            return session.run(outputs, feed)
+
+        return SimpleNamespace(run=run)
+
+    monkeypatch.setattr(sentiment.engine, "open_runtime", opened)
     return seen
 
 
@@ -64,7 +65,7 @@ def test_complaints_cost_does_not_grow_with_the_dimensions_asked(
 
 
 def test_complaints_batch_size_has_an_effect_and_the_default_fills_batches(
-    int8_checkpoint: Path, sample_texts: list[str], shapes: Shapes, runtime: str
+    int8_checkpoint: Path, sample_texts: list[str], shapes: Shapes
 ) -> None:
     batches: dict[int | None, int] = {}
     for size in (1, 8, None):
@@ -72,7 +73,7 @@ def test_complaints_batch_size_has_an_effect_and_the_default_fills_batches(
         Analyzer.load(int8_checkpoint, threads=1, batch_size=size).analyze_block(sample_texts[:400])
         batches[size] = len(shapes)
         assert max(count for count, _ in shapes) <= (size or TOKEN_BUDGET)
-        if size is not None and runtime != "openvino":  # there texts of another length begin another batch
+        if size is not None:
             assert batches[size] == -(-sum(count for count, _ in shapes) // size)
     assert batches[1] > batches[8] > 4 * (batches[None] or 1)
 

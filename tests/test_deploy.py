@@ -287,7 +287,7 @@ def test_deploy_cluster_has_the_ray_of_the_constraints() -> None:
     assert {f"ray=={version}" for version in versions} == {line for line in pins if line.startswith("ray==")}
     (head_setup,) = cluster()["head_setup_commands"]
     assert f"ray[default]=={versions[0]}" in head_setup
-    assert any("-c constraints.txt" in line and ".[ray,fast]" in line for line in cluster()["setup_commands"])
+    assert any("-c constraints.txt" in line and ".[ray]" in line for line in cluster()["setup_commands"])
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason='Ray is not installed: pip install "cinesent[ray]"')

@@ -15,8 +15,7 @@ from tokenizers import Tokenizer
 
 import sentiment.engine
 from sentiment.checkpoint import CheckpointError, load_checkpoint
-from sentiment.engine import BYTES_PER_TOKEN, OUTPUTS, TOKEN_BUDGET, Engine, Logits
-from sentiment.runtimes import OnnxRuntime
+from sentiment.engine import BYTES_PER_TOKEN, OUTPUTS, PADDING, TOKEN_BUDGET, Engine, Logits
 
 MAX_TOKENS = 64  # of the tiny checkpoints
 
@@ -92,13 +91,13 @@ def test_engine_batches_stay_within_the_token_budget(
     sizes = [ids.size for ids, _ in session.fed]
     assert max(sizes) <= budget
     assert sum(len(ids) for ids, _ in session.fed) == len(windows)
-    assert max(int(mask.size - mask.sum()) for _, mask in session.fed) <= OnnxRuntime.padding
+    assert max(int(mask.size - mask.sum()) for _, mask in session.fed) <= PADDING
     # One more text of the next batch's shortest would not have fitted, or have brought more padding than a batch may
     # carry: no batch is smaller than it must be.
     ends = []
     for (_, mask), (_, following) in pairwise(session.fed):
         shortest, rows = int(following.sum(1).min()), len(mask)
-        ends.append(((rows + 1) * shortest > budget, rows * shortest - int(mask.sum()) > OnnxRuntime.padding))
+        ends.append(((rows + 1) * shortest > budget, rows * shortest - int(mask.sum()) > PADDING))
     assert all(map(any, ends)) and (budget < TOKEN_BUDGET or any(padded for _, padded in ends))
 
 

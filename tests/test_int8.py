@@ -18,9 +18,7 @@ import sentiment.int8
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import FILES, INT8, INT8_GRAPH, CheckpointError, embedded_folder, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.int8 import Scales, digest, exact_products, quantise, read_scales, unpacked, write_scales
-from sentiment.runtimes import choose_runtime, read_openvino
-from training.int8 import float_graph
+from sentiment.int8 import Scales, digest, exact_products, read_scales, write_scales
 from training.int8_graph import product_graph
 
 needs_exact = pytest.mark.skipif(not exact_products(), reason="the processor does not add products of int8 exactly")
@@ -29,12 +27,6 @@ needs_exact = pytest.mark.skipif(not exact_products(), reason="the processor doe
 @pytest.fixture
 def folder(tmp_path: Path, int8_checkpoint: Path) -> Path:
     return Path(shutil.copytree(int8_checkpoint, tmp_path / "copy"))
-
-
-def require_int8(folder: Path) -> None:
-    pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
-    if choose_runtime("openvino", folder).precision != "int8":
-        pytest.skip("the processor has no units for int8")
 
 
 def test_int8_scales_are_read_as_they_were_written(folder: Path) -> None:
@@ -89,33 +81,14 @@ def test_int8_is_one_of_the_checkpoints_files_and_not_of_its_hash(folder: Path, 
     assert load_checkpoint(folder).files == FILES
 
 
-def test_int8_errors_of_the_scales_reach_the_user_in_one_line(folder: Path) -> None:
-    require_int8(folder)
-    scales = read_scales(folder / INT8)
-    graph = load_checkpoint(folder).config["sha256"]["model.onnx"]
-    write_scales(folder / INT8, {**scales, "no such product": Scales(np.ones(3, np.float32), 0.0, 1.0)}, graph)
-    with pytest.raises(CheckpointError, match=r"^expected a product no such product in model\.onnx, found none"):
-        Analyzer.load(folder, runtime="openvino")
-
-
-def distance(folder: Path, runtime: str = "openvino") -> float:
-    """The largest difference of int8 to float32 in a mention's logit, as a share of how far texts are apart."""
-    checkpoint = load_checkpoint(folder)
-    windows = [[7, 9, 30, 41, 100], [55, 6], list(range(20, 60))]
-    exact = Engine(checkpoint, threads=1).run(windows)
-    found = Engine(checkpoint, threads=1, runtime=runtime).run(windows)
-    apart = max(float(np.abs(a.mention - b.mention).max()) for a, b in zip(exact, found, strict=True))
-    return apart / float(np.ptp([answer.mention for answer in exact], axis=0).max())
-
-
-def test_int8_is_near_float32_and_not_the_same(int8_checkpoint: Path) -> None:
-    require_int8(int8_checkpoint)
-    assert 0 < distance(int8_checkpoint) < 1 / 4
-
-
 @needs_exact
 def test_int8_on_onnxruntime_is_near_float32_and_not_the_same(int8_checkpoint: Path) -> None:
-    assert 0 < distance(int8_checkpoint, "onnxruntime-int8") < 1 / 4
+    checkpoint = load_checkpoint(int8_checkpoint)
+    windows = [[7, 9, 30, 41, 100], [55, 6], list(range(20, 60))]
+    exact = Engine(checkpoint, threads=1).run(windows)
+    found = Engine(checkpoint, threads=1, runtime="onnxruntime-int8").run(windows)
+    apart = max(float(np.abs(a.mention - b.mention).max()) for a, b in zip(exact, found, strict=True))
+    assert 0 < apart < float(np.ptp([answer.mention for answer in exact], axis=0).max()) / 4
 
 
 @needs_exact
@@ -228,74 +201,9 @@ def test_int8_the_product_that_is_tried_is_the_one_that_training_makes() -> None
     assert onnx.load(str(path)) == product_graph()
 
 
-def test_int8_products_that_read_the_same_may_have_scales_of_their_own(folder: Path) -> None:
-    """Query, key and value read one activation; what one is divided by, another is not multiplied with."""
-    require_int8(folder)
-    own = {}
-    for at, (name, found) in enumerate(sorted(read_scales(folder / INT8).items())):
-        factor = 2.0 ** (at % 3 - 1)
-        own[name] = Scales(found.smooth * factor, found.low * factor, found.high * factor)
-    write_scales(folder / INT8, own, load_checkpoint(folder).config["sha256"]["model.onnx"])
-    assert distance(folder) < 1 / 4
-
-
 def test_int8_of_the_packaged_checkpoint_is_that_of_its_graph() -> None:
     folder = load_checkpoint().folder
     scales = read_scales(folder / INT8)
     layers = load_checkpoint().config["encoder"]["num_hidden_layers"]
     assert len(scales) == 6 * layers  # query, key, value, attention's output, both of the feed-forward part
     assert all(found.low < 0 < found.high and (found.smooth > 0).all() for found in scales.values())
-
-
-def test_int8_steps_are_the_same_of_weights_as_they_are_stored_and_of_floats(folder: Path) -> None:
-    openvino = pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
-    scales = read_scales(folder / INT8)
-    made = []
-    for packed in ({}, scales):
-        model = read_openvino(folder / "model.onnx", packed)
-        quantise(model, scales, openvino.opset13)
-        constants = [node for node in model.get_ordered_ops() if node.get_type_name() == "Constant"]
-        made.append([node.get_data() for node in constants if node.get_element_type().to_string() == "i8"])
-    floats, stored = made
-    assert len(floats) == len(stored) == len(scales) > 3
-    for one, other in zip(floats, stored, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_int8_weights_stored_otherwise_are_refused(folder: Path) -> None:
-    openvino = pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
-    scales = read_scales(folder / INT8)
-    model = read_openvino(folder / "model.onnx", scales)
-    for node in model.get_ordered_ops():
-        if node.get_friendly_name() in scales:
-            node.input(1).replace_source_output(openvino.opset13.relu(node.input_value(1)).output(0))
-    with pytest.raises(CheckpointError, match=r"^expected int8 steps with their size in .*; remove int8\.safetensors$"):
-        quantise(model, scales, openvino.opset13)
-
-
-def test_int8_weights_stored_otherwise_are_unpacked_before(folder: Path, tmp_path: Path) -> None:
-    """As floats, here: one product in another form, and all are read as without scales."""
-    openvino = pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
-    scales = read_scales(folder / INT8)
-    graph = onnx.load(str(folder / "model.onnx"))
-    (other,) = (node for node in graph.graph.node if node.name == next(iter(scales)))
-    floats = float_graph(folder / "model.onnx")
-    weight = next(tensor for tensor in floats.graph.initializer if tensor.name == other.input[1])
-    weight.name = other.input[1] = "float"
-    graph.graph.initializer.append(weight)
-    onnx.save(graph, str(tmp_path / "model.onnx"))
-    model = read_openvino(tmp_path / "model.onnx", scales)
-    quantise(model, scales, openvino.opset13)
-    constants = [node for node in model.get_ordered_ops() if node.get_type_name() == "Constant"]
-    assert [node.get_element_type().to_string() for node in constants].count("i8") == len(scales)
-
-
-def test_int8_a_product_of_what_is_no_weight_is_left_alone() -> None:
-    openvino = pytest.importorskip("openvino", reason='OpenVINO is not installed: pip install "cinesent[fast]"')
-    ops = openvino.opset13
-    mask = ops.parameter([-1, -1], np.int64)  # positions of some encoders, whose shape nobody knows
-    assert unpacked(ops.multiply(ops.convert(mask, "f32"), ops.convert(mask, "f32"))) is None
-    constant = ops.constant(np.ones((2, 2), np.int64))
-    assert unpacked(ops.multiply(ops.convert(constant, "f32"), ops.constant(np.float32(2)))) is None
-    steps = ops.convert(ops.constant(np.ones((2, 2), np.int8)), "f32")
-    assert unpacked(ops.multiply(steps, ops.constant(np.float32(2)))).tolist() == [[2, 2], [2, 2]]

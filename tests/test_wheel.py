@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import sentiment
-from sentiment.runtimes import plain_runtime
+from sentiment.runtimes import choose_runtime
 from sentiment.taxonomy import load_taxonomy
 
 pytestmark = pytest.mark.slow
@@ -144,7 +144,7 @@ def test_a_base_installation_scores_the_sample(python: Path, tmp_path: Path) -> 
     assert _run([cinesent, "--version"], cwd=tmp_path).stdout.split()[-1] == sentiment.__version__
     automatic = {name: value for name, value in os.environ.items() if name != "CINESENT_RUNTIME"}
     done = _run([cinesent, "score", SAMPLE, "-o", "scored.csv"], cwd=tmp_path, env=automatic)
-    assert "cinesent-zh@" in done.stderr and str(plain_runtime()) in done.stderr
+    assert "cinesent-zh@" in done.stderr and str(choose_runtime("auto")) in done.stderr
     with SAMPLE.open(encoding="utf-8-sig", newline="") as lines:
         sent = list(csv.DictReader(lines))
     with (tmp_path / "scored.csv").open(encoding="utf-8-sig", newline="") as lines:

@@ -105,7 +105,7 @@ Analyzer.load("path/to/this/folder").analyze("{"座椅太硬，坐得腰疼" if 
 
 The folder holds `model.onnx` (int8 weights, float arithmetic), `tokenizer.json` and `config.json` (label space,
 decision rules, hashes); with `int8.onnx` and `int8.safetensors` beside them, products are in int8 where a processor
-adds them exactly. It runs offline on a CPU by ONNX Runtime or OpenVINO; PyTorch is not needed. Meant for sorting and
+adds them exactly. It runs offline on a CPU by ONNX Runtime; PyTorch is not needed. Meant for sorting and
 counting feedback; not meant for judging single employees or customers.
 """
 

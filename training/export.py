@@ -39,13 +39,13 @@ logger = logging.getLogger(__name__)
 class Exported:
     """What an export did: the folder, how far int8 is from float32, and the cross-fitted development scores.
 
-    `drift` is that of the packed weights, `int8` that of int8 arithmetic by runtime, where there are scales for it.
+    `drift` is that of the packed weights, `int8` that of int8 arithmetic, where there are scales for it.
     """
 
     folder: Path
     drift: dict[str, float]
     development: dict[str, float]
-    int8: dict[str, dict[str, float]] | None = None
+    int8: dict[str, float] | None = None
 
 
 def export(
@@ -65,7 +65,7 @@ def export(
         development: sets of development texts by name; thresholds and scaling are fitted on all of them together.
         details: what config.json shall tell of the training.
         int8: calibration texts, from which the scales in int8.safetensors are taken, and with those int8.onnx is made;
-            without them there are no such files, and texts are scored in float32, or on OpenVINO in bfloat16.
+            without them there are no such files, and texts are scored in float32.
         others: further trainings of the same label space and tokeniser; the checkpoint then answers with the mean of
             all logits.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sentiment.runtimes import Choice
 from training.ablation_table import change
 from training.quality_tables import MISSING, Language, busy_note, row, table
 
@@ -22,30 +21,28 @@ SCOPES: Mapping[str, tuple[str, str]] = {
 
 
 def levers_block(found: Mapping[str, Any], lang: Language = "en") -> str:
-    """A row for each lever and each depth: on each runtime ratios for short and for long texts and what was found, then
-    whether it is used, and why; below what else was found. What depths are worth is there after `with_depth_quality`.
+    """A row for each lever and each depth: ratios for short and for long texts and what was found, then whether it is
+    used, and why; below what else was found. What depths are worth is there after `with_depth_quality`.
     """
-    names = _say(lang, "short comments, ×|long texts, ×|found", "短评，倍|长文，倍|结果").split("|")
-    between = _say(lang, ": ", "：")
-    titles = list(dict.fromkeys(map(_title_of, found["runtimes"])))
-    columns = [f"{title}{between}{name}" for title in titles for name in names]
-    columns += _say(lang, "used|why or why not", "采用|理由").split("|")
-    lines = table(_say(lang, "lever", "手段"), columns)
+    heads = (
+        "short comments, ×|long texts, ×|found|used|why or why not",
+        "短评，倍|长文，倍|结果|采用|理由",
+    )
+    lines = table(_say(lang, "lever", "手段"), _say(lang, *heads).split("|"))
     for entry in found["levers"]:
         title = f"{entry['zh']}{SCOPES[entry['scope']][1]}" if lang == "zh" else _title(entry)
         used = _say(lang, "yes", "是") if entry["used"] else _say(lang, "no", "否")
         reason = entry["reason_zh" if lang == "zh" else "reason"]
-        cells = [cell for title in titles for cell in _cells(entry, title, lang)]
-        lines.append(row(title, [*cells, used, reason]))
+        lines.append(row(title, [*_cells(entry, lang), used, reason]))
     lines += [_depth(entry, found, lang) for entry in found["depths"]]
     return "\n".join([*lines, "", _note(found, lang)])
 
 
-def _cells(entry: Mapping[str, Any], title: str, lang: Language) -> list[str]:
-    """The ratios of a lever on the runtime of this title, in the one precision in which it was measured, and what was
-    found; bold where what the product does is the slower."""
-    measured = next((one for name, one in entry["runtimes"].items() if _title_of(name) == title), None)
-    if measured is None or "skipped" in measured:
+def _cells(entry: Mapping[str, Any], lang: Language) -> list[str]:
+    """The ratios of a lever in the one precision in which it was measured, and what was found; bold where what the
+    product does is the slower."""
+    (measured,) = entry["runtimes"].values()
+    if "skipped" in measured:
         return [MISSING, MISSING, _say(lang, "not measured", "未测")]
     told = _say(lang, *VERDICTS[measured["verdict"]])
     if {"gains": not entry["used"], "loses": entry["used"]}.get(measured["verdict"], False):
@@ -81,8 +78,7 @@ def _depth(entry: Mapping[str, Any], found: Mapping[str, Any], lang: Language) -
     title += _say(lang, " (inference alone, random weights)", "（仅推理，随机权重）")
     told = "" if entry["used"] else _say(lang, *VERDICTS[entry["verdict"]])
     used = _say(lang, "yes", "是") if entry["used"] else _say(lang, "no", "否")
-    others = [MISSING, MISSING, _say(lang, "not measured", "未测")] * (len(set(map(_title_of, found["runtimes"]))) - 1)
-    return row(title, [_ratio(entry["short"]), _ratio(entry["long"]), told, *others, used, _worth(entry, lang)])
+    return row(title, [_ratio(entry["short"]), _ratio(entry["long"]), told, used, _worth(entry, lang)])
 
 
 def _worth(entry: Mapping[str, Any], lang: Language) -> str:
@@ -110,43 +106,26 @@ def _ratio(part: Mapping[str, float]) -> str:
     return f"{part['ratio']:.2f} [{part['low']:.2f}–{part['high']:.2f}]"
 
 
-def _title_of(name: str) -> str:
-    return Choice(name, "", "").title
-
-
 def _note(found: Mapping[str, Any], lang: Language) -> str:
     entries = {entry["name"]: entry for entry in found["levers"]}
     runtimes = list(found["runtimes"].values())
     said = [
         _say(
             lang,
-            f"On {' and on '.join(runtimes)}. The rate with the lever over that without it, medians of "
+            f"On {runtimes[-1]}. The rate with the lever over that without it, medians of "
             f"{found['rounds']} interleaved rounds, in brackets the least and the greatest round; faster "
             f"or slower is what is so by more than {found['noise']:.0%} in every round.",
-            f"运行于 {' 与 '.join(runtimes)}。采用该手段与不采用的速率之比，{found['rounds']} 轮交错运行取中位数，"
+            f"运行于 {runtimes[-1]}。采用该手段与不采用的速率之比，{found['rounds']} 轮交错运行取中位数，"
             f"方括号内为最小与最大的一轮；每一轮都相差 {found['noise']:.0%} 以上才算更快或更慢。",
         )
     ]
     if len(runtimes) > 1:
-        (first, portable), *rest = found["runtimes"].items()
-        same = [text for name, text in rest if _title_of(name) == _title_of(first)]
         graphs = [entry["zh" if lang == "zh" else "title"] for entry in found["levers"] if entry["graph"]]
         said.append(
             _say(
                 lang,
-                f"Measured on {portable} alone: what changes the ONNX graph ({'; '.join(graphs)}), and depths.",
-                f"仅在 {portable} 上测量：改变 ONNX 计算图的手段（{'；'.join(graphs)}）以及层数。",
-            )
-        )
-        said += [_say(lang, f"All else in its columns is of {text}.", f"其各列的其余各行为 {text}。") for text in same]
-    if "openvino" in found["runtimes"]:
-        said.append(
-            _say(
-                lang,
-                "On OpenVINO a batch holds rows of one padded length, else a record would depend on its neighbours: "
-                "batches of 32 are run there in parts, one for each padded length among them.",
-                "OpenVINO 上每批各行填充长度相同，否则一条文本的结果会受同批文本影响："
-                "因此每批 32 条在其上按填充长度分成若干部分运行。",
+                f"Measured on {runtimes[0]}: what changes the ONNX graph ({'; '.join(graphs)}), and depths.",
+                f"改变 ONNX 计算图的手段（{'；'.join(graphs)}）以及层数，在 {runtimes[0]} 上测量。",
             )
         )
     if "alone" in entries.get("tokenising", {}):
@@ -154,9 +133,8 @@ def _note(found: Mapping[str, Any], lang: Language) -> str:
         said.append(
             _say(
                 lang,
-                f"Tokenising alone, on no runtime: in batches {short} × the rate on short comments, {long} × on long "
-                "texts.",
-                f"仅分词（与运行时无关）：成批的速率在短评上为 {short} 倍，长文上为 {long} 倍。",
+                f"Tokenising alone: in batches {short} × the rate on short comments, {long} × on long texts.",
+                f"仅分词：成批的速率在短评上为 {short} 倍，长文上为 {long} 倍。",
             )
         )
     portables = (entries.get(name, {}).get("runtimes", {}) for name in ("packing", "vocabulary", "attention"))
@@ -167,9 +145,9 @@ def _note(found: Mapping[str, Any], lang: Language) -> str:
             _say(
                 lang,
                 f"Packing leaves {share['pulled']:.1%} of padding on short comments, the packaged batches "
-                f"of ONNX Runtime {share['released']:.1%}: where every token costs the same, removing all of it gives "
+                f"{share['released']:.1%}: where every token costs the same, removing all of it gives "
                 f"{packing['bound']['short']:.2f} × the rate.",
-                f"短评上，拼行后填充占 {share['pulled']:.1%}，ONNX Runtime 上随包批次占 {share['released']:.1%}："
+                f"短评上，拼行后填充占 {share['pulled']:.1%}，随包批次占 {share['released']:.1%}："
                 f"若每个词元耗时相同，全部省去后速率为 {packing['bound']['short']:.2f} 倍。",
             )
         )

@@ -20,7 +20,7 @@ STAGES: Mapping[str, tuple[str, str]] = {
     "other": ("other", "其他"),
 }
 OWN = "train.jsonl"
-RUNTIMES = {"ours": "ONNX Runtime", "ours-fast": "OpenVINO"}  # ours, by contestant
+OURS = "ours"  # the contestant, with all threads
 LENGTHS: Mapping[str, tuple[str, str]] = {"short": ("short comments", "短评"), "long": ("long texts", "长文")}
 
 
@@ -34,21 +34,22 @@ def speed_block(
     beside: Sequence[Mapping[str, Any]] = (),
     complaints: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Contestants and ceilings, where the time goes, a large file, targets and complaints; then engines, levers and
-    checkpoints, where measured.
+    """A large file, contestants and ceilings, targets and complaints; then where the time goes, cold starts, engines,
+    levers and checkpoints, where measured.
 
     Args:
         beside: targets of other results (`benchmarks.speed_targets`). complaints: likewise, what users complain of.
     """
     parts = []
-    if found.get("contestants"):
-        parts += [_intro(found, lang), _contestants(found, lang), _stages(found, lang), _cold_starts(found, lang)]
-        parts += _outdated(found, engines, lang)
     if found.get("jobs"):
         parts.append(job_block(found["jobs"], lang))
+    if found.get("contestants"):
+        parts += [_intro(found, lang), _contestants(found, lang)]
     parts.append(_targets([*found["targets"], *beside], lang))
     if complaints:
         parts.append(_complaints(complaints, lang))
+    if found.get("contestants"):
+        parts += [_stages(found, lang), _cold_starts(found, lang)]
     if engines is not None:
         parts.append(engines_block(engines, lang))
     if levers is not None:
@@ -91,13 +92,14 @@ def engines_block(found: Mapping[str, Any], lang: Language = "en") -> str:
     note = _say(
         lang,
         "Texts/s: median of the rounds, and the slowest and the fastest. First engine: F1 and accuracy in percent, 95% "
-        "intervals; others: differences to it in points, paired. Last column: probabilities of the same text alone and "
+        "intervals; others: differences to it in points, paired. Thresholds are cross-fitted for each engine, in other "
+        "folds than under Quality, hence other figures. Last column: probabilities of the same text alone and "
         "among others; the record allows 0.002 and no other label.",
         "速度为各轮中位数，括号内为最慢与最快一轮。第一行为 F1 与准确率（百分比，95% 区间）；"
-        "其余为与之相差的百分点（配对）。"
+        "其余为与之相差的百分点（配对）。各引擎的阈值分别交叉拟合，分折与“质量”一节不同，故数字略异。"
         "末列：同一文本单独与成批时概率之差；记录允许 0.002，且标签须不变。",
     )
-    note += "".join(_packaged(entry, names, lang) for entry in found["engines"] if entry["name"] in ("plain", "fast"))
+    note += "".join(_packaged(entry, names, lang) for entry in found["engines"] if entry["name"] == "plain")
     left_out = [entry for entry in found["engines"] if entry.get("skipped")]
     if left_out:
         reasons = "; ".join(f"{entry['title']} ({entry['skipped']})" for entry in left_out)
@@ -141,24 +143,6 @@ def _intro(found: Mapping[str, Any], lang: Language) -> str:
     return _say(lang, " ", "").join([said, *_texts_note(found, found["measured"].get("sittings", []), lang)])
 
 
-def _outdated(found: Mapping[str, Any], engines: Mapping[str, Any] | None, lang: Language) -> list[str]:
-    """That a plain installation was measured in another precision than it runs in on this processor by now."""
-    runtime = next((str(entry.get("runtime")) for entry in found["contestants"] if entry["name"] == "ours"), "")
-    plain = next((entry for entry in (engines or {}).get("engines", ()) if entry["name"] == "plain"), {"skipped": True})
-    if plain.get("skipped") or not runtime.endswith("float32"):
-        return []
-    return [
-        _say(
-            lang,
-            f"**Measured before int8**: ours on ONNX Runtime is here {runtime}, which `--runtime onnxruntime` keeps "
-            "to, and so are its targets below but those of the large file; a plain installation multiplies in int8 on "
-            "this processor by now, whose rates are among the engines.",
-            f"**测于采用 int8 之前**：此处我们的 ONNX Runtime 为 {runtime}（即 `--runtime onnxruntime`），"
-            "下面它的指标亦然，大文件各项除外；如今直接安装在此处理器上已用 int8 相乘，速率见引擎一表。",
-        )
-    ]
-
-
 def _texts_note(found: Mapping[str, Any], circumstances: Sequence[Mapping[str, Any]], lang: Language) -> list[str]:
     """Where the texts are from, which come several times, and whether the machine was busy."""
     texts = found.get("texts", {})
@@ -181,17 +165,16 @@ def _texts_note(found: Mapping[str, Any], circumstances: Sequence[Mapping[str, A
 
 
 def _contestants(found: Mapping[str, Any], lang: Language) -> str:
-    entries = {entry["name"]: entry for entry in found["contestants"]}
-    ours = {name: entries[name] for name in RUNTIMES if name in entries and not entries[name].get("skipped")}
+    ours = next(entry for entry in found["contestants"] if entry["name"] == OURS)
     columns = [_say(lang, "threads", "线程"), _say(lang, "texts, short + long", "文本数，短 + 长")]
     for en, zh in LENGTHS.values():
         columns.append(_say(lang, f"{en}, texts/s", f"{zh}，条/秒"))
-        columns += [
-            _say(lang, f"ours on {RUNTIMES[name]} is × as fast", f"我们（{RUNTIMES[name]}）的倍数") for name in ours
-        ]
+        columns.append(
+            _say(lang, f"ours on {found['threads']} threads is × as fast", f"我们（{found['threads']} 线程）的倍数")
+        )
 
-    def beside(part: str, rate: float) -> list[str]:
-        return [_number(own[part]["texts_per_second"] / rate) for own in ours.values()]
+    def beside(part: str, rate: float) -> str:
+        return _number(ours[part]["texts_per_second"] / rate)
 
     lines = table(_say(lang, "program", "程序"), columns)
     notes = []
@@ -206,7 +189,7 @@ def _contestants(found: Mapping[str, Any], lang: Language) -> str:
         for part, (en, zh) in LENGTHS.items():
             if entry[part] is None:
                 counts.append(MISSING)
-                cells += [MISSING] * (1 + len(ours))
+                cells += [MISSING] * 2
                 continue
             counts.append(f"{entry[part]['texts']:,}")
             if entry[part].get("once"):
@@ -214,7 +197,7 @@ def _contestants(found: Mapping[str, Any], lang: Language) -> str:
                 notes.append(
                     _say(lang, f"{title}, {en}: {entry[part]['once']}.", f"{title}，{zh}：耗时过长，仅测一轮。")
                 )
-            cells += [_rate(entry[part]), *beside(part, entry[part]["texts_per_second"])]
+            cells += [_rate(entry[part]), beside(part, entry[part]["texts_per_second"])]
         bold = f"**{title}**" if entry["kind"] == "checkpoint" else title
         threads = MISSING if entry.get("skipped") else str(entry["threads"])
         lines.append(row(bold, [threads, MISSING if set(counts) == {MISSING} else " + ".join(counts), *cells]))
@@ -222,14 +205,19 @@ def _contestants(found: Mapping[str, Any], lang: Language) -> str:
         cells = [str(found["threads"]), MISSING]
         for part in LENGTHS:
             most = entry["texts_per_second"][part]
-            cells += [_spread(most), *beside(part, most["median"])]
+            cells += [_spread(most), beside(part, most["median"])]
         gflops = f"{_spread(entry['gflops']['all'])} GFLOP/s"
         title = _say(lang, f"*ceiling: bare {kind} products, {gflops}*", f"*上限：仅 {kind} 矩阵乘法，{gflops}*")
         lines.append(row(title, cells))
     if notes:
         lines += ["", _say(lang, " ", "").join(dict.fromkeys(notes))]
     colon, between = _say(lang, ": ", "："), _say(lang, "; ", "；")
-    return "\n".join([*lines, "", *(f"- {between.join(who)}{colon}{how}" for how, who in alike.items())])
+    ceiling = _say(
+        lang,
+        "- ceiling: in PyTorch the products with the model's weights alone, of which a model reaches a part",
+        "- 上限：在 PyTorch 中只做模型权重的矩阵乘法，模型只能达到其中一部分",
+    )
+    return "\n".join([*lines, "", *(f"- {between.join(who)}{colon}{how}" for how, who in alike.items()), ceiling])
 
 
 def _stages(found: Mapping[str, Any], lang: Language) -> str:
@@ -237,11 +225,9 @@ def _stages(found: Mapping[str, Any], lang: Language) -> str:
         _say(lang, "where the time of `cinesent score` goes", "`cinesent score` 的时间分布"),
         [_say(lang, *names) for names in STAGES.values()],
     )
-    for name, parts in found["stages"].items():
-        for part, names in LENGTHS.items():
-            shares = parts[part]["shares"]
-            title = f"{_say(lang, *names)}{_say(lang, ', ', '，')}{RUNTIMES[name]}"
-            lines.append(row(title, [_share(shares[stage]) for stage in STAGES]))
+    for part, names in LENGTHS.items():
+        shares = found["stages"][OURS][part]["shares"]
+        lines.append(row(_say(lang, *names), [_share(shares[stage]) for stage in STAGES]))
     return "\n".join(lines)
 
 
@@ -251,8 +237,7 @@ def _cold_starts(found: Mapping[str, Any], lang: Language) -> str:
     )
     for name, seconds in found["cold_start"].items():
         plain = _say(lang, "BERT-base, transformers pipeline", "BERT-base，transformers pipeline")
-        title = f"**cinesent{_say(lang, ', ', '，')}{RUNTIMES[name]}**" if name in RUNTIMES else plain
-        lines.append(row(title, [_spread(seconds)]))
+        lines.append(row("**cinesent**" if name == OURS else plain, [_spread(seconds)]))
     return "\n".join(lines)
 
 
@@ -288,15 +273,16 @@ def job_block(jobs: Mapping[str, Mapping[str, Any]], lang: Language = "en") -> s
 
 
 def _complaints(entries: Sequence[Mapping[str, Any]], lang: Language) -> str:
-    columns = _say(lang, "on|measured|has to be|", "运行于|实测|要求|").split("|")
+    columns = _say(lang, "measured|has to be|", "实测|要求|").split("|")
     lines = table(_say(lang, "what users of such tools complain of", "此类工具用户的抱怨"), columns)
     for entry in entries:
         value = MISSING if entry["value"] is None else _number(entry["value"])
         if "low" in entry:
             value += f" [{_number(entry['low'])}–{_number(entry['high'])}]"
-        cells = [entry["runtime"], value, _bound(entry), _met(entry, lang)]
+        cells = [value, _bound(entry), _met(entry, lang)]
         lines.append(row(entry["zh" if lang == "zh" else "title"], cells))
-    notes = []
+    runtimes = ", ".join(dict.fromkeys(entry["runtime"] for entry in entries))
+    notes = [_say(lang, f"On {runtimes}.", f"运行于 {runtimes}。")]
     if any("low" in entry for entry in entries):
         said = "A ratio is one of medians over interleaved rounds; in brackets the least and the greatest of a round."
         notes.append(_say(lang, said, "比值取交错运行各轮的中位数之比；方括号内为最小与最大的一轮。"))
@@ -311,52 +297,30 @@ def _bound(entry: Mapping[str, Any]) -> str:
 def _met(entry: Mapping[str, Any], lang: Language) -> str:
     """The verdict; bold where something was missed."""
     said = verdict(entry, lang)
-    missed = any(side["met"] is False and side["value"] is not None for side in (entry, entry.get("fast") or entry))
-    return f"**{said}**" if missed else said
+    return f"**{said}**" if entry["met"] is False and entry["value"] is not None else said
 
 
 def verdict(entry: Mapping[str, Any], lang: Language = "en") -> str:
-    """Met or not, and by which runtime, in plain words."""
+    """Met or not, in plain words."""
     words = {"met": "达到", "not met": "未达到", "not measured": "未测", "not decided": "未定（区间跨过界限）"}
-    plain, fast = _said(entry), _said(entry["fast"]) if entry.get("fast") else "not measured"
-    say = {said: said if lang == "en" else words[said] for said in (plain, fast)}
-    if "fast" not in entry or plain == fast == "not measured":
-        return say[plain]
-    if plain == fast:
-        both = {"met": "met by both", "not met": "met by neither"}.get(plain, plain)
-        return both if lang == "en" else f"两者均{say[plain]}"
-    if lang == "en":
-        return f"ONNX Runtime: {say[plain]}; OpenVINO: {say[fast]}"
-    return f"ONNX Runtime：{say[plain]}；OpenVINO：{say[fast]}"
-
-
-def _said(entry: Mapping[str, Any]) -> str:
+    said = {True: "met", False: "not met", None: "not decided"}[entry["met"]]
     if entry["value"] is None:
-        return "not measured"
-    return {True: "met", False: "not met", None: "not decided"}[entry["met"]]
+        said = "not measured"
+    return said if lang == "en" else words[said]
 
 
 def _targets(entries: Sequence[Mapping[str, Any]], lang: Language) -> str:
-    """The figures of both runtimes, where they are two; what does not depend on one stands in the first columns."""
-    heads = ("ONNX Runtime|on long texts|OpenVINO|on long texts|target|", "ONNX Runtime|长文|OpenVINO|长文|目标|")
+    heads = ("measured|on long texts|target|", "实测|长文|目标|")
     lines = table(_say(lang, "target", "指标"), _say(lang, *heads).split("|"))
     for entry in entries:
-        figures = []
-        for side in (entry, entry.get("fast") or {}):
-            value, long = side.get("value"), side.get("long")
-            cell = MISSING if value is None else _number(value)
-            if side.get("interval"):
-                cell += " [{}, {}]".format(*map(_number, side["interval"]))
-            figures += [cell, MISSING if long is None else _number(long)]
-        cells = [*figures, _bound(entry), _met(entry, lang)]
+        value, long = entry["value"], entry["long"]
+        cell = MISSING if value is None else _number(value)
+        if entry.get("interval"):
+            cell += " [{}, {}]".format(*map(_number, entry["interval"]))
+        cells = [cell, MISSING if long is None else _number(long), _bound(entry), _met(entry, lang)]
         lines.append(row(entry["zh" if lang == "zh" else "title"], cells))
-    judged = any(side.get("interval") for entry in entries for side in (entry, entry.get("fast") or {}))
-    note = _say(
-        lang,
-        "Short comments decide; long ones are told. Figures that depend on no runtime stand in the first column.",
-        "以短评为准，长文供参考。与运行时无关的数字列于首列。",
-    )
-    if judged:
+    note = _say(lang, "Short comments decide; long ones are told.", "以短评为准，长文供参考。")
+    if any(entry.get("interval") for entry in entries):
         note += _say(
             lang,
             " Points lost: the worst set; judged by its paired 95% interval: met where it ends at the target or below, "

@@ -34,8 +34,8 @@ EXTRAS = {
         *("accelerate", "cleanlab", "datasets", "jieba", "onnx", "onnxscript"),
         *("safetensors", "sklearn", "snownlp", "torch", "transformers"),
     ),
+    "int8": ("nncf", "openvino"),
     "ray": ("ray",),
-    "fast": ("openvino",),
     "serve": (
         *("alembic", "anyio", "fastapi", "platformdirs", "psycopg", "pydantic", "sqlalchemy"),
         *("prometheus_client", "starlette", "uvicorn"),

@@ -37,7 +37,7 @@ def command(
     name: str,
 ) -> None:
     """Writes model.onnx (int8 weights), tokenizer.json, config.json and the model card README.md; with --int8 also
-    int8.onnx and int8.safetensors, without which texts are scored in float32, or in bfloat16 by the extra fast.
+    int8.onnx and int8.safetensors, without which texts are scored in float32.
 
     \b
     Examples:
@@ -82,8 +82,8 @@ def command(
         raise Failure(f"export refused: {error}", 3) from None
     drift = ", ".join(f"{key} {value:.2%}" for key, value in exported.drift.items())
     say(f"{output} written; int8 weights against float32: {drift}")
-    for runtime, found in (exported.int8 or {}).items():
-        drift = ", ".join(f"{key} {value:.2%}" for key, value in found.items())
-        say(f"int8 on {runtime} against float32: {drift}")
+    if exported.int8 is not None:
+        drift = ", ".join(f"{key} {value:.2%}" for key, value in exported.int8.items())
+        say(f"int8 products against float32: {drift}")
     for key, value in exported.development.items():
         say(f"development, cross-fitted: {key} {value:.3f}")

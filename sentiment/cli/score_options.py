@@ -148,13 +148,12 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     ),
     click.option(
         "--runtime",
-        type=click.Choice(["auto", "onnxruntime", "onnxruntime-int8", "openvino"]),
+        type=click.Choice(["auto", "onnxruntime", "onnxruntime-int8"]),
         default="auto",
         show_default=True,
         envvar="CINESENT_RUNTIME",
         show_envvar=True,
-        help="What runs the model. onnxruntime: in float32, alike on every processor. openvino: the extra `fast`. "
-        "auto: openvino where it is installed and the processor multiplies bfloat16, else onnxruntime-int8 where "
+        help="What runs the model. onnxruntime: in float32, alike on every processor. auto: onnxruntime-int8 where "
         "processor and model allow it, else onnxruntime.",
     ),
     click.option(

@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.rivals import Size, write_bert
-from benchmarks.runtimes import installed
 from sentiment.checkpoint import Checkpoint, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.runtimes import Choice
 from tests.benchmarks.sides import LONG
 
 MIXED = ("好", LONG, "", "Great seats!", "排队检票等了二十分钟")
@@ -43,11 +41,3 @@ def engine(checkpoint: Checkpoint) -> Engine:
 @pytest.fixture(scope="module")
 def texts(sample_texts: list[str]) -> list[str]:
     return [*sample_texts[:40], *MIXED]
-
-
-@pytest.fixture(scope="module")
-def openvino(checkpoint: Checkpoint) -> Choice:
-    found = [choice for choice in installed(checkpoint.folder) if choice.name == "openvino"]
-    if not found:
-        pytest.skip('OpenVINO is not installed: pip install "cinesent[fast]"')
-    return found[0]

@@ -16,7 +16,7 @@ from benchmarks.journal import BESIDE, Journal
 from benchmarks.own_rows import rows
 from sentiment.analyzer import BLOCK, Analyzer
 from sentiment.engine import TOKEN_BUDGET, Engine
-from sentiment.runtimes import Choice, OnnxRuntime, choose_runtime
+from sentiment.runtimes import choose_runtime
 
 # Seconds of three rounds; the middle one is the median.
 SECONDS = {
@@ -86,12 +86,9 @@ def test_batching_waits_for_as_many_records_as_come_before(tiny_checkpoint: Path
     assert len(read) == BLOCK
 
 
-def test_batching_command_writes_what_it_judges_on_every_runtime(
+def test_batching_command_writes_what_it_judges(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Two that are one, as OpenVINO need not be installed.
-    choices = [Choice("onnxruntime", version, "float32") for version in ("1", "2")]
-    monkeypatch.setattr(batching, "installed", lambda _: choices)
     monkeypatch.setattr(batching, "SIZES", (1, 64))
     monkeypatch.setattr(batching, "BUDGETS", BUDGETS[-1:])
     output = tmp_path / "batching.json"
@@ -100,30 +97,24 @@ def test_batching_command_writes_what_it_judges_on_every_runtime(
     found = json.loads(output.read_text("utf-8"))
     cases = {name for name in SECONDS if name not in ("batch 4", "batch 16", *(f"{n} tokens" for n in BUDGETS[:-1]))}
     short = {name for name in cases if "long text" not in name and "first" not in name}
-    runtimes = list(map(str, choices))
-    assert found["trial"] and list(found["runtimes"]) == runtimes
-    for own in found["runtimes"].values():
-        assert set(own["texts_per_second"]) == short and set(own["seconds"]) == cases
-        assert all(len(seconds) == 2 for seconds in own["seconds"].values())
-        assert set(own["default_over"]) == short - {"default"}
-    assert [entry["runtime"] for entry in found["complaints"]] == [name for name in runtimes for _ in range(6)]
+    runtime = str(choose_runtime("onnxruntime"))
+    assert found["trial"] and list(found["runtimes"]) == [runtime]
+    own = found["runtimes"][runtime]
+    assert set(own["texts_per_second"]) == short and set(own["seconds"]) == cases
+    assert all(len(seconds) == 2 for seconds in own["seconds"].values())
+    assert set(own["default_over"]) == short - {"default"}
+    assert [entry["runtime"] for entry in found["complaints"]] == [runtime] * 6
     assert code == (0 if all(entry["met"] for entry in found["complaints"]) else 1)
 
 
-@pytest.mark.parametrize("founded", ["1", "2"])
-def test_batching_command_fails_by_a_complaint_on_any_runtime(
-    founded: str, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_batching_command_fails_by_a_complaint(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    choices = [Choice("onnxruntime", version, "float32") for version in ("1", "2")]
-
     def made_up(tasks: Mapping[str, object], rounds: int, journal: Journal) -> dict[str, list[float]]:
-        """Rounds of the cases as above; on one runtime a long text stalls."""
-        seconds = {f"{name}, {choice}": SECONDS[name] for choice in choices for name in SECONDS}
+        """Rounds of the cases as above, but that a long text stalls."""
         journal.once(f"{BESIDE}round 1, default", lambda: 0.5)
-        stalled = next(str(choice) for choice in choices if choice.version == founded)
-        return seconds | {f"first 100 before a long text, {stalled}": [99.0, 99.0, 99.0]}
+        return {**SECONDS, "first 100 before a long text": [99.0, 99.0, 99.0]}
 
-    monkeypatch.setattr(batching, "installed", lambda _: choices)
     monkeypatch.setattr(batching, "cases_of", lambda *arguments: dict.fromkeys(SECONDS, lambda: None))
     monkeypatch.setattr(batching, "interleaved", made_up)
     output = tmp_path / "batching.json"
@@ -132,8 +123,7 @@ def test_batching_command_fails_by_a_complaint_on_any_runtime(
     found = json.loads(output.read_text("utf-8"))
     rows, during = found["complaints"], found["circumstances"][-1]
     assert during == {"during": "round 1, default", "other_load": 0.5, "busy": True}
-    missed = [(entry["name"], entry["runtime"]) for entry in rows if not entry["met"]]
-    assert missed == [("long-text-wait", f"ONNX Runtime {founded}, float32")]
+    assert [entry["name"] for entry in rows if not entry["met"]] == ["long-text-wait"]
 
 
 def test_batching_command_keeps_trials_apart(capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +135,7 @@ def test_batching_command_keeps_trials_apart(capsys: pytest.CaptureFixture[str])
 def test_batching_one_and_all_dimensions_run_on_one_engine_alone(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise the kernels that one of them has to prepare again would be taken for the cost of dimensions."""
+    """Otherwise what one engine has in memory and the other has not would be taken for the cost of dimensions."""
     ran: set[int] = set()
     real = Engine.run
 
@@ -169,13 +159,13 @@ def test_batching_budgets_make_larger_and_smaller_batches_than_the_default(
     tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batches: list[tuple[int, int]] = []
-    real = OnnxRuntime.run
+    real = Engine._infer
 
-    def run(runtime: Any, outputs: Any, feed: Any) -> Any:
-        batches.append(feed["input_ids"].shape)
-        return real(runtime, outputs, feed)
+    def infer(engine: Engine, windows: Any) -> Any:
+        batches.append((len(windows), max(map(engine._length, windows))))
+        return real(engine, windows)
 
-    monkeypatch.setattr(OnnxRuntime, "run", run)
+    monkeypatch.setattr(Engine, "_infer", infer)
     texts = [text for _, _, text in rows(1000)]
     cases = cases_of(choose_runtime("onnxruntime"), tiny_checkpoint, 1, texts, "座椅太硬。" * 20)
     counts = []

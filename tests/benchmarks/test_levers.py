@@ -17,6 +17,7 @@ from benchmarks.graphs import Nodes
 from benchmarks.lever_figures import compared, differences, padding, records, surprises, verdict
 from benchmarks.lever_list import LEVERS, PACKAGED
 from benchmarks.levers import choices_of, takes_part
+from benchmarks.runtimes import runtime_of
 from benchmarks.variants import (
     InOrder,
     OneByOne,
@@ -29,11 +30,6 @@ from sentiment.engine import OUTPUTS, Engine
 from sentiment.runtimes import Choice
 from tests.benchmarks.sides import windows
 from training.lever_table import levers_block
-
-
-def test_levers_padding_on_openvino_is_that_of_its_rows(checkpoint: Checkpoint, openvino: Choice) -> None:
-    engine = Engine(checkpoint, threads=1, runtime=openvino.name)
-    assert padding(engine, [[[5] * 4, [5] * 6]]) == round(1 - 14 / 16, 4)  # two special tokens, rows of 8
 
 
 def test_levers_padding_is_least_where_batches_are_sorted_or_packed(
@@ -123,15 +119,10 @@ def interrupt(*_: object) -> Any:
 
 
 def test_levers_that_change_the_graph_are_measured_in_float32_and_others_as_a_plain_installation_runs() -> None:
-    float32, int8, openvino = (Choice(name, "1", "") for name in ("onnxruntime", "onnxruntime-int8", "openvino"))
-    for choices, graph, others in (
-        ([float32], [float32], [float32]),
-        ([float32, int8], [float32], [int8]),
-        ([float32, openvino], [float32], [float32, openvino]),
-        ([float32, int8, openvino], [float32], [int8, openvino]),
-    ):
-        assert [choice for choice in choices if takes_part(True, choice, choices)] == graph
-        assert [choice for choice in choices if takes_part(False, choice, choices)] == others
+    float32, int8 = (Choice(name, "1", "") for name in ("onnxruntime", "onnxruntime-int8"))
+    for choices, others in (([float32], float32), ([float32, int8], int8)):
+        assert [choice for choice in choices if takes_part(True, choice, choices)] == [float32]
+        assert [choice for choice in choices if takes_part(False, choice, choices)] == [others]
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
@@ -167,15 +158,12 @@ def test_levers_command_measures_every_lever_and_goes_on_when_interrupted(
     choices = choices_of(folder)
     names = [choice.name for choice in choices]
     assert found["runtimes"] == {choice.name: str(choice) for choice in choices}
-    full = names[1:] if "onnxruntime-int8" in names else names
+    assert names[-1] == runtime_of(None, folder).name
     pinning, said = entries.pop("pinning")["runtimes"], capsys.readouterr().err
-    for choice in (choice for choice in choices if choice.name in full):
-        assert "expected at least two threads" in pinning[choice.name]["skipped"]
-        assert f"pinned on {choice.title}: skipped, expected at least two threads" in said
+    assert "expected at least two threads" in pinning[names[-1]]["skipped"]
+    assert f"pinned on {choices[-1]}: skipped, expected at least two threads" in said
     for entry in entries.values():
-        assert list(entry["runtimes"]) == (names[:1] if entry["graph"] else full)
-    fused = entries["normalising"]["runtimes"].pop("openvino", {})
-    assert not fused or "fuses by itself" in fused["skipped"]
+        assert list(entry["runtimes"]) == (names[:1] if entry["graph"] else names[-1:])
     for one in (one for entry in entries.values() for one in entry["runtimes"].values()):
         assert one["records"]["equal"] and one["verdict"] in ("gains", "even", "loses", "mixed")
         for part in ("short", "long"):

@@ -67,7 +67,7 @@ def test_speed_reorders_the_texts_of_contestants_and_stages(
     checkpoint: Checkpoint, tiny_checkpoint: Path, handed: Handed
 ) -> None:
     analyzers = {name: Analyzer.load(tiny_checkpoint, threads=1, runtime="onnxruntime") for name in ("ours-1", "ours")}
-    entries = own_contestants(analyzers, 1, tiny_checkpoint)
+    entries = own_contestants(analyzers, 1)
     tasks, unwatched = handed(
         speed, lambda: speed.in_rounds(analyzers, checkpoint, entries, DRAWN, 1, 1, Journal(None, {}))
     )
@@ -84,10 +84,7 @@ def test_engines_reorders_the_texts_of_every_engine(
     assert reordered(tasks) == set(tasks) == {"onnxruntime on short", "onnxruntime on long"} and not unwatched
 
 
-def test_batching_reorders_the_texts_of_every_case(
-    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handed: Handed
-) -> None:
-    monkeypatch.setattr(batching, "installed", lambda _: PORTABLE)
+def test_batching_reorders_the_texts_of_every_case(tiny_checkpoint: Path, tmp_path: Path, handed: Handed) -> None:
     command = ["--model", str(tiny_checkpoint), "--texts", "20", "--rounds", "1", "--long", "40", "--threads", "1"]
     command += ["--busy", "--json", str(tmp_path / "batching.json")]
     tasks, unwatched = handed(batching, lambda: batching.main(command))

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import runtimes
-from benchmarks.runtimes import add_runtime, installed, runtime_of
-from sentiment.runtimes import Choice, RuntimeChoiceError, plain_runtime
+from benchmarks.runtimes import add_runtime, runtime_of
+from sentiment.runtimes import RuntimeChoiceError, choose_runtime
 
 
 @pytest.fixture
@@ -20,9 +19,9 @@ def parser() -> argparse.ArgumentParser:
 def test_runtimes_default_is_a_plain_installations_whatever_the_environment_says(
     parser: argparse.ArgumentParser, monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path
 ) -> None:
-    monkeypatch.setenv("CINESENT_RUNTIME", "openvino")
+    monkeypatch.setenv("CINESENT_RUNTIME", "onnxruntime")
     wanted = parser.parse_args([]).runtime
-    assert runtime_of(wanted, None).title == "ONNX Runtime"
+    assert runtime_of(wanted, None) == choose_runtime("auto")
     assert str(runtime_of(wanted, tiny_checkpoint)).endswith("float32")  # has no graph for int8
     assert runtime_of(parser.parse_args(["--runtime", "onnxruntime"]).runtime, None).precision == "float32"
     with pytest.raises(RuntimeChoiceError, match="expected int8"):
@@ -36,14 +35,3 @@ def test_runtimes_have_to_be_named(
     with pytest.raises(SystemExit):
         parser.parse_args(["--runtime", name])
     assert f"invalid choice: '{name}'" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("there", [True, False])
-def test_runtimes_that_are_installed(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def choose(name: str, model: Path | None) -> Choice:
-        if not there:
-            raise RuntimeChoiceError("expected OpenVINO, found none")
-        return Choice(name, "1", "float32")
-
-    monkeypatch.setattr(runtimes, "choose_runtime", choose)
-    assert installed(None) == [plain_runtime(None), *([Choice("openvino", "1", "float32")] if there else [])]

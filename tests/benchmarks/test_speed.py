@@ -16,7 +16,7 @@ import pytest
 import benchmarks.contestants as contestants_module
 import benchmarks.texts
 from benchmarks import speed
-from benchmarks.contestants import OURS, Contestant, own_contestants, why_not
+from benchmarks.contestants import Contestant, own_contestants
 from benchmarks.journal import BESIDE, Journal
 from benchmarks.rivals import Size
 from benchmarks.rounds import scoring_seconds
@@ -86,8 +86,7 @@ def test_speed_measures_everything_once(
     # Python of the peers beside it: our rounds are not run again.
     command += ["--peers-python", sys.executable]
     assert speed.main([*command, "--rows", "0"]) == 0
-    fast = why_not(OURS[1], int8_checkpoint)
-    assert journal.exists() == (fast is not None)
+    assert not journal.exists()
     found: dict[str, Any] = json.loads(output.read_text("utf-8"))
     assert not list(bert.parent.glob("*/float32.onnx"))
     assert found["kind"] == "speed" and found["trial"] and found["threads"] == 2
@@ -96,13 +95,12 @@ def test_speed_measures_everything_once(
     assert len(sittings) == 3 and all("other_load" in entry for entry in sittings)
     entries = {entry["name"]: entry for entry in found["contestants"]}
     assert list(entries) == [
-        "ours-1", "ours", "ours-fast-1", "ours-fast", "bert-1", "bert-32", "bert-int8-1", "bert-int8-32",
-        "bert-aspects", "tfidf", "snownlp", "cnsenti",
+        "ours-1", "ours", "bert-1", "bert-32", "bert-int8-1", "bert-int8-32", "bert-aspects", "tfidf", "snownlp",
+        "cnsenti",
     ]  # fmt: skip
     assert entries["snownlp"]["short"]["texts_per_second"] == 100 and "snownlp 1.0" in entries["snownlp"]["how"]
     for name, entry in entries.items():
-        assert entry.get("skipped") or all(len(entry[part]["seconds"]) == 2 for part in ("short", "long")), name
-        assert ("fast" in name and fast is not None) == ("skipped" in entry), name
+        assert "skipped" not in entry and all(len(entry[part]["seconds"]) == 2 for part in ("short", "long")), name
         assert name in without
     values = {entry["name"]: entry["value"] for line in kept.splitlines() if "name" in (entry := json.loads(line))}
     assert found["sittings"] == 3
@@ -125,8 +123,7 @@ def test_speed_measures_everything_once(
     )
     shares = found["stages"]["ours"]["long"]["shares"]
     assert sum(share["median"] for share in shares.values()) == pytest.approx(1, abs=0.2)
-    mine = {"ours"} if fast is not None else {"ours", "ours-fast"}
-    assert set(found["stages"]) == mine and set(found["cold_start"]) == {*mine, "pipeline"}
+    assert set(found["stages"]) == {"ours"} and set(found["cold_start"]) == {"ours", "pipeline"}
     cold = f"round 1, cold start of ours ({entries['ours']['runtime']})"
     assert found["cold_start"]["ours"]["runs"] == [round(values[cold], 3)]
     targets = {entry["name"]: entry for entry in found["targets"]}
@@ -147,18 +144,17 @@ def test_speed_measures_everything_once(
     loads = [entry["other_load"] for entry in job["circumstances"]]
     assert [entry["busy"] for entry in job["circumstances"]] == [None if x is None else x > 0.2 for x in loads]
     assert {entry["name"] for entry in later["targets"]} == {*targets, "memory", "flat", "steady"}
-    precision = "int8" if fast is None else "bfloat16"  # a job is judged in that of the contestant
-    fake = job | {"runtime": f"OpenVINO 1, {precision}", "peak_mb": 1.0}
-    monkeypatch.setattr(speed, "why_not", lambda own, model: None)
+    if plain == "onnxruntime":  # a processor without int8 has no other
+        return
+    fake = job | {"runtime": "ONNX Runtime 1, float32", "peak_mb": 1.0}
     monkeypatch.setattr(speed, "large_job", lambda *arguments: asked.append(arguments) or fake)
     asked: list[tuple[Any, ...]] = []
-    assert speed.main([*alone, "--rows", "63", "--runtime", "openvino"]) == 0
+    assert speed.main([*alone, "--rows", "63", "--runtime", "onnxruntime"]) == 0
     last = json.loads(output.read_text("utf-8"))
-    assert [arguments[3] for arguments in asked] == ["openvino"] and "other_load" in asked[0][5]
-    assert last["jobs"][plain] == job and last["jobs"]["openvino"]["peak_mb"] == 1.0
+    assert [arguments[3] for arguments in asked] == ["onnxruntime"] and "other_load" in asked[0][5]
+    assert last["jobs"][plain] == job and last["jobs"]["onnxruntime"]["peak_mb"] == 1.0
     (memory,) = (entry for entry in last["targets"] if entry["name"] == "memory")
-    assert memory["value"] == pytest.approx(job["peak_mb"] * 2**20 / 1e9, rel=1e-3)
-    assert memory["fast"]["met"] if fast is None else memory["fast"] is not None
+    assert memory["value"] == pytest.approx(job["peak_mb"] * 2**20 / 1e9, rel=1e-3)  # in the contestant's precision
     for lang in ("en", "zh"):
         block = speed_block(last, None, lang)
         assert "SnowNLP" in block and "| 2 | 40 + 4 |" in block
@@ -197,10 +193,7 @@ def test_speed_gives_a_peer_that_takes_long_one_round(
     texts = Drawn("short", [f"第{i}条，座椅太硬" for i in range(400)], [8] * 400, False)
     slow = Contestant("slow", "slow", "slow", "peer", 1, "", "", lambda texts: len(texts) / 0.2)  # 1,500 s for 300
     quick = Contestant("quick", "quick", "quick", "peer", 1, "", "", lambda texts: len(texts) / 0.3)  # 1,000 s
-    entries = [entry for entry in own_contestants(analyzers, 1, tiny_checkpoint) if entry.seconds is not None] + [
-        slow,
-        quick,
-    ]
+    entries = [*own_contestants(analyzers, 1), slow, quick]
     found = speed.in_rounds(
         analyzers, load_checkpoint(tiny_checkpoint), entries, {"short": texts, "long": texts.subsample(30)}, 2, 1,
         Journal(None, {}),
@@ -224,7 +217,6 @@ def test_speed_cold_starts_are_kept_and_the_first_of_a_sitting_does_not_count(
         return float(len(asked))
 
     names = ("ours", "pipeline")
-    monkeypatch.setattr(speed, "OURS", OURS[:1])
     monkeypatch.setattr(speed, "starts", lambda *_: {name: partial(start, name) for name in names})
     monkeypatch.setattr("benchmarks.rounds.Others", lambda: SimpleNamespace(load=lambda: 0.5))
     path = tmp_path / "rounds.jsonl"
@@ -279,17 +271,6 @@ def test_speed_says_in_one_line_that_a_peer_failed_in_its_rounds(
     assert (tmp_path / "work" / "rounds.jsonl").is_file()
 
 
-def test_contestants_say_why_the_fast_runtime_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "openvino", None)
-    assert why_not(OURS[0], None) is None
-    assert "pip install" in str(why_not(OURS[1], None))
-    one, both, fast_one, fast = own_contestants({}, 2, None)
-    assert fast.skipped == fast_one.skipped == why_not(OURS[1], None) and fast.seconds is None
-    assert (one.threads, both.threads) == (1, 2) and "ONNX Runtime" in both.zh and "OpenVINO" in fast.title
-    monkeypatch.setattr("benchmarks.runtimes.choose_runtime", lambda name, _: Choice("openvino", "1", "float32"))
-    assert why_not(OURS[1], None) == "expected int8, found float32: OpenVINO sees no units for it in the processor"
-
-
 def test_contestants_with_one_thread_tokenise_on_one_core(tiny_checkpoint: Path) -> None:
     seen = []
 
@@ -304,9 +285,12 @@ def test_contestants_with_one_thread_tokenise_on_one_core(tiny_checkpoint: Path)
     scoring_seconds(analyzer, ["a"])
     assert seen[1] == "false" and seen[0] == seen[2] != "false"
     real = Analyzer.load(tiny_checkpoint, threads=1, runtime="onnxruntime")
-    by_name = {entry.name: entry for entry in own_contestants({"ours": real, "ours-1": real}, 2, tiny_checkpoint)}
+    by_name = {entry.name: entry for entry in own_contestants({"ours": real, "ours-1": real}, 2)}
     timed = [by_name[name].seconds for name in ("ours-1", "ours")]
     assert [one.keywords["one_core"] for one in timed] == [True, False]  # type: ignore[union-attr]
+    assert [(by_name[name].threads, "float32" in by_name[name].zh) for name in ("ours-1", "ours")] == [
+        (1, True), (2, True),
+    ]  # fmt: skip
 
 
 def test_speed_refuses_what_makes_no_sense(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -322,20 +306,6 @@ def test_speed_refuses_what_makes_no_sense(tmp_path: Path, capsys: pytest.Captur
             speed.main(arguments)
         assert said in capsys.readouterr().err
     assert not (tmp_path / "x.json").exists()
-
-
-def test_speed_refuses_a_large_file_on_openvino_without_int8(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Its figures would stand under those of int8."""
-    monkeypatch.setattr("benchmarks.runtimes.choose_runtime", lambda name, _: Choice("openvino", "1", "float32"))
-    monkeypatch.setattr(speed, "conditions", interrupt)
-    command = ["--rounds", "0", "--runtime", "openvino", "--json", str(tmp_path / "x.json"), "--work", str(tmp_path)]
-    with pytest.raises(SystemExit):
-        speed.main(command)
-    assert "expected int8, found float32" in capsys.readouterr().err
-    with pytest.raises(KeyboardInterrupt):  # no large file is asked for
-        speed.main([*command, "--rows", "0"])
 
 
 def test_speed_peers_must_time_every_text(runner: Path) -> None:

@@ -21,7 +21,6 @@ from benchmarks.variants import (
     Overlapped,
     Packed,
     Pinned,
-    PinnedOpenVino,
     Sorted,
     cut_table,
     one_by_one,
@@ -32,9 +31,9 @@ from sentiment.analyzer import Analyzer
 from sentiment.batch import LocalRunner, ScoreOptions, score_with
 from sentiment.checkpoint import Checkpoint
 from sentiment.engine import Engine
-from sentiment.runtimes import Choice, choose_runtime
+from sentiment.runtimes import choose_runtime
 from sentiment.tables import ReadOptions, open_tables
-from tests.benchmarks.sides import LONG, largest, windows
+from tests.benchmarks.sides import largest, windows
 
 PINS = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="pinning needs Linux and two CPUs"
@@ -94,42 +93,6 @@ def test_variants_batches_of_32(checkpoint: Checkpoint, engine: Engine, sample_t
     assert {len(batch) for batch in (*given[:-1], *ranked[:-1])} == {32}
     for kind in (InOrder, Sorted):
         assert largest(engine, kind(checkpoint, threads=1), sample_texts[:100]) < 1e-4
-
-
-def test_variants_batches_of_32_hold_one_padded_length_on_openvino(
-    checkpoint: Checkpoint, openvino: Choice, sample_texts: list[str]
-) -> None:
-    """Or they would be no other way to the same records, but a cheaper way to others."""
-    plain = Engine(checkpoint, threads=1, runtime="openvino")
-    found = windows(plain, [*sample_texts[:70], LONG])
-    order = sorted(range(len(found)), key=lambda i: (len(found[i]), i))
-    for kind, places in ((InOrder, range(len(found))), (Sorted, order)):
-        other = kind(checkpoint, threads=1, runtime="openvino")
-        batches = list(other._batches(order, found))
-        assert sorted(i for batch in batches for i in batch) == sorted(order)
-        assert all(len({other._length(found[i]) for i in batch}) == 1 for batch in batches)
-        for batch in batches:  # those of one 32 alone, and all of its length
-            start = list(places).index(batch[0]) // 32 * 32
-            same = other._length(found[batch[0]])
-            assert batch == [i for i in places[start : start + 32] if other._length(found[i]) == same]
-        assert largest(plain, other, [*sample_texts[:70], LONG]) <= (
-            0.0 if openvino.precision != "float32" else 2e-4
-        )  # as test_runtimes.py has it
-
-
-@PINS
-def test_variants_openvino_is_pinned_by_its_own_setting(
-    checkpoint: Checkpoint, openvino: Choice, texts: list[str]
-) -> None:
-    plain = Engine(checkpoint, threads=2, runtime="openvino")
-    before = os.sched_getaffinity(0)
-    pinned = PinnedOpenVino(openvino, checkpoint.folder / "model.onnx", 2)
-    settings = [session._compiled.get_property("ENABLE_CPU_PINNING") for session in (pinned, plain._session)]  # type: ignore[attr-defined]
-    assert settings == [True, False]
-    assert largest(plain, with_session(plain, pinned), texts[:8]) < 1e-4
-    assert os.sched_getaffinity(0) == before
-    with pytest.raises(OSError, match="expected at least two threads"):
-        PinnedOpenVino(openvino, checkpoint.folder / "model.onnx", 1)
 
 
 @PINS

@@ -99,7 +99,7 @@ def test_cli_writes_to_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     [
         ("torch.nn", 2, 'this needs an extra: pip install "cinesent[train]"'),
         ("fastapi", 2, 'this needs an extra: pip install "cinesent[serve]"'),
-        ("openvino", 2, 'this needs an extra: pip install "cinesent[fast]"'),
+        ("openvino", 2, 'this needs an extra: pip install "cinesent[int8]"'),
         ("ray", 2, 'this needs an extra: pip install "cinesent[ray]"'),
         ("pyarrow", 2, "the module pyarrow is missing or broken"),
         ("sentiment.tables", 4, "internal error"),

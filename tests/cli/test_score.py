@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -319,13 +318,14 @@ def test_score_names_its_runtime(fake: Any, dump: Path, tmp_path: Path) -> None:
     assert "推理引擎" in run("score", dump, "-o", "-", "--lang", "zh").stderr
 
 
-def test_score_runtime_that_is_not_installed_is_one_line(
+def test_score_runtime_that_cannot_be_had_is_one_line(
     fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "openvino", None)  # makes its import fail
-    one_line(run("score", dump, "-o", tmp_path / "o.csv", "--runtime", "openvino"), 2, 'pip install "cinesent[fast]"')
-    monkeypatch.setenv("CINESENT_RUNTIME", "openvino")
-    one_line(run("score", dump, "-o", tmp_path / "o.csv"), 2, "expected OpenVINO")
+    monkeypatch.setattr("sentiment.runtimes.exact_products", lambda: False)
+    said = "expected a processor that adds products of int8 exactly"
+    one_line(run("score", dump, "-o", tmp_path / "o.csv", "--runtime", "onnxruntime-int8"), 2, said)
+    monkeypatch.setenv("CINESENT_RUNTIME", "onnxruntime-int8")
+    one_line(run("score", dump, "-o", tmp_path / "o.csv"), 2, said)
     assert list(tmp_path.iterdir()) == [dump] and fake.calls == []
     assert run("score", dump, "-o", tmp_path / "o.csv", "--runtime", "auto").exit_code == 0
 
@@ -333,16 +333,17 @@ def test_score_runtime_that_is_not_installed_is_one_line(
 def test_score_resume_refuses_another_runtime(
     fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    choices = {name: Choice(name, "1.0", numbers) for name, numbers in (("onnxruntime", "float32"), ("openvino", "bf"))}
+    names = {"onnxruntime": "float32", "onnxruntime-int8": "int8"}
+    choices = {name: Choice(name, "1.0", numbers) for name, numbers in names.items()}
     monkeypatch.setattr("sentiment.runtimes.choose_runtime", lambda name, _: choices[name])
     output = tmp_path / "out.csv"
     command = ("score", dump, "-o", output, "--runtime")
     monkeypatch.setattr(fake, "error", MemoryError())
-    assert run(*command, "openvino").exit_code == 4
+    assert run(*command, "onnxruntime-int8").exit_code == 4
     monkeypatch.setattr(fake, "error", None)
-    told = "options.runtime was openvino 1.0, bf, is onnxruntime 1.0, float32"
+    told = "options.runtime was onnxruntime-int8 1.0, int8, is onnxruntime 1.0, float32"
     one_line(run(*command, "onnxruntime", "--resume"), 2, told)
-    assert run(*command, "openvino", "--resume").exit_code == 0 and output.exists()
+    assert run(*command, "onnxruntime-int8", "--resume").exit_code == 0 and output.exists()
 
 
 @pytest.mark.parametrize(

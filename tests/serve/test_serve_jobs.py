@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from file_scripts import CSV
 from sentiment.checkpoint import CheckpointError
 from sentiment.cli import main
 from sentiment.client import AsyncClient
+from sentiment.int8 import exact_products
 from sentiment.parts import StoppedError
-from sentiment.runtimes import plain_runtime
 from sentiment.tables import TableError
 from sentiment.taxonomy import Taxonomy
 from serve import files
@@ -109,9 +109,8 @@ async def test_files_are_scored_by_the_engine_of_the_command_line(
 ) -> None:
     content = CSV + "坏,行,多\n".encode() + b"=1+1,3\n"
     (tmp_path / "a.csv").write_bytes(content)
-    # Without another word uploaded files are scored as a plain installation scores them.
     command = ["score", str(tmp_path / "a.csv"), "-o", str(tmp_path / "b.csv"), "--lang", "zh"]
-    done = CliRunner().invoke(main, [*command, "--runtime", plain_runtime(portable=runtime != "auto").name])
+    done = CliRunner().invoke(main, [*command, "--runtime", runtime])
     assert done.exit_code == 1, done.output
     seen = []
     async with connect(fake, runtime=runtime) as client:
@@ -242,6 +241,39 @@ def test_files_options_decide_the_result(tmp_path: Path, tiny_checkpoint: Path, 
     assert {line["文本编号"] for line in found} == {"乙1", "乙2"}
     assert {line["责任部门"].removesuffix("的主管") for line in found} <= {"", *taxonomy.keys}
     assert any(line["依据起点"] and line["服务维度"].startswith("甲") for line in found)
+
+
+@pytest.mark.skipif(not exact_products(), reason="the processor does not add products of int8 exactly")
+@pytest.mark.parametrize("runtime", ["onnxruntime", "onnxruntime-int8"])
+def test_files_begin_anew_where_the_runtime_is_another(tmp_path: Path, int8_checkpoint: Path, runtime: str) -> None:
+    """A process in int8 was killed after a block; the next one is told to go on, or to score in float32."""
+    rows = "".join(f"座椅太硬，坐得腰疼{'。' * (number % 7)},{number}\n" for number in range(2000))
+    folders = {name: tmp_path / name for name in ("killed", "fresh")}
+    for folder in folders.values():
+        folder.mkdir()
+        (folder / "input.csv").write_text(f"评论,编号\n{rows}", "utf-8")
+    options = {"format": "csv", "layout": "wide", "lang": "zh", "overwrite": False}
+    task = Task(
+        *(str(folders["killed"]), "input.csv", options, str(int8_checkpoint), None, 1, 2000, 2 << 30, 1 << 30),
+        runtime="onnxruntime-int8",
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "serve.score_file"], cwd=Path(files.__file__).parent.parent, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(asdict(task)).encode() + b"\n")
+        process.stdin.flush()
+        assert "progress" in json.loads(process.stdout.readline())
+        process.kill()
+    assert list((folders["killed"] / "result.csv.partial").glob("part-*"))
+    assert not (folders["killed"] / "result.csv").exists()
+    for folder in folders.values():
+        found = _scored(replace(task, folder=str(folder), runtime=runtime))
+        assert found == {"done": {"rows": 2000, "rejected": 0}}
+    killed, fresh = ((folder / "result.csv").read_bytes() for folder in folders.values())
+    assert killed == fresh
 
 
 def test_files_scoring_ends_with_the_service(tmp_path: Path) -> None:

@@ -62,6 +62,18 @@ def test_int8_graph_of_finer_steps_is_the_float_one(folder: Path) -> None:
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+def test_int8_graph_products_that_read_the_same_may_have_scales_of_their_own(folder: Path) -> None:
+    """Query, key and value read one activation; what one is divided by, another is not multiplied with."""
+    own = {}
+    for at, (name, found) in enumerate(sorted(read_scales(folder / INT8).items())):
+        factor = 2.0 ** (at % 3 - 1)
+        own[name] = Scales(found.smooth * factor, found.low * factor, found.high * factor)
+    (folder / "own.onnx").write_bytes(int8_graph(folder / "model.onnx", own)[0].SerializeToString())
+    exact = answers(float_graph(folder / "model.onnx"))
+    for one, other in zip(exact, answers(folder / "own.onnx"), strict=True):
+        assert 0 < np.abs(one - other).max() < 0.3
+
+
 def _rescaled(found: Scales) -> Scales:
     factors = np.geomspace(0.25, 4, len(found.smooth)).astype(np.float32)
     return Scales(found.smooth * factors, found.low, found.high)

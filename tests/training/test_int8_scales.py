@@ -16,7 +16,7 @@ from onnx import numpy_helper
 import training.int8
 from sentiment.checkpoint import INT8, INT8_GRAPH, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.int8 import Scales, read_graph, read_scales
+from sentiment.int8 import Scales, exact_products, read_graph, read_scales
 from sentiment.runtimes import RuntimeChoiceError, choose_runtime
 from training.drift import ExportError
 from training.example import DatasetError, Example
@@ -24,9 +24,7 @@ from training.export import export
 from training.int8 import add_int8, calibration_feeds, find_scales, float_graph, main, products_of
 
 pytest.importorskip("nncf", reason='NNCF is not installed: pip install "cinesent[int8]"')
-pytestmark = pytest.mark.skipif(
-    choose_runtime("openvino").precision == "float32", reason="the processor has no units for int8"
-)
+pytestmark = pytest.mark.skipif(not exact_products(), reason="the processor does not add products of int8 exactly")
 Make = Callable[[int, int], list[Example]]
 
 
@@ -74,12 +72,9 @@ def test_int8_scales_feeds_are_single_windows_and_the_same_each_time(own_checkpo
 def test_int8_scales_are_given_to_a_checkpoint_that_is_there(folder: Path, own_examples: Make) -> None:
     name = load_checkpoint(folder).name
     drift = add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))
-    assert list(drift) == ["ONNX Runtime", "OpenVINO"]
-    for found in drift.values():
-        assert set(found) == {"changed_cells", "changed_overall", "joint_lost", "overall_lost"}
+    assert set(drift) == {"changed_cells", "changed_overall", "joint_lost", "overall_lost"}
     assert load_checkpoint(folder).name == name
-    for runtime in ("onnxruntime-int8", "openvino"):
-        assert choose_runtime(runtime, folder).precision == "int8"
+    assert choose_runtime("auto", folder).precision == "int8"
     again = add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))  # over the file that is there
     assert again == drift
 
@@ -167,7 +162,7 @@ def test_int8_scales_of_an_export_go_with_its_graph(own_run: Any, own_examples: 
     """An export without scales leaves none of another graph behind."""
     sets, target = {"dev": own_examples(60, 1)}, tmp_path / "new"
     done = export(own_run.model, own_run.tokenizer, target, sets, int8=texts(own_examples(60, 5)))
-    assert done.int8 is not None and all(drift["joint_lost"] <= 0.02 for drift in done.int8.values())
+    assert done.int8 is not None and done.int8["joint_lost"] <= 0.02
     assert len(read_scales(target / INT8)) == 12 and len(read_graph(target)[1]) > 3
     assert export(own_run.model, own_run.tokenizer, target, sets).int8 is None
     assert not (target / INT8).exists() and not (target / INT8_GRAPH).exists()
@@ -191,7 +186,7 @@ def test_int8_scales_are_written_by_a_command(
         files[name].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
     assert main([str(folder), "--texts", str(files["train"]), "--dev", f"dev={files['dev']}"]) == 0
     told = capsys.readouterr().err
-    assert all(f"int8 on {name} against float32: changed_cells" in told for name in ("ONNX Runtime", "OpenVINO"))
+    assert "int8 products against float32: changed_cells" in told
     assert (folder / INT8).is_file() and not list(folder.glob(".*"))
     monkeypatch.setattr(training.int8, "check_drift", refuse)
     assert main([str(folder), "--texts", str(files["train"]), "--dev", f"dev={files['dev']}"]) == 3

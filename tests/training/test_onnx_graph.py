@@ -26,7 +26,8 @@ Make = Callable[[int, int], list[Example]]
 
 
 def session(folder: Path) -> onnxruntime.InferenceSession:
-    return Engine(load_checkpoint(folder), threads=1)._session.session
+    found: Any = Engine(load_checkpoint(folder), threads=1)._session
+    return found
 
 
 def feeds(tokenizer: Any, texts: list[str]) -> dict[str, torch.Tensor]:
