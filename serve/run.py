@@ -86,6 +86,9 @@ def _listen(config: uvicorn.Config) -> socket.socket:
         listener = config.bind_socket()
     except SystemExit:  # it has said why
         raise NotListeningError from None
+    # Its connections inherit it. An answer is written in two parts, of which the second would otherwise wait until the
+    # first is acknowledged: 40 ms, where a caller has nothing to send meanwhile.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.listen(config.backlog)
     return listener
 

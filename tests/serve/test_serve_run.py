@@ -20,8 +20,11 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from held import ENDING, begun, hold, release, waiting
 from waits import wait_until
+
+from serve.run import _listen
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no SIGTERM")
 
@@ -251,6 +254,14 @@ def test_run_gives_up_if_no_worker_can_begin(tmp_path: Path) -> None:
     with started(tmp_path, 2, name="") as running:
         assert running.process.wait(PATIENCE) == 1
         assert running.log.splitlines()[-1] == "WorkerError: expected a name, found none"
+
+
+def test_run_sends_an_answer_without_waiting_for_an_acknowledgement() -> None:
+    """Nagle's algorithm would hold the body back for 40 ms."""
+    listener = _listen(uvicorn.Config("app", port=0))
+    with listener, socket.create_connection(listener.getsockname()) as caller, listener.accept()[0] as connection:
+        assert connection.getpeername() == caller.getsockname()
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_run_reloads_a_single_worker_too(tmp_path: Path) -> None:
