@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FakeAnalyzer
 
 from sentiment.runtimes import Choice, RuntimeChoiceError
 from serve.errors import ProblemError
@@ -37,23 +36,23 @@ class Replaced:
 
     state = "ready"
 
-    def __init__(self) -> None:
-        self.analyzer: Any = FakeAnalyzer()
+    def __init__(self, analyzer: Any) -> None:
+        self.analyzer = analyzer
 
     def replace(self, analyzer: Any) -> None:
         self.analyzer = analyzer
 
 
 @pytest.mark.parametrize("scales", ["a1b2c3d4", "e5f6a7b8"])
-def test_reload_follows_only_to_what_the_others_run(tmp_path: Path, scales: str) -> None:
+def test_reload_follows_only_to_what_the_others_run(fake: Any, tmp_path: Path, scales: str) -> None:
     """The same checkpoint in other arithmetic, whose files came or went meanwhile, would answer otherwise."""
 
     def load() -> Any:
-        found = FakeAnalyzer()
+        found = type(fake)()
         found.runtime = Choice("onnxruntime-int8", "1.0", "int8", "a1b2c3d4")
         return found
 
-    worker: Any = Replaced()
+    worker: Any = Replaced(fake)
     before, told = worker.analyzer, []
     reloader = Reloader(worker, load, tmp_path, told.append)
     numbers = Choice("onnxruntime-int8", "1.0", "int8", scales).numbers
@@ -66,11 +65,11 @@ def test_reload_follows_only_to_what_the_others_run(tmp_path: Path, scales: str)
         assert worker.analyzer is before and (peer.generation, peer.failed) == (0, 1) and told == []
 
 
-def test_reload_says_that_a_runtime_cannot_be_had_any_more() -> None:
+def test_reload_says_that_a_runtime_cannot_be_had_any_more(fake: Any) -> None:
     def load() -> Any:
         raise RuntimeChoiceError("expected int8.onnx, found none; make it")
 
-    worker: Any = Replaced()
+    worker: Any = Replaced(fake)
     before, told = worker.analyzer, []
     with pytest.raises(ProblemError) as caught:
         asyncio.run(Reloader(worker, load, None, told.append).reload())
