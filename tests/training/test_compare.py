@@ -267,6 +267,7 @@ def test_evaluate_compare_command(
         ((*both, "--data", bare), "expected texts with labelled dimensions, some mentioned and some not"),
         ((*both, "--data", empty), "expected labelled texts, found none"),
         ((*both, "--data", data, "--model", tiny_checkpoint), "expected --compare without --model"),
+        ((*both, "--data", data, "--runtime", "onnxruntime-int8"), "expected --compare without --model"),
         (("--compare", tiny_checkpoint, tmp_path, "--data", data), "expected a checkpoint folder with config.json"),
     ):
         code, _, said = run(*arguments)
