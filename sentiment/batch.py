@@ -25,6 +25,7 @@ from sentiment.parts import (
     rejects_file,
     stopping,
     sync,
+    unwritable,
 )
 from sentiment.records import SCHEMA
 from sentiment.tables.base import Reject, Table, TableError
@@ -159,12 +160,15 @@ def score_with(
 
     Raises:
         TableError: the input cannot be read or the output not be written; found before anything is scored, except where
-            the input is damaged further on. StoppedError: the disk is full, an address can no longer be read, or an
-            internal error.
+            the input is damaged further on. StoppedError: the disk is full, an address can no longer be read, a
+            finished block is damaged, or an internal error.
     """
     options = options or ScoreOptions()
     output = output.resolve() if output.is_symlink() else output
     check_output(output, resume=options.resume or options.shard is not None, overwrite=options.overwrite)
+    for path in (output, rejects_file(output)):  # the list of an earlier run is replaced or removed
+        if path.exists() and any(reader.path.samefile(path) for reader in table.readers):
+            raise TableError(f"expected another output, as {path} would be replaced, found it among the input")
     plan_flat(table, table.columns, runner.taxonomy, options, output)
     store = PartStore(partial_folder(output))
     try:
@@ -175,12 +179,12 @@ def score_with(
     try:
         if options.shard is not None:
             store.join(manifest)
-        elif options.resume and store.folder.exists():
+        elif options.resume and store.begun():
             store.check(manifest)
         else:
             store.begin(manifest)
     except OSError as error:
-        raise TableError(f"cannot write {store.folder}: {error.strerror or type(error).__name__}") from None
+        raise unwritable(store.folder, error) from None
     job = _Job(table, runner, output, options, store, progress or (lambda tick: None))
     with stopping(f"finished blocks are kept in {store.folder}, {_again(options)} goes on"):
         return job.run()

@@ -19,6 +19,7 @@ from sentiment.tables.parquet_writer import block_table, cell_text
 from sentiment.taxonomy import Taxonomy
 
 BLOCK_ROWS = 4096
+_MOST_REJECTS, _MOST_CHARACTERS = 4096, 8 << 20  # of rejected rows in a block, which is held in memory
 
 
 class Labels(Protocol):
@@ -92,16 +93,21 @@ def rules_of(table: Table, dimensions: Sequence[str]) -> BlockRules:
 
 
 def blocks_of(table: Table, size: int = BLOCK_ROWS) -> Generator[Block]:
-    """The input in blocks of `size` data rows; a rejected row belongs to the block that was being filled."""
-    block = Block(0, [], [])
+    """The input in blocks of `size` data rows; a rejected row belongs to the block that was being filled.
+
+    Many or long rejected rows end a block before it is full; it may have no data row then.
+    """
+    block, characters = Block(0, [], []), 0
     for item in table:
         if isinstance(item, Reject):
             block.rejects.append(item)
-            continue
-        block.rows.append(item)
-        if len(block.rows) == size:
+            characters += len(item.raw)
+        else:
+            block.rows.append(item)
+        full = len(block.rows) == size or len(block.rejects) == _MOST_REJECTS
+        if full or characters >= _MOST_CHARACTERS:
             yield block
-            block = Block(block.number + 1, [], [])
+            block, characters = Block(block.number + 1, [], []), 0
     if block.rows or block.rejects:
         yield block
 
@@ -112,10 +118,8 @@ def row_text(row: Row, text_column: str) -> str:
 
 
 def _row_id(row: Row, rules: BlockRules) -> str:
-    value = None if rules.id_column is None else row.cells.get(rules.id_column)
-    if value is not None and value != "" and value == value:
-        return str(value)
-    return f"{row.source}:{row.number}" if rules.sources else str(row.number)
+    value = "" if rules.id_column is None else cell_text(row.cells.get(rules.id_column))
+    return value or (f"{row.source}:{row.number}" if rules.sources else str(row.number))
 
 
 def analyze_rows(rows: Sequence[Row], rules: BlockRules, scorer: Scorer) -> tuple[pa.Table, int]:

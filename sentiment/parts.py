@@ -13,7 +13,7 @@ import traceback
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +27,7 @@ from sentiment.tables.jsonl_writer import dump_line
 from sentiment.tables.writers import output_format
 
 MANIFEST = "manifest.json"
+_WRITING = "writing-"
 _DISTINCT = b"cinesent.distinct"
 _MISSING = "nothing"
 DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -78,6 +79,7 @@ def check_output(output: Path, *, resume: bool = False, overwrite: bool = False,
 
     Raises:
         TableError: it cannot, or it is there already and `overwrite` is not set, or an unfinished job is in the way.
+        StoppedError: the disk is full.
     """
     output_format(output)
     partial = partial_folder(output)
@@ -91,7 +93,7 @@ def check_output(output: Path, *, resume: bool = False, overwrite: bool = False,
                 raise TableError(f"expected a new file, found {output} there already; --overwrite replaces it")
             with output.open("r+b"):  # refused where it is read-only, or open in Excel on Windows
                 pass
-        if partial.exists() and not (resume or overwrite):
+        if not (resume or overwrite) and PartStore(partial).begun():
             raise TableError(f"an unfinished job is in {partial}; --resume goes on with it, --overwrite starts again")
         if probe:
             with tempfile.TemporaryFile(dir=output.parent):
@@ -99,7 +101,16 @@ def check_output(output: Path, *, resume: bool = False, overwrite: bool = False,
         elif not os.access(output.parent, os.W_OK):
             raise PermissionError(errno.EACCES, "Permission denied")
     except OSError as error:
-        raise TableError(f"cannot write {output}: {error.strerror or type(error).__name__}") from None
+        raise unwritable(output, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> TableError | StoppedError:
+    """What to raise where a place cannot be written to before anything is scored."""
+    if error.errno in DISK_FULL:
+        return StoppedError(
+            f"stopped: the disk is full ({path}); nothing was scored in this run, free some space and repeat it"
+        )
+    return TableError(f"cannot write {path}: {error.strerror or type(error).__name__}")
 
 
 def sync(handle: IO[bytes]) -> None:
@@ -117,12 +128,14 @@ def reject_line(reject: Reject, *, sources: bool) -> bytes:
 def packed_part(block: pa.Table, distinct: int) -> bytes:
     """A scored block as the bytes of its part; `distinct` is how many different texts it has."""
     stream = io.BytesIO()
-    pq.write_table(block.replace_schema_metadata({_DISTINCT: str(distinct).encode()}), stream, compression="zstd")
+    marked = block.replace_schema_metadata({_DISTINCT: str(distinct).encode()})
+    pq.write_table(marked, stream, compression="zstd", write_page_checksum=True)
     return stream.getvalue()
 
 
 class PartStore:
-    """The folder OUT.partial. A part is there whole or not at all; its rejects are there before it.
+    """The folder OUT.partial, there with its manifest or not at all. A part too is there whole or not at all, and its
+    rejects before it.
 
     Several processes may write into one folder, as the shards of a job do: each part is one's own. Parts bear the mark
     of their job: what another that was not stopped still writes here is never taken for this one's.
@@ -148,13 +161,21 @@ class PartStore:
     def rejects_path(self, number: int) -> Path:
         return self.folder / f"part-{number:06d}-{self.mark}.rejects.jsonl"
 
+    def begun(self) -> bool:
+        """Whether a job has begun here, and did not end before its manifest was there."""
+        try:
+            return any(not path.name.startswith(_WRITING) for path in self.folder.iterdir())
+        except FileNotFoundError:
+            return False
+        except NotADirectoryError:
+            return True
+
     def begin(self, manifest: dict[str, Any]) -> None:
-        """Starts an empty folder for this job; what an earlier one left is removed."""
+        """Starts a folder for this job; what an earlier one left is removed."""
         self._mark = _mark(manifest)
         if self.folder.exists():
             shutil.rmtree(self.folder)
-        self.folder.mkdir()
-        self._write(self.folder / MANIFEST, _manifest_bytes(manifest))
+        self._make(manifest)
 
     def join(self, manifest: dict[str, Any]) -> None:
         """Makes the folder if it is not there, else makes sure that it belongs to the same job: the shards' way in.
@@ -162,22 +183,32 @@ class PartStore:
         Raises:
             TableError: it belongs to another job.
         """
-        if not self.folder.exists():
-            mine = self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex}")
-            mine.mkdir()
+        if not self.begun():
             try:
-                PartStore(mine)._write(mine / MANIFEST, _manifest_bytes(manifest))
-                mine.rename(self.folder)  # fails where another shard was first
-            except OSError:
-                if not self.folder.exists():
+                self._make(manifest)
+            except OSError:  # also where another shard was first
+                if not self.begun():
                     raise
-            finally:
-                shutil.rmtree(mine, ignore_errors=True)
         self.check(
             manifest,
             same="give this shard the input, the options and the versions of the others",
             again=f"remove {self.folder}, with the finished blocks of all shards",
         )
+
+    def _make(self, manifest: dict[str, Any]) -> None:
+        mine = self._hidden()
+        try:
+            mine.mkdir()
+            PartStore(mine)._write(mine / MANIFEST, _manifest_bytes(manifest))
+            with suppress(OSError):  # not there, or not empty
+                self.folder.rmdir()
+            mine.rename(self.folder)
+        except BaseException:
+            shutil.rmtree(mine, ignore_errors=True)
+            raise
+
+    def _hidden(self) -> Path:
+        return self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex}")
 
     def check(
         self,
@@ -222,9 +253,22 @@ class PartStore:
         self._write(self.path(number), part)
 
     def read(self, number: int) -> tuple[pa.Table, int]:
-        """The block, and how many different texts it has."""
-        with self.path(number).open("rb") as handle:
-            block = pq.read_table(handle)
+        """The block, and how many different texts it has.
+
+        Raises:
+            StoppedError: the part is damaged; it is removed, so that the next run scores its rows again.
+        """
+        path = self.path(number)
+        try:
+            with path.open("rb") as handle:
+                block = pq.read_table(handle, page_checksum_verification=True)
+        except MemoryError:
+            raise
+        except (OSError, pa.ArrowException) as error:
+            if getattr(error, "errno", None) not in (None, errno.EIO):  # too many open files say nothing of the part
+                raise
+            path.unlink(missing_ok=True)
+            raise StoppedError(f"found {path} damaged and removed it, its rows have to be scored again") from error
         return block, int((block.schema.metadata or {}).get(_DISTINCT, b"0"))
 
     def rejects(self, number: int) -> bytes:
@@ -240,14 +284,14 @@ class PartStore:
             if PartStore(self.folder).mark != self.mark:
                 return
             # Gone at once: a run that is ended while the files go must not leave half a job to resume.
-            going = self.folder.rename(self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex}"))
+            going = self.folder.rename(self._hidden())
         except OSError:
             going = self.folder
         # A file that a virus scanner holds open must not turn a finished job into a failed one.
         shutil.rmtree(going, ignore_errors=True)
 
     def _write(self, path: Path, data: bytes) -> None:
-        temporary = self.folder / f"writing-{uuid.uuid4().hex}.tmp"
+        temporary = self.folder / f"{_WRITING}{uuid.uuid4().hex}.tmp"
         try:
             with temporary.open("wb") as handle:
                 handle.write(data)

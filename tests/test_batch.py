@@ -16,6 +16,7 @@ from made_table import FakeAnalyzer, FakeReader, make_table, many, options, read
 
 from sentiment.batch import Tick, score, stream
 from sentiment.parts import Summary, partial_folder, rejects_file
+from sentiment.tables import ReadOptions, open_tables
 from sentiment.tables.base import Reject, Row, TableError
 
 
@@ -91,9 +92,10 @@ def test_batch_input_without_rows(tmp_path: Path, suffix: str) -> None:
 def test_batch_refuses_what_is_in_the_way(tmp_path: Path) -> None:
     table, analyzer, output = make_table(tmp_path, many(3)), FakeAnalyzer(), tmp_path / "out.csv"
     partial_folder(output).mkdir()
+    (partial_folder(output) / "manifest.json").write_text("{}")
     with pytest.raises(TableError, match="--resume goes on with it"):
         score(table, analyzer, output, options())
-    partial_folder(output).rmdir()
+    shutil.rmtree(partial_folder(output))
     output.write_text("mine")
     with pytest.raises(TableError, match="--overwrite replaces it"):
         score(table, analyzer, output, options())
@@ -106,6 +108,19 @@ def test_batch_refuses_what_is_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"\.csv, \.tsv, \.xlsx, \.jsonl, \.parquet"):
         score(table, analyzer, tmp_path / "out.txt", options())
     assert analyzer.blocks == []
+
+
+def test_batch_refuses_an_output_that_would_replace_its_input(tmp_path: Path) -> None:
+    analyzer, output = FakeAnalyzer(), tmp_path / "out.csv"
+    rejects_file(output).write_text('{"row": 2, "reason": "ragged", "raw": "座位太挤"}\n', "utf-8")
+    table = open_tables([rejects_file(output)], ReadOptions(text_column="raw"))
+    with pytest.raises(TableError, match=r"expected another output, as .*rejects\.jsonl would be replaced"):
+        score(table, analyzer, output, options())
+    with pytest.raises(TableError, match=r"expected another output, as .*in\.csv would be replaced"):
+        score(make_table(tmp_path, many(3)), analyzer, tmp_path / "in.csv", options(overwrite=True))
+    assert analyzer.blocks == [] and not output.exists() and not partial_folder(output).exists()
+    assert score(table, analyzer, tmp_path / "other.csv", options()).rows == 1
+    assert rejects_file(output).exists()
 
 
 def test_batch_columns_of_ours_are_refused_then_replaced(tmp_path: Path) -> None:

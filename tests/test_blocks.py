@@ -5,16 +5,18 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from made_table import FakeAnalyzer, make_table, many
+from made_table import FakeAnalyzer, FakeReader, make_table, many
 
 from sentiment.batch import ScoreOptions, score
 from sentiment.blocks import Shard, blocks_of, parse_shard
 from sentiment.parts import PartStore, StoppedError, partial_folder, rejects_file
 from sentiment.tables import ReadOptions, open_tables
-from sentiment.tables.base import TableError
+from sentiment.tables.base import Reject, Table, TableError
 
 REJECTS = (3, 12, 13)
+SCHEMA = pa.schema([("text", pa.string()), ("film", pa.string())])
 
 
 def options(**values: Any) -> ScoreOptions:
@@ -45,6 +47,63 @@ def test_blocks_a_reject_belongs_to_the_block_being_filled(tmp_path: Path) -> No
         for block in blocks_of(make_table(tmp_path, many(11), [6]), 5)
     ]
     assert found == [(0, 5, 0), (1, 5, 1), (2, 1, 0)]
+
+
+def _broken(tmp_path: Path, **options: Any) -> Table:
+    """Six rows, eleven that are rejected, three rows."""
+    table = make_table(tmp_path, many(9), **options)
+    (reader,) = table.readers
+    assert isinstance(reader, FakeReader)
+    reader.items[6:6] = [Reject("in.csv", 7 + i, "ragged", f"raw {i}") for i in range(11)]
+    return table
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "found"),
+    [
+        ("_MOST_REJECTS", 4, [(5, 0), (1, 4), (0, 4), (3, 3)]),
+        ("_MOST_CHARACTERS", 10, [(5, 0), (1, 2), (0, 2), (0, 2), (0, 2), (0, 2), (3, 1)]),
+    ],
+)
+def test_blocks_many_or_long_rejects_end_a_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, value: int, found: list[tuple[int, int]]
+) -> None:
+    monkeypatch.setattr(f"sentiment.blocks.{bound}", value)
+    blocks = list(blocks_of(_broken(tmp_path), 5))
+    assert [(len(block.rows), len(block.rejects)) for block in blocks] == found
+    assert [block.number for block in blocks] == list(range(len(found)))
+
+
+def test_blocks_hold_a_bounded_number_of_rejects(tmp_path: Path) -> None:
+    table = make_table(tmp_path, [])
+    table.readers[0].items += [Reject("in.csv", 1, "ragged", "raw")] * 9000  # type: ignore[attr-defined]
+    assert [len(block.rejects) for block in blocks_of(table)] == [4096, 4096, 808]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "schema"), [(".csv", None), (".jsonl", None), (".parquet", None), (".parquet", SCHEMA)]
+)
+def test_blocks_without_a_data_row_are_kept_and_read_as_others_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, schema: pa.Schema | None
+) -> None:
+    monkeypatch.setattr("sentiment.blocks._MOST_REJECTS", 4)
+    table = _broken(tmp_path, schema=schema)
+    whole, shared, stopped = (tmp_path / name / f"out{suffix}" for name in ("whole", "shared", "stopped"))
+    for path in (whole, shared, stopped):
+        path.parent.mkdir()
+    single = score(table, FakeAnalyzer(), whole, options())
+    assert (single.rows, single.rejected) == (9, 11)
+    for number in (2, 1):
+        score(table, FakeAnalyzer(), shared, options(shard=Shard(number, 2)))
+    assert score(table, FakeAnalyzer(), shared, options(resume=True)).scored == 0
+    with pytest.raises(StoppedError):
+        score(table, FakeAnalyzer(fail_at=2), stopped, options())
+    assert PartStore(partial_folder(stopped)).rows(2) == 0
+    assert score(table, FakeAnalyzer(), stopped, options(resume=True)).scored == 3
+    for output in (shared, stopped):
+        assert output.read_bytes() == whole.read_bytes()
+        assert rejects_file(output).read_bytes() == rejects_file(whole).read_bytes()
+    assert [json.loads(line)["row"] for line in rejects_file(whole).read_bytes().splitlines()] == list(range(7, 18))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet", ".tsv.gz"])
@@ -128,3 +187,10 @@ def test_blocks_a_missing_value_is_no_text_and_no_identifier(tmp_path: Path) -> 
     score(open_tables([dump], ReadOptions()), analyzer, output, options())
     assert analyzer.blocks == [["票价贵", ""]]
     assert [json.loads(line)["id"] for line in output.read_bytes().splitlines()] == ["7", "2"]
+
+
+def test_blocks_bytes_that_identify_a_row_are_read_as_text(tmp_path: Path) -> None:
+    output, schema = tmp_path / "out.jsonl", pa.schema([("text", pa.string()), ("no", pa.binary())])
+    cells: list[dict[str, Any]] = [{"text": "好", "no": value} for value in (b"17", b"", None, "编号".encode())]
+    score(make_table(tmp_path, cells, schema=schema, id_column="no"), FakeAnalyzer(), output, options())
+    assert [json.loads(line)["id"] for line in output.read_bytes().splitlines()] == ["17", "2", "3", "编号"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from sentiment.tables.base import TableError
-from sentiment.tables.remote import RemotePath, find_remote, is_address, shown
+from sentiment.tables.remote import RemotePath, find_remote, is_address, local_path, shown
 from sentiment.tables.temporary import TemporaryCopy
 
 SUFFIXES = {
@@ -62,8 +62,10 @@ def find_files(paths: Sequence[str | Path], notes: list[str]) -> list[InputFile]
             if real in taken:
                 notes.append(f"{file.name}: the same file as {taken[real]}; read once")
                 continue
-            if file.name in names:
-                file = replace(file, name=file.path.as_posix())
+            whole, count = file.path.as_posix(), 1
+            while file.name in names:
+                file = replace(file, name=whole if count == 1 else f"{whole} ({count})")
+                count += 1
             taken[real] = file.name
             names.add(file.name)
             found.append(file)
@@ -77,8 +79,11 @@ def _expand(given: str | Path, notes: list[str]) -> Iterator[InputFile]:
         yield _copied(sys.stdin.buffer, "-")
         return
     if is_address(given):
-        yield from _search_remote(str(given), notes)
-        return
+        local = local_path(str(given))
+        if local is None:
+            yield from _search_remote(str(given), notes)
+            return
+        given = local
     path = Path(given)
     try:
         if path.is_dir():
@@ -110,18 +115,46 @@ def _unreadable(error: OSError) -> NoReturn:
 def _search(folder: Path, notes: list[str]) -> Iterator[InputFile]:
     chosen: list[str] = []
     skipped: list[str] = []
-    for root, folders, files in os.walk(folder, onerror=_unreadable):  # else it would leave out what is inside
-        folders[:] = [
-            name for name in folders if not name.startswith((".", "__MACOSX")) and not name.endswith(".partial")
-        ]
+    for root, files in _walk(folder, notes):
         for name in files:
             if name.startswith((".", "~$")):
                 continue
-            relative = (Path(root) / name).relative_to(folder).as_posix()
+            relative = (root / name).relative_to(folder).as_posix()
             (chosen if _is_table(name) else skipped).append(relative)
     _tell_skipped(str(folder), chosen, skipped, notes)
     for relative in sorted(chosen):
         yield InputFile(folder / relative, relative)
+
+
+def _walk(folder: Path, notes: list[str]) -> Iterator[tuple[Path, list[str]]]:
+    """Each folder once, with its files; those that only links lead to come after the others."""
+    above, seen = folder.resolve().parents, set[Path]()
+    waiting = [folder]
+    while waiting:
+        links: list[Path] = []
+        for start in waiting:
+            # Without `onerror` it would leave out what is in a folder that cannot be read.
+            for root, folders, files in os.walk(start, onerror=_unreadable, followlinks=True):
+                real = Path(root).resolve()
+                if real in seen:
+                    folders.clear()
+                    continue
+                seen.add(real)
+                inside = [Path(root) / name for name in sorted(folders) if _is_searched(name)]
+                links += [path for path in inside if path.is_symlink()]
+                folders[:] = [path.name for path in inside if not path.is_symlink()]
+                yield Path(root), files
+        waiting = []
+        for link in sorted(links):
+            real = link.resolve()
+            if real in above or link.parent.resolve().is_relative_to(real):
+                notes.append(f"{link}: a link to a folder further up; not followed")
+            else:
+                waiting.append(link)
+
+
+def _is_searched(folder: str) -> bool:
+    return not folder.startswith((".", "__MACOSX")) and not folder.endswith(".partial")
 
 
 def _search_remote(address: str, notes: list[str]) -> Iterator[InputFile]:
@@ -132,7 +165,7 @@ def _search_remote(address: str, notes: list[str]) -> Iterator[InputFile]:
             yield InputFile(path, path.address)
             return
         *folders, name = relative.split("/")
-        if any(part.startswith((".", "__MACOSX")) or part.endswith(".partial") for part in folders):
+        if not all(map(_is_searched, folders)):
             continue
         if name.startswith((".", "~$")):
             continue

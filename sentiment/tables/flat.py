@@ -236,9 +236,11 @@ def flat_table(
     chosen = tuple(taxonomy.keys if dimensions is None else dimensions)
     plan = FlatTable((), names, chosen, layout, lang, probabilities)
     own = set(plan.headers)
+    if SOURCE_COLUMN in columns:
+        own.add(names.header(SOURCE_COLUMN, lang))
     # A former run's cs_ columns are stale whatever its layout was; a Chinese header is refused only where it is needed.
-    ours = {column for column in columns if column.startswith("cs_") and names.name(column)} - {SOURCE_COLUMN}
-    taken = [column for column in columns if column in own | ours]
+    ours = {column for column in columns if column.startswith("cs_") and names.name(column)}
+    taken = [column for column in columns if column in (own | ours) - {SOURCE_COLUMN}]
     if text_column in taken:
         raise TableError(
             f"expected the text in a column of the input's own, found it in {text_column!r}, which is for results"

@@ -25,6 +25,7 @@ from sentiment.records import SCHEMA, Analysis
 from sentiment.tables.base import Row
 
 _BLOCKS_A_ROW_GROUP = 8
+_BYTES_A_ROW_GROUP = 1 << 30  # arrow joins no more than 2 GiB of one column's texts
 _TAG = "\0"
 _INT64 = 1 << 63
 _EXACT = 1 << 53  # a float64 holds every integer up to this
@@ -334,19 +335,25 @@ class ParquetWriter:
         self._schema = pa.schema(list(kinds.items()), metadata={"cinesent.schema": str(SCHEMA)})
         self._writer = pq.ParquetWriter(stream, self._schema, compression="zstd")
         self._waiting: list[pa.Table] = []
+        self._bytes = 0
 
     def write(self, block: pa.Table) -> None:
         columns = {name: block[name] for name in _RECORD}
         columns["probabilities"] = block["probabilities"].cast(self._probabilities)
         columns["input"] = block["input"] if self._types is None else self._types.convert(input_cells(block["input"]))
-        self._waiting.append(pa.table(columns, schema=self._schema))
+        table = pa.table(columns, schema=self._schema)
+        size = table.get_total_buffer_size()
+        if self._bytes + size > _BYTES_A_ROW_GROUP:
+            self._flush()
+        self._waiting.append(table)
+        self._bytes += size
         if len(self._waiting) == _BLOCKS_A_ROW_GROUP:
             self._flush()
 
     def _flush(self) -> None:
         if self._waiting:
             self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks())
-            self._waiting = []
+            self._waiting, self._bytes = [], 0
 
     def close(self) -> None:
         self._flush()

@@ -10,7 +10,7 @@ import errno
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
@@ -126,6 +126,23 @@ class RemotePath:
 def is_address(given: object) -> bool:
     """Whether this names a place in another filesystem; a Windows path, one letter before the colon, does not."""
     return isinstance(given, str) and _ADDRESS.match(given) is not None
+
+
+def local_path(address: str) -> Path | None:
+    """The path that a file:// address names; None for an address of another kind.
+
+    Raises:
+        TableError: it names another machine.
+    """
+    scheme, _, rest = address.partition("://")
+    if scheme.lower() != "file":
+        return None
+    host, _, path = rest.partition("?")[0].partition("/")
+    if host.lower() not in ("", "localhost"):
+        raise TableError(f"expected file:/// and a path on this machine, found {shown(address)}; give the path itself")
+    from urllib.request import url2pathname  # slow to load, and rarely needed
+
+    return Path(url2pathname(f"/{path}"))
 
 
 def shown(address: str) -> str:

@@ -259,10 +259,11 @@ class ScoredFile:
                 _number(self._words(cells.get(sure)), confidence, key)
         if self._of_dimension and (labels or mentions):  # a text neither scored nor labelled says nothing
             labels |= {"labels": mentions, **self._partly}
-        name = str(cells.get(self.id_column) or row.number) if self.id_column else str(row.number)
+        name = cells.get(self.id_column) if self.id_column else None
         return ScoredText(
-            row.source, row.number, name, text, status, "", labels, confidence, self._shares_of(cells), cells
-        )
+            row.source, row.number, str(row.number if name in (None, "") else name), text, status, "",
+            labels, confidence, self._shares_of(cells), cells,
+        )  # fmt: skip
 
     def probabilities(self, cells: Mapping[str, Any]) -> dict[str, Sequence[float]]:
         """Of one text of a flat file, by the cells that are numbers."""

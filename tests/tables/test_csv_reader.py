@@ -175,3 +175,36 @@ def test_csv_reader_notes_tell_every_choice(tmp_path: Path) -> None:
         "id column: id",
     ):
         assert choice in notes
+
+
+DATA = "1,座位很舒服,万达\n2,太贵了,金逸\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [('编号,"评"论,影院\n'.encode(), "bad quoting"), ("编号,评论,".encode() + b"\xff\n", "not valid")],
+)
+def test_csv_reader_broken_header_takes_no_row_of_the_data_for_one(tmp_path: Path, header: bytes, reason: str) -> None:
+    with pytest.raises(
+        TableError,
+        match=rf"column names of .*f\.csv in line 1, found it broken \({reason}.* data in line 2; .*--encoding",
+    ) as error:
+        _open(tmp_path, header + DATA.encode(), encoding="utf-8")
+    assert "座位" not in str(error.value) and "\n" not in str(error.value)
+    table = _open(tmp_path, header + DATA.encode(), encoding="utf-8", no_header=True, text_column="2")
+    assert _rows(table) == [["1", "座位很舒服", "万达"], ["2", "太贵了", "金逸"]]
+    assert [reject.number for reject in _rejects(table)] == [1]
+
+
+def test_csv_reader_header_of_no_known_name_below_a_broken_line_has_to_be_named(tmp_path: Path) -> None:
+    data = '"影评"导出,\n用户,看法\n甲,很好看\n乙,太贵了\n'
+    with pytest.raises(TableError, match="--text-col NAME if line 2 has them"):
+        _open(tmp_path, data)
+    table = _open(tmp_path, data, text_column="看法")
+    assert (table.columns, _rows(table)) == (["用户", "看法"], [["甲", "很好看"], ["乙", "太贵了"]])
+
+
+def test_csv_reader_header_of_known_names_below_a_broken_title_is_one(tmp_path: Path) -> None:
+    table = _open(tmp_path, '"影评"导出,,\n编号,评论,影院\n' + DATA)
+    assert table.columns == ["编号", "评论", "影院"] and len(_rows(table)) == 2
+    assert [reject.raw for reject in _rejects(table)] == ['"影评"导出,,']

@@ -103,3 +103,19 @@ def test_parquet_writer_probabilities_of_dimensions_that_nobody_asked_for_are_mi
     assert table["probabilities"].to_pylist() == [of_ok, {"price": None, "seating": [0.1, 0.2, 0.3]}, None]
     table = block_table(rows, [OK, half, EMPTY], ["1", "2", "3"], ("price",), None)
     assert table["probabilities"].to_pylist() == [{"price": of_ok["price"]}, None, None]
+
+
+def _row_groups(blocks: int) -> list[int]:
+    types = ColumnTypes(["text"])
+    data = write(
+        Plan("parquet", False, TAXONOMY.keys, types=types), *[block([{"text": "好"}, {"text": None}])] * blocks
+    )
+    found = pq.ParquetFile(io.BytesIO(data))
+    assert found.read()["input"].to_pylist() == [{"text": "好"}, {"text": None}] * blocks
+    return [found.metadata.row_group(number).num_rows for number in range(found.num_row_groups)]
+
+
+def test_parquet_writer_row_groups_end_by_blocks_or_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _row_groups(9) == [16, 2]
+    monkeypatch.setattr("sentiment.tables.parquet_writer._BYTES_A_ROW_GROUP", 1)
+    assert _row_groups(3) == [2, 2, 2]

@@ -121,6 +121,15 @@ def test_writers_the_readers_source_column_is_kept() -> None:
     assert flat(["text", "cs_source"], lang="zh").headers[:2] == ["text", "评分来源文件"]
 
 
+def test_writers_the_source_column_has_its_chinese_header_to_itself() -> None:
+    columns = ["text", "评分来源文件", "cs_source"]
+    with pytest.raises(TableError, match="found 评分来源文件; --overwrite replaces them"):
+        flat(columns, lang="zh")
+    assert flat(columns, lang="zh", overwrite=True).headers[:3] == ["text", "评分来源文件", "整体情感"]
+    assert flat(columns).headers[:3] == columns
+    assert flat(columns[:2], lang="zh").headers[:2] == columns[:2]
+
+
 def test_writers_a_taxonomy_whose_columns_would_meet_is_refused() -> None:
     def taxonomy(key: str, zh: str) -> Taxonomy:
         return taxonomy_from_dict({"dimensions": [{"key": "film", "zh": "影片"}, {"key": key, "zh": zh}]})
