@@ -169,6 +169,23 @@ class RayRunner:
         chosen = {"taxonomy": taxonomy, "threads": options.threads, "runtime": self._runtime.name}
         self._load = {**(load or {}), **chosen}
 
+    def node_cpus(self) -> list[int]:
+        """The CPUs of each node; asked before a job begins, it tells wrong usage.
+
+        Raises:
+            ValueError: no node has as many as a worker has threads.
+        """
+        import ray
+
+        threads = self.options.threads
+        cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+        if max(cpus) < threads:
+            raise ValueError(
+                f"expected a node with {threads} CPUs for a worker (--threads), found at most {max(cpus)}; "
+                "give fewer, or join nodes that have more"
+            )
+        return cpus
+
     def run(self, blocks: Iterator[Block], rules: BlockRules) -> Generator[tuple[Block, bytes]]:
         """The blocks with their parts, in the order in which they are finished.
 
@@ -180,12 +197,11 @@ class RayRunner:
         first = next(blocks, None)
         if first is None:
             return
+        try:
+            cpus = self.node_cpus()
+        except ValueError as error:
+            raise StoppedError(str(error)) from error
         threads = self.options.threads
-        cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-        if max(cpus) < threads:
-            raise StoppedError(
-                f"expected a node with {threads} CPUs for a worker (--threads), found at most {max(cpus)}"
-            )
         workers = self.options.workers or sum(count // threads for count in cpus)
         pool = _Pool(ray.put(self._files), ray.put(rules), self._load, self._runtime, threads, self._tell)
         try:

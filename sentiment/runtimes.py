@@ -60,8 +60,9 @@ class Choice:
 def choose_runtime(wanted: str | None = None, model: str | Path | None = None) -> Choice:
     """The runtime that is meant here; without a name, that of the variable CINESENT_RUNTIME, else `auto`.
 
-    `onnxruntime` multiplies in float32, alike on every processor; `onnxruntime-int8` in int8, where the checkpoint has
-    a graph for it and the processor adds its products exactly. `auto` is int8 where that can be had, else float32.
+    `onnxruntime` multiplies in float32, on every processor alike to the third decimal; `onnxruntime-int8` in int8,
+    where the checkpoint has a graph for it and the processor adds its products exactly. `auto` is int8 where that can
+    be had, else float32.
 
     Args:
         model: the checkpoint's folder; by default the one inside the package.

@@ -221,6 +221,29 @@ def test_deploy_kubernetes_pods_end_as_the_command_does_but_for_rejected_rows(
     assert done.stdout == f"score /data/in -o /data/scored.parquet --threads 2 {last}\n"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the pods have a POSIX shell")
+@pytest.mark.parametrize("name", ["cinesent-shards", "cinesent-join"])
+@pytest.mark.parametrize(("code", "expected"), [(143, 143), (2, 2), (1, 0), (0, 0)])
+def test_deploy_kubernetes_pods_pass_sigterm_on_and_wait_for_the_command(
+    tmp_path: Path, name: str, code: int, expected: int
+) -> None:
+    stub = tmp_path / "cinesent"
+    stub.write_text(
+        f"#!/bin/sh\ntrap 'kill $!; sleep 0.1; echo ended; exit {code}' TERM\nsleep 10 & echo started; wait $!\n",
+        "utf-8",
+    )
+    stub.chmod(0o755)
+    _, container = pod(name)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "JOB_COMPLETION_INDEX": "2"}
+    arguments = [*container["command"], *container["args"]]
+    with subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"started\n"
+        process.terminate()
+        assert process.wait(timeout=20) == expected
+        assert process.stdout.read() == b"ended\n"
+
+
 def cluster() -> dict[str, Any]:
     found = yaml.safe_load(CLUSTER.read_text("utf-8"))
     assert isinstance(found, dict)

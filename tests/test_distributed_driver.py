@@ -11,11 +11,14 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from sentiment import __version__
 from sentiment.blocks import Block, BlockRules
 from sentiment.checkpoint import load_checkpoint
+from sentiment.cli import main
 from sentiment.distributed import Failed, RayOptions, RayRunner, Worker, connected
+from sentiment.parts import StoppedError
 from sentiment.runtimes import choose_runtime
 from sentiment.taxonomy import load_taxonomy
 
@@ -138,6 +141,26 @@ def test_distributed_starts_ray_with_the_cpus_that_the_process_may_use(
     monkeypatch.setattr("sentiment.distributed.usable_cpus", lambda: 3)
     with connected(RayOptions(workers=workers, threads=threads)):
         assert [options["num_cpus"] for options in ray.started] == [cpus]
+
+
+def test_distributed_threads_that_no_node_has_are_wrong_usage_before_anything_is_begun(
+    ray: FakeRay, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # it sets variables of Ray's
+    dump = tmp_path / "reviews.csv"
+    dump.write_text("评论内容\n座位太挤了，看完腰疼\n", "utf-8")
+    command = ("score", dump, "-o", tmp_path / "out.csv", "--model", tiny_checkpoint, "--engine", "ray", "--threads", 7)
+    result = CliRunner().invoke(main, [str(word) for word in command])
+    assert result.exit_code == 2, result.stderr
+    told = "expected a node with 7 CPUs for a worker (--threads), found at most 6; give fewer, or join nodes"
+    assert result.stderr.splitlines()[-1] == f"cinesent: {told} that have more"
+    assert len(ray.started) == 1
+    assert list(tmp_path.iterdir()) == [dump]
+
+
+def test_distributed_stops_where_no_node_has_the_threads_any_more(ray: FakeRay, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError, match="expected a node with 7 CPUs for a worker"):
+        next(runner(tmp_path, RayOptions(threads=7)).run(blocks(), RULES))
 
 
 def test_distributed_a_worker_says_that_its_processor_lacks_the_units(

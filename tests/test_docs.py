@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections import Counter
 from pathlib import Path
@@ -91,6 +92,17 @@ def test_docs_chinese_pages_stay_in_chinese(name: str) -> None:
         body = (ROOT / page).read_text("utf-8").split("\n", 3)[3]
         targets = {target.partition("#")[0].rpartition("/")[2] for target in re.findall(r"\]\(([^)\s]+)\)", body)}
         assert not targets & {f"{other}.md" for other in PAGES}
+
+
+@pytest.mark.parametrize("page", ["scale.md", "scale.zh.md"])
+def test_docs_scale_names_the_benchmark_that_takes_a_checkpoint(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The paragraph is on the other one, which takes none."""
+    text = _page(page)
+    ((english, chinese),) = re.findall(r"`--model` of `(benchmarks\.\w+)`|`(benchmarks\.\w+)` 的 `--model`", text)
+    assert text.count("--model") == 1
+    with pytest.raises(SystemExit):
+        importlib.import_module(english or chinese).main(["--help"])
+    assert "--model DIR" in capsys.readouterr().out
 
 
 def _renewed(text: str, path: Path, lang: Language, results: Path) -> str:

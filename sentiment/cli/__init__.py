@@ -7,9 +7,10 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -76,7 +77,17 @@ class LocalPath(click.Path):
 
 def say(message: str) -> None:
     """One line for the user, on standard error."""
-    click.echo(f"cinesent: {message}", err=True)
+    with unheard():
+        click.echo(f"cinesent: {message}", err=True)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """What is told within, where nobody reads standard error any more, is lost and ends nothing."""
+    try:
+        yield
+    except OSError:
+        _let_go(sys.stderr)
 
 
 def one_line(error: BaseException) -> str:
@@ -133,8 +144,11 @@ class Verbs(click.Group):
             return super().main(args, prog_name or "cinesent", standalone_mode=False, **extra)
         try:
             code = super().main(args, prog_name or "cinesent", standalone_mode=False, **extra)
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except click.exceptions.NoArgsIsHelpError as error:
-            error.show()
+            with unheard():
+                error.show()
             sys.exit(2)
         except click.ClickException as error:
             say(" ".join(error.format_message().split()))
@@ -153,6 +167,9 @@ class Verbs(click.Group):
             sys.exit(2)
         except Exception as error:
             _internal(error)
+        finally:  # what is still held for a stream that failed would fail again as Python ends
+            _let_go(sys.stdout)
+            _let_go(sys.stderr)
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -168,8 +185,23 @@ def _internal(error: Exception) -> NoReturn:
     sys.exit(4)
 
 
+def _let_go(stream: TextIO | None) -> None:
+    """Writes what a standard stream still holds, into nothing where that fails: else Python itself exits with 120."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except OSError:
+        with suppress(OSError):  # a stand-in has no descriptor
+            number, nothing = stream.fileno(), os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, number)
+            os.close(nothing)
+
+
 def _tolerant_console() -> None:
-    """A console in cp936 or ASCII shows ? for what it lacks instead of raising."""
+    """A console in cp936 or ASCII shows ? for what it lacks instead of raising; a closed standard error takes all."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -116,6 +116,8 @@ def command(
         if given and engine != "ray":
             raise click.UsageError(f"expected {flag} with --engine ray, found it without; add that or leave it out")
     path = None if output in (None, "-") else Path(str(output))
+    if path is not None and path.is_symlink():
+        path = path.resolve()  # as the job does: OUT.partial is beside the file that is written
     chosen = choose_runtime(runtime, model)
     options = ScoreOptions(
         layout=layout,
@@ -171,10 +173,7 @@ def command(
                 if path is None:
                     summary = _to_stdout(table, analyzer, options, progress)
                 elif engine == "ray":
-                    from sentiment.distributed import connected
-
-                    with connected(runner.options):
-                        summary = score_with(table, runner, path, options, progress)
+                    summary = _on_ray(table, runner, path, options, progress)
                 else:
                     summary = score_with(table, LocalRunner(analyzer), path, options, progress)
     except StoppedError as error:
@@ -228,6 +227,20 @@ def _ray_runner(
         return RayRunner(load_checkpoint(model), options, taxonomy=taxonomy, load=load, tell=say)
     except ValueError as error:
         raise Failure(one_line(error)) from error
+
+
+def _on_ray(
+    table: Table, runner: RayRunner, output: Path, options: ScoreOptions, progress: Callable[[Tick], None] | None
+) -> Summary:
+    from sentiment.batch import score_with
+    from sentiment.distributed import connected
+
+    with connected(runner.options):
+        try:
+            runner.node_cpus()
+        except ValueError as error:  # wrong usage, before anything is begun
+            raise Failure(one_line(error)) from error
+        return score_with(table, runner, output, options, progress)
 
 
 def _check_keys(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sentiment.cli import say
+from sentiment.cli import say, unheard
 
 if TYPE_CHECKING:
     from sentiment.batch import Tick
@@ -102,6 +102,10 @@ def tell_summary(summary: Summary, taxonomy: Taxonomy, runtime: str, lang: str) 
 
     from sentiment.tables.flat import VALUES
 
+    class Patient(Console):
+        def on_broken_pipe(self) -> None:  # Rich would end the command, and with 1
+            self.quiet = True
+
     zh = lang == "zh"
 
     def value(label: str) -> str:
@@ -142,10 +146,11 @@ def tell_summary(summary: Summary, taxonomy: Taxonomy, runtime: str, lang: str) 
         if found:
             name = taxonomy[key].zh if zh else taxonomy[key].en
             dimensions.add_row(name, *(f"{found[label]:,}" for label in ("negative", "neutral", "positive")))
-    console = Console(
+    console = Patient(
         file=sys.stderr, markup=False, highlight=False, width=None if sys.stderr.isatty() else 120, soft_wrap=False
     )
-    console.print(table)
-    if summary.dimensions:
-        console.print()
-        console.print(dimensions)
+    with unheard():
+        console.print(table)
+        if summary.dimensions:
+            console.print()
+            console.print(dimensions)

@@ -153,8 +153,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         envvar="CINESENT_RUNTIME",
         show_envvar=True,
-        help="What runs the model. onnxruntime: in float32, alike on every processor. auto: onnxruntime-int8 where "
-        "processor and model allow it, else onnxruntime.",
+        help="What runs the model. onnxruntime: in float32, alike on every processor to the third decimal. "
+        "auto: onnxruntime-int8 where processor and model allow it, else onnxruntime.",
     ),
     click.option(
         "--engine",

@@ -11,12 +11,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import openpyxl
 import pyarrow.parquet as pq
 from click.testing import CliRunner, Result
 
+from sentiment.blocks import BLOCK_ROWS
 from sentiment.cli import main
 
 # A stand-in for sentiment.analyzer, for this process and for those that the tests start.
@@ -31,6 +32,7 @@ class CheckpointError(ValueError):
 class Analyzer:
     name, hash = "fake@00000000", "00000000"
     calls = []
+    blocks = 0
     error = None
 
     def __init__(self, taxonomy):
@@ -47,7 +49,8 @@ class Analyzer:
     def analyze_block(self, texts, ids=None):
         if self.error is not None:
             raise self.error
-        if os.environ.get("FAKE_WAIT"):
+        type(self).blocks += 1
+        if os.environ.get("FAKE_WAIT") == str(self.blocks):
             print("waiting", flush=True)
             time.sleep(60)
         return [self.one(text) for text in texts]
@@ -88,12 +91,22 @@ def records(path: Path) -> list[dict[str, Any]]:
     return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig")), delimiter="\t" if ".tsv" in path.name else ","))
 
 
-def start(tmp_path: Path, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:
+def start(
+    tmp_path: Path,
+    *arguments: object,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int | IO[bytes] = subprocess.PIPE,
+    block_rows: int = BLOCK_ROWS,
+    **environment: str,
+) -> subprocess.Popen[bytes]:
+    """The command in a process of its own; with FAKE_WAIT=N it says `waiting` at its N-th block, and waits there."""
     code = (
         "import sys, types\n"
         "module = types.ModuleType('sentiment.analyzer')\n"
         f"exec({FAKE!r}, module.__dict__)\n"
         "sys.modules['sentiment.analyzer'] = module\n"
+        "import sentiment.blocks\n"
+        f"sentiment.blocks.BLOCK_ROWS = {block_rows}\n"
         "from sentiment.cli import main\n"
         "main()\n"
     )
@@ -102,8 +115,8 @@ def start(tmp_path: Path, *arguments: object, **environment: str) -> subprocess.
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": root, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
         # A shell lets its background jobs ignore SIGINT, and what they start inherits that.
         preexec_fn=None if os.name == "nt" else lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

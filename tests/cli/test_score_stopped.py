@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from lost_store import ADDRESS, REASON, LostStore
-from score_runs import ROWS, one_line, run, start
+from score_runs import ROWS, one_line, records, run, start
 
 from sentiment.batch import ScoreOptions
+from sentiment.cli import main
+from sentiment.cli.score import Terminated
 
 
 def test_score_unfinished_job_is_refused_then_resumed(fake: Any, dump: Path, tmp_path: Path) -> None:
@@ -46,8 +49,10 @@ def test_score_stopped_midway(
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
 @pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
-def test_score_signals_keep_finished_parts(dump: Path, tmp_path: Path, number: str, code: int) -> None:
-    with start(tmp_path, "score", dump, "-o", "out.csv", FAKE_WAIT="1") as process:
+def test_score_signals_keep_finished_parts(
+    fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str, code: int
+) -> None:
+    with start(tmp_path, "score", dump, "-o", "out.csv", block_rows=1, FAKE_WAIT="2") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"waiting\n"
         process.send_signal(getattr(signal, number))
@@ -56,9 +61,79 @@ def test_score_signals_keep_finished_parts(dump: Path, tmp_path: Path, number: s
     assert b"--resume goes on" in errors.splitlines()[-1]
     assert b"Traceback" not in errors
     assert (tmp_path / "out.csv.partial" / "manifest.json").exists()
-    with start(tmp_path, "score", dump, "-o", "out.csv", "--resume") as process:
-        process.communicate(timeout=20)
-    assert process.returncode == 0
+    assert [path.name[:11] for path in (tmp_path / "out.csv.partial").glob("part-*.parquet")] == ["part-000000"]
+    monkeypatch.setattr("sentiment.batch.ScoreOptions", partial(ScoreOptions, block_rows=1))
+    assert run("score", dump, "-o", tmp_path / "out.csv", "--resume").exit_code == 0
+    assert fake.blocks == 3  # of four
+    assert run("score", dump, "-o", tmp_path / "whole.csv").exit_code == 0
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few make links")
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Terminated()])
+def test_score_interrupted_names_the_folder_beside_what_a_link_leads_to(
+    fake: Any, dump: Path, tmp_path: Path, error: BaseException
+) -> None:
+    target, link = tmp_path.resolve() / "far" / "scored.csv", tmp_path / "out.csv"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    fake.error = error
+    result = run("score", dump, "-o", link)
+    assert f"; finished blocks are kept in {target}.partial, the same command with --resume" in result.stderr
+    assert (tmp_path / "far" / "scored.csv.partial" / "manifest.json").exists()
+    fake.error = None
+    one_line(run("score", dump, "-o", link), 2, f"an unfinished job is in {target}.partial")
+    assert run("score", dump, "-o", link, "--resume").exit_code == 0
+    assert link.is_symlink() and target.is_file()
+
+
+def _unwritable(place: str) -> IO[bytes]:
+    """A device that is full, or a pipe from which nobody reads."""
+    if place == "/dev/full":
+        return Path(place).open("wb")
+    reading, writing = os.pipe()
+    os.close(reading)
+    return os.fdopen(writing, "wb")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other errors for it")
+@pytest.mark.parametrize(("place", "reason"), [("/dev/full", "the disk is full"), ("pipe", "Broken pipe")])
+def test_score_stream_that_cannot_be_written_ends_with_exit_code_4(
+    dump: Path, tmp_path: Path, place: str, reason: str
+) -> None:
+    if place == "/dev/full" and not Path(place).exists():
+        pytest.skip("there is no /dev/full")
+    with _unwritable(place) as opened, start(tmp_path, "score", dump, "-o", "-", stdout=opened) as process:
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 4
+    told = f"cinesent: stopped: {reason}; what was written so far is not the whole"
+    assert errors.decode().splitlines()[-1] == told and "Exception ignored" not in errors.decode()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other errors for it")
+@pytest.mark.parametrize("broken", [1, 0])
+def test_score_goes_on_though_nobody_reads_standard_error(dump: Path, tmp_path: Path, broken: int) -> None:
+    dump.write_text(ROWS + "座位太挤了，看完腰疼,万达,多了,一列\n环境还可以吧，下次再来,万达\n" * broken, "utf-8")
+    with _unwritable("pipe") as unread:  # a note on the second name of the input comes before anything is scored
+        with start(tmp_path, "score", dump, dump, "-o", "out.csv", stderr=unread) as process:
+            process.communicate(timeout=20)
+        assert process.returncode == broken
+        assert len(records(tmp_path / "out.csv")) == 4 + broken
+        with start(tmp_path, "score", dump, "-o", "-", stderr=unread) as process:
+            shown, _ = process.communicate(timeout=20)
+    assert process.returncode == broken
+    assert len(shown.splitlines()) == 4 + broken
+
+
+def test_score_goes_on_without_a_standard_error(
+    fake: Any, dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)  # as Python has it where 2 is closed
+    with pytest.raises(SystemExit) as ended:
+        main(["score", str(dump), str(dump), "-o", str(tmp_path / "out.csv")])
+    sys.stderr.close()
+    assert ended.value.code == 0
+    assert len(records(tmp_path / "out.csv")) == 4
 
 
 def test_score_interrupted_while_it_tidies_up_has_nothing_to_resume(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from score_runs import one_line, run
+from score_runs import one_line, run, start
 
 from sentiment.taxonomy import Taxonomy
 
@@ -22,6 +22,14 @@ def test_taxonomy_prints_names_and_lenses() -> None:
     data = json.loads(run("taxonomy", "--json").stdout_bytes)
     assert len(data["dimensions"]) == 18
     assert data["dimensions"][0]["zh"] == "影片内容"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_taxonomy_that_cannot_be_written_ends_with_exit_code_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full, start(tmp_path, "taxonomy", *arguments, stdout=full) as process:
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors.decode()) == (2, "cinesent: No space left on device\n")
 
 
 def test_taxonomy_of_a_checkpoint(
