@@ -22,7 +22,7 @@ UNASSIGNED = "unassigned"
 class Facts:
     """What the questions share, by text. `owner`: position in `owners` of the department that answers first (首问负责),
     −1 where nothing negative is said; `first_confidence`: of the mention that decides it. `days`: back from
-    `as_of`, NaN without date."""
+    `as_of`, NaN without date or after it."""
 
     owner: NDArray[np.int16]
     owners: list[str]
@@ -54,6 +54,7 @@ def facts(scored: Scored, service: list[int], as_of: np.datetime64 | None) -> Fa
     if as_of is not None:
         known = ~np.isnat(scored.date)
         days[known] = (as_of - scored.date[known]).astype(np.int64)
+        days[days < 0] = np.nan
     return Facts(owner, owners, first, sure, dissatisfied, complaint, days)
 
 

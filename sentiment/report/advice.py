@@ -6,24 +6,43 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sentiment.report import impact, priorities
+from sentiment.report import impact, index, priorities
 from sentiment.report.intervals import Floats
-from sentiment.report.model import FixRow, ImpactRow, Performance, Priorities
+from sentiment.report.model import Figure, FixRow, ImpactRow, Performance, Priorities
 from sentiment.report.notes import Notes
 from sentiment.report.scored import Scored
 from sentiment.report.work import Work
 
 MIN_RATED = 50
+SCALES = (5.0, 10.0, 100.0)
+
+
+def highest_rating(ratings: Floats) -> float:
+    """How far from 0 a rating may be: twice the top of the scale, which is the smallest of 5, 10 and 100 that holds 95%
+    of the ratings (if none does, what holds them). A single slip beyond would stretch the range and the spread of all;
+    rare values of the scale itself, such as praise among complaints, stay."""
+    usual = float(np.quantile(np.abs(ratings), 0.95, method="lower"))
+    return 2 * next((top for top in SCALES if usual <= top), usual)
 
 
 def find_outcome(scored: Scored, notes: Notes) -> tuple[Floats, Literal["rating", "overall"] | None]:
-    """What impact is measured on: the ratings, else overall sentiment as −1, 0, 1; NaN where unknown."""
-    rated = np.isfinite(scored.rating)
-    if rated.sum() >= MIN_RATED and np.ptp(scored.rating[rated]) > 0:
-        return scored.rating.astype(np.float64), "rating"
+    """What impact is measured on: the ratings, without those beyond `highest_rating`, which a note counts; else overall
+    sentiment as −1, 0, 1. NaN where unknown."""
+    rating: Floats = scored.rating.astype(np.float64)
+    rated = np.isfinite(rating)
+    if rated.any():
+        limit = highest_rating(rating[rated])
+        odd = np.abs(rating) > limit
+        if odd.any():
+            notes.add("odd_ratings", n=int(odd.sum()), limit=f"{limit:g}")
+            rating[odd] = np.nan
+            rated &= ~odd
+    if rated.sum() >= MIN_RATED and np.ptp(rating[rated]) > 0:
+        return rating, "rating"
     if rated.sum() >= MIN_RATED:
-        notes.add("constant_rating", value=f"{float(scored.rating[rated][0]):g}")
+        notes.add("constant_rating", value=f"{float(rating[rated][0]):g}")
     elif rated.any():
         notes.add("few_ratings", n=int(rated.sum()))
     overall = np.where(scored.overall >= 0, scored.overall - 1.0, np.nan)
@@ -93,6 +112,9 @@ def _fix_first(work: Work, performance: Performance) -> tuple[Literal["best_quar
         negative[:, d] = np.bincount(scored.cinema[known], p, size)
         square[:, d] = np.bincount(scored.cinema[known], p * p, size)
     rates = [row.negative_share for row in performance.dimensions]
+    among = known & priorities.compared(texts)[scored.cinema] if size else known
+    if among.any() and not among.all():
+        rates = _rates(work, among)
     benchmark, gains = priorities.fix_first(work.sums, work.service, rates, negative, square, texts, work.rng)
     quotes = {row.key: row.quotes for row in performance.dimensions}
     rows = [
@@ -100,3 +122,14 @@ def _fix_first(work: Work, performance: Performance) -> tuple[Literal["best_quar
         for rank, g in enumerate(gains, 1)
     ]
     return benchmark if rows else None, rows
+
+
+def _rates(work: Work, among: NDArray[np.bool_]) -> list[Figure]:
+    """Percent of some of the texts that have a negative mention, by service dimension."""
+    sums = index.tally(work.scored.probabilities[among], work.units.select(among), work.weight)
+    return [
+        index.text_share(
+            float(sums.mentions[d, 0]), sums.replicates[:, d, 0], sums.texts, sums.replicate_texts, sums.units
+        )
+        for d in work.service
+    ]

@@ -66,6 +66,7 @@ def _ratio(a: Floats, b: Floats, where: NDArray[np.integer[Any]], count: int) ->
         theta = np.where(sum_b > 0, sum_a / sum_b, np.nan)
         residual = a - np.nan_to_num(theta)[where] * b
         variance = np.bincount(where, residual * residual, count) / (sum_b * sum_b) * n / (n - 1)
+    variance[n <= 1] = np.nan  # one text shows no variation: 0/0, or a rounding error over 0
     middle = (sum_a + 2) / (sum_b + 4)
     least = middle * (1 - middle) / (sum_b + 4)
     few = (sum_b < FEW_MENTIONS) | ~np.isfinite(variance)

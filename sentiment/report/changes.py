@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,7 +13,7 @@ from sentiment.report import comparison, index, league, trend
 from sentiment.report.action import facts
 from sentiment.report.cells import index_cells
 from sentiment.report.discoveries import corrected
-from sentiment.report.intervals import MIN_CINEMAS, Units, make_units, weights
+from sentiment.report.intervals import MIN_CINEMAS, Floats, Units, make_units, weights
 from sentiment.report.limits import MOST_ROWS
 from sentiment.report.mention_quotes import MentionQuotes
 from sentiment.report.model import Changes, CinemaChange, Comparison, ComparisonRow, Label, League
@@ -93,18 +94,18 @@ def _two_sides(
     if units.kind == "cinemas" and min(cinemas_of) < MIN_CINEMAS:
         units = make_units(len(scored), None, work.rng)
         weight = weights(units.count, work.options.replicates, work.rng)
-    sums = [index.tally(scored.probabilities[side], units.select(side), weight) for side in sides]
     both = [
         _Side(scored, side, work.mentions, f"since/{name}" if kind == "since" else f"by/{labels[1].zh}/{name}")
         for side, name in zip(sides, ("before", "after"), strict=True)
     ]
-    rows = _quoted_rows(comparison.compare(sums[0], sums[1], list(_sets(work).items())), both, work)
+    rows = _rows(work, both, [units.select(side) for side in sides], weight)
     cinemas = _within_cinemas(work, both) if kind == "since" else []
     return [Comparison(kind, column, *labels, int(sides[0].sum()), int(sides[1].sum()), rows, cinemas)]
 
 
 def _with_files(work: Work, before: Scored) -> list[Comparison]:
-    """`--compare`: other files are before, ours after; every bootstrap of its own units."""
+    """`--compare`: other files are before, ours after. Cinemas are matched by name and resampled for both sides
+    at once, so that each is compared with itself."""
     before = before.only(before.status == 0)
     names = ", ".join(before.files)
     if before.taxonomy.keys != work.scored.taxonomy.keys:
@@ -116,16 +117,15 @@ def _with_files(work: Work, before: Scored) -> list[Comparison]:
     models = [*dict.fromkeys([*before.models, *work.scored.models])]
     if set(before.models) != set(work.scored.models):
         work.notes.add("compared_models", names=", ".join(models))
-    sums = []
     files = (before, work.scored)
     if before.from_probabilities != work.scored.from_probabilities:
         work.notes.add("compared_counts")
         files = (before.counted(), work.scored.counted())
     cinemas = [len(np.unique(side.cinema[side.cinema >= 0])) for side in files]
-    for side in files:
-        units: Units = make_units(len(side), side.cinema if min(cinemas) >= MIN_CINEMAS else None, work.rng)
-        weight = weights(units.count, work.options.replicates, work.rng)
-        sums.append(index.tally(side.probabilities, units, weight))
+    of = np.concatenate(_matched(files)[1])
+    units = make_units(len(of), of if min(cinemas) >= MIN_CINEMAS else None, work.rng)
+    weight = weights(units.count, work.options.replicates, work.rng)
+    first = np.arange(len(of)) < len(before)
     found = facts(before, work.service, None)
     owners: list[str | None] = [*found.owners, None]
     quotes = Quotes(before, [owners[code] for code in found.owner.tolist()], found.days, work.quotes.book)
@@ -133,15 +133,33 @@ def _with_files(work: Work, before: Scored) -> list[Comparison]:
         _Side(files[0], np.ones(len(before), bool), MentionQuotes(before, quotes), "compare/before"),
         _Side(files[1], np.ones(len(work.scored), bool), work.mentions, "compare/after"),
     ]
-    rows = _quoted_rows(comparison.compare(sums[0], sums[1], list(_sets(work).items())), both, work)
+    rows = _rows(work, both, [units.select(first), units.select(~first)], weight)
     after = ", ".join(work.scored.files)
     within = _within_cinemas(work, both)
     labels = Label(names, names), Label(after, after)
     return [Comparison("compare", None, *labels, len(before), len(work.scored), rows, within)]
 
 
-def _quoted_rows(rows: list[ComparisonRow], both: list[_Side], work: Work) -> list[ComparisonRow]:
+def _matched(sides: Sequence[Scored]) -> tuple[list[str], list[NDArray[np.int32]]]:
+    """The cinemas of all sides by name, and which of them each text is of, -1 unknown."""
+    names = list(dict.fromkeys(name for side in sides for name in side.cinemas))
+    place = {name: code for code, name in enumerate(names)}
+    return names, [np.array([*(place[name] for name in side.cinemas), -1], np.int32)[side.cinema] for side in sides]
+
+
+def _rows(work: Work, both: list[_Side], of: list[Units], weight: Floats) -> list[ComparisonRow]:
+    """The rows of two sides with the texts behind them; `of`: the units of each side's texts, `weight` of both."""
     sets = _sets(work)
+    sums = []
+    faulted: dict[str, list[comparison.Counted]] = {key: [] for key, chosen in sets.items() if len(chosen) != 1}
+    for side, units in zip(both, of, strict=True):
+        p = side.scored.probabilities if side.texts.all() else side.scored.probabilities[side.texts]
+        sums.append(index.tally(p, units, weight))
+        for key, found in faulted.items():
+            texts = units.sums(index.any_negative(p, sets[key]))
+            found.append((float(texts.sum()), weight @ texts))
+    both_faulted = {key: (found[0], found[1]) for key, found in faulted.items()}
+    rows = comparison.compare(sums[0], sums[1], list(sets.items()), both_faulted)
     return [
         replace(
             row, before_quotes=both[0].quote(row.key, sets[row.key]), after_quotes=both[1].quote(row.key, sets[row.key])
@@ -153,15 +171,13 @@ def _quoted_rows(rows: list[ComparisonRow], both: list[_Side], work: Work) -> li
 def _within_cinemas(work: Work, both: list[_Side]) -> list[CinemaChange]:
     """The same within each cinema that both sides have, matched by name; none where there is but one. The surest have
     their texts, as many as a page shows."""
-    names = list(dict.fromkeys(name for side in both for name in side.scored.cinemas))
+    names, codes = _matched([side.scored for side in both])
     if len(names) < 2:
         return []
-    place = {name: code for code, name in enumerate(names)}
-    cells = []
-    for side in both:
-        codes = np.array([*(place[name] for name in side.scored.cinemas), -1], np.int32)
-        of = np.where(side.texts, codes[side.scored.cinema], -1)
-        cells.append(index_cells(side.scored.probabilities, of, len(names), work.service))
+    cells = [
+        index_cells(side.scored.probabilities, np.where(side.texts, of, -1), len(names), work.service)
+        for side, of in zip(both, codes, strict=True)
+    ]
     found = comparison.cinema_changes(cells[0], cells[1], names, [*work.scored.taxonomy.keys, "service"])
     sets = _sets(work)
     quoted = []

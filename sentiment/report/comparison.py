@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from sentiment.report.model import CinemaChange, ComparisonRow, Figure
 MIN_SIDE = 10.0  # mentions on either side under which no difference is tested
 ALPHA = 0.05
 _FEW = "few_mentions"
+Counted = tuple[float, Floats]  # how many texts, and how many in every replicate
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,15 @@ def hedges_g(before: Floats, after: Floats) -> Floats:
     return np.where(pooled > 0, g, np.nan)
 
 
-def compare(before: Sums, after: Sums, sets: list[tuple[str, list[int]]]) -> list[ComparisonRow]:
+def compare(
+    before: Sums,
+    after: Sums,
+    sets: list[tuple[str, list[int]]],
+    faulted: Mapping[str, tuple[Counted, Counted]] | None = None,
+) -> list[ComparisonRow]:
     """A row for each set of dimensions (key, positions); both sums come from the same replicates, so that a bootstrap
-    over cinemas is paired.
+    over cinemas is paired. `faulted`: by key, the texts before and after with a negative mention of any dimension of a
+    set of several.
 
     The difference of the indices, its standard error from the replicates (under 30 mentions a side, or where neither
     side varies, at least that of two shares, Agresti & Caffo 2000), t interval and p; q after Benjamini & Hochberg
@@ -69,7 +77,8 @@ def compare(before: Sums, after: Sums, sets: list[tuple[str, list[int]]]) -> lis
     for key, chosen in sets:
         first, second = index_figure(before, chosen), index_figure(after, chosen)
         b, a = before.mentions[chosen].sum(0), after.mentions[chosen].sum(0)
-        negative = _negative_difference(before, after, chosen)
+        counted = (_alone(before, chosen), _alone(after, chosen)) if len(chosen) == 1 else (faulted or {})[key]
+        negative = _negative_difference(before, after, *counted)
         n1, n2 = float(b.sum()), float(a.sum())
         if min(n1, n2) < MIN_SIDE:
             none = Figure(None, n=min(n1, n2), reason=_FEW)
@@ -109,33 +118,36 @@ def _share_error(successes: float, n: float, other: float, other_n: float) -> fl
     return float(100 * np.sqrt((shares * (1 - shares) / (np.array([n, other_n]) + 2)).sum()))
 
 
-def _negative_difference(before: Sums, after: Sums, chosen: list[int]) -> Figure:
+def _alone(sums: Sums, chosen: list[int]) -> Counted:
+    return float(sums.mentions[chosen[0], 0]), sums.replicates[:, chosen[0], 0]
+
+
+def _negative_difference(before: Sums, after: Sums, faulted_before: Counted, faulted_after: Counted) -> Figure:
     if min(before.texts, after.texts) < 2:
         return Figure(None, n=min(before.texts, after.texts), reason="no_texts")
-    b, a = float(before.mentions[chosen, 0].sum()), float(after.mentions[chosen, 0].sum())
+    (b, replicates_b), (a, replicates_a) = faulted_before, faulted_after
     value = 100 * (a / after.texts - b / before.texts)
     with np.errstate(invalid="ignore", divide="ignore"):
-        replicates = 100 * (
-            after.replicates[:, chosen, 0].sum(1) / after.replicate_texts
-            - before.replicates[:, chosen, 0].sum(1) / before.replicate_texts
-        )
+        replicates = 100 * (replicates_a / after.replicate_texts - replicates_b / before.replicate_texts)
     share = _share_error(b, before.texts, a, after.texts)
     error = _error(replicates, before.units, min(b, a), share)
     found = difference(value, error, min(before.units, after.units) - 2)
-    return Figure(found.value, found.low, found.high, before.texts + after.texts)
+    return bounded_figure(found.value, found.low, found.high, before.texts + after.texts, -100.0, 100.0)
 
 
 def cinema_changes(before: Cells, after: Cells, names: list[str], keys: list[str]) -> list[CinemaChange]:
-    """Every cinema and dimension with at least 10 mentions on both sides, surest first; Welch's t on the linearised
-    standard errors, q over all of them; Hedges' g with the large-sample interval of Hedges & Olkin (1985, ch. 5).
+    """Every cinema and dimension with at least 10 mentions on both sides, surest first; Welch's t (1947) on the
+    linearised standard errors with the degrees of freedom of Satterthwaite (1946), q over all of them; Hedges' g with
+    the large-sample interval of Hedges & Olkin (1985, ch. 5).
     `keys` name the columns of the cells, the last being all service."""
     tested = (before.mentions >= MIN_SIDE) & (after.mentions >= MIN_SIDE)
     where = np.argwhere(tested)
     if len(where) == 0:
         return []
     value = (after.index - before.index)[tested]
-    error = np.sqrt(before.variance + after.variance)[tested]
-    freedom = np.maximum(2, before.mentions[tested] + after.mentions[tested] - 2)
+    v1, v2, n1, n2 = (x[tested] for x in (before.variance, after.variance, before.mentions, after.mentions))
+    error = np.sqrt(v1 + v2)
+    freedom = np.maximum(1, (v1 + v2) ** 2 / (v1**2 / (n1 - 1) + v2**2 / (n2 - 1)))
     p = 2 * stats.t.sf(np.abs(value) / np.maximum(error, 1e-9), freedom)
     q = adjusted(p)
     half = stats.t.ppf((1 + LEVEL) / 2, freedom) * error

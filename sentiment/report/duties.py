@@ -11,8 +11,8 @@ from sentiment.report.figures import Figure
 @dataclass(frozen=True, slots=True)
 class OwnerRow:
     """Complaints that a department answers first (the owner of the surest negative mention). Escalations are counted
-    among all texts of that owner, complaint or not. Days from `Meta.as_of` back to the texts; None without dates.
-    `unanswered`: complaints without a reply; None without such a column."""
+    among all texts of that owner, complaint or not. Days from `Meta.as_of` back to the texts, later ones left out; None
+    without dates. `unanswered`: complaints without a reply; None without such a column."""
 
     owner: str
     complaints: int

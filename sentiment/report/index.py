@@ -62,11 +62,18 @@ def any_mention(probabilities: NDArray[np.float32], dimensions: Sequence[int]) -
     """P(at least one of the dimensions is mentioned) and P(at least one negatively), by text: 1 − Π(1 − p), taking
     dimensions as independent given the text. Exact where the probabilities are 0 or 1."""
     none = np.ones(len(probabilities), np.float32)
-    none_negative = np.ones(len(probabilities), np.float32)
     for dimension in dimensions:
         none *= 1 - np.minimum(1, probabilities[:, dimension].sum(1))
-        none_negative *= 1 - probabilities[:, dimension, 0]
-    return 1 - none, 1 - none_negative
+    return 1 - none, any_negative(probabilities, dimensions)
+
+
+def any_negative(probabilities: NDArray[np.float32], dimensions: Sequence[int]) -> Floats:
+    """The second of `any_mention` alone, which is the quicker one."""
+    none = np.ones(len(probabilities), np.float32)
+    for dimension in dimensions:
+        none *= 1 - probabilities[:, dimension, 0]
+    found: Floats = 1 - none
+    return found
 
 
 def any_sums(probabilities: NDArray[np.float32], dimensions: Sequence[int], units: Units, weight: Floats) -> AnySums:
@@ -111,7 +118,7 @@ def index_row(
     net = ratio_figure(float(net_sentiment(mentions)), net_sentiment(replicates), sums.units, n, least=-100, most=100)
 
     def share(successes: float, replicates: Floats) -> Figure:
-        return _text_share(successes, replicates, sums.texts, sums.replicate_texts, sums.units)
+        return text_share(successes, replicates, sums.texts, sums.replicate_texts, sums.units)
 
     return IndexRow(
         key, zh, en,
@@ -124,7 +131,7 @@ def index_row(
     )  # fmt: skip
 
 
-def _text_share(successes: float, replicates: Floats, n: float, replicate_n: Floats, units: int) -> Figure:
+def text_share(successes: float, replicates: Floats, n: float, replicate_n: Floats, units: int) -> Figure:
     """Percent of texts with its bootstrap interval; where under 30 texts are in it Wilson's, of the n that would have
     the bootstrap's variance (Korn & Graubard 1998): sums of probabilities vary less than counts, cinemas more."""
     figure = share_figure(successes, n)
@@ -153,5 +160,5 @@ def sentiment_shares(overall: NDArray[np.int8], units: Units, weight: Floats) ->
     shares = {}
     for name, code in (("positive", 2), ("neutral", 1), ("negative", 0)):
         column = units.sums((overall == code).astype(np.float32))
-        shares[name] = _text_share(float(column.sum()), weight @ column, n, np.maximum(texts, 1), units.count)
+        shares[name] = text_share(float(column.sum()), weight @ column, n, np.maximum(texts, 1), units.count)
     return shares

@@ -86,6 +86,13 @@ def percentile_interval(replicates: Floats, count: int, level: float = LEVEL) ->
     return float(low), float(high)
 
 
+def widening(tests: int, level: float = LEVEL) -> float:
+    """How many times as wide intervals must be, lest any of so many misses its truth oftener than one alone would
+    (Bonferroni): the ratio of the normal quantiles."""
+    each = (1 - level) / (2 * max(1, tests))
+    return float(stats.norm.isf(each) / stats.norm.isf((1 - level) / 2))
+
+
 def wilson(successes: float, n: float, level: float = LEVEL) -> tuple[float, float]:
     """Wilson's interval of a share, 0–1 (Wilson 1927; Brown, Cai & DasGupta 2001). `n` > 0; both may be expected
     counts. (p + z²/2n ± z√(p(1−p)/n + z²/4n²)) / (1 + z²/n)."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import gammaln, softmax
 
 from sentiment.report.index import Sums
@@ -100,6 +101,12 @@ def rate_draws(negative: Floats, texts: Floats, draws: int, rng: np.random.Gener
     return found
 
 
+def compared(cinema_texts: Floats) -> NDArray[np.bool_]:
+    """The cinemas among which the best quarter is sought, those of 30 texts; none where they are fewer than four."""
+    enough: NDArray[np.bool_] = cinema_texts >= MIN_TEXTS
+    return enough if enough.sum() >= MIN_BENCHMARK else np.zeros_like(enough)
+
+
 def fix_first(
     sums: Sums,
     service: list[int],
@@ -112,19 +119,20 @@ def fix_first(
     """Expected gain of the overall index by dimension, greatest first.
 
     With at least four cinemas of 30 texts: if every cinema above it came down to the rate that the best quarter of the
-    cinemas reaches (the lower quartile of the true rates, `rate_draws`); mean and 2.5%–97.5% of the draws. With fewer:
-    if today's complaint rate halved; bootstrap interval. The complaints avoided are not made at all, so the gain is the
-    least that can be hoped for: no praise takes their place.
+    cinemas reaches (the lower quartile of the true rates, `rate_draws`); mean and 2.5%–97.5% of the draws. There is
+    no target where today's rate of all their texts is no higher, as it is where most texts are of good cinemas. With
+    fewer: if today's complaint rate halved; bootstrap interval. The complaints avoided are not made at all, so the gain
+    is the least that can be hoped for: no praise takes their place.
 
     Args:
         cinema_negative, cinema_square: (cinemas, D) Σp⁻ and Σ(p⁻)² by cinema. cinema_texts: (cinemas,).
-        rates: percent of texts, by dimension.
+        rates: percent of the texts of the cinemas `compared`, or of all where there are none, by dimension.
     """
     total = float(sums.mentions[service].sum())
     half = float(sums.mentions[service, 2].sum() + sums.mentions[service, 1].sum() / 2)
-    enough = cinema_texts >= MIN_TEXTS
+    enough = compared(cinema_texts)
     gains = []
-    benchmark: Literal["best_quarter", "halved"] = "best_quarter" if enough.sum() >= MIN_BENCHMARK else "halved"
+    benchmark: Literal["best_quarter", "halved"] = "best_quarter" if enough.any() else "halved"
     if benchmark == "halved":
         totals, halves = _replicated(sums, service)
     draws = int(np.clip(4_000_000 // max(1, int(enough.sum())), 200, 2000))
@@ -138,8 +146,11 @@ def fix_first(
             target = np.quantile(q, 0.25, axis=1)
             avoided = np.maximum(0, q - target[:, None]) @ cinema_texts[enough]
             gain = _drawn(index_gain(half, total, avoided), sums.texts)
-            compared = float(cinema_texts[enough].sum())
-            gains.append(Gain(d, gain, rate, _drawn(100 * target, compared), _drawn(avoided, compared)))
+            n = float(cinema_texts[enough].sum())
+            best = _drawn(100 * target, n)
+            if (best.value or 0.0) >= rate.value:
+                best = Figure(None, n=n, reason="no_target")
+            gains.append(Gain(d, gain, rate, best, _drawn(avoided, n)))
             continue
         fewer = sums.replicates[:, d, 0] / 2
         gain = _resampled(

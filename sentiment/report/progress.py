@@ -12,8 +12,9 @@ from sentiment.report.figures import Figure, Label
 class ComparisonRow:
     """One dimension (`key` "service": all together) in two groups. `difference`: after − before in index points;
     `effect`: the same in pooled standard deviations of the mentions (Hedges' g); `negative_difference`: change of the
-    percent of texts with a negative mention. `q`: p after Benjamini–Hochberg over all tests of this answer (before and
-    after, groups, within cinemas, trend: kinds of the same weight); `significant`: q ≤ 0.05."""
+    percent of texts with a negative mention, of any dimension where `key` is "service". `q`: p after Benjamini–Hochberg
+    over all tests of this answer (before and after, groups, within cinemas, trend: kinds of the same weight);
+    `significant`: q ≤ 0.05."""
 
     key: str
     before: Figure

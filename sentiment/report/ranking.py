@@ -49,8 +49,9 @@ class IpaPoint:
 @dataclass(frozen=True, slots=True)
 class FixRow:
     """One line of "fix this first". `gain`: points by which the overall index would rise if in every cinema the
-    complaint rate of this dimension fell to `target` (percent of texts), which is itself an estimate. `rate`: that rate
-    today. `avoided`: negative mentions that would go."""
+    complaint rate of this dimension fell to `target` (percent of texts), which is itself an estimate; None where `rate`
+    is no higher. `rate`: that rate today, of the texts of the cinemas compared (`benchmark` "halved": of all).
+    `avoided`: negative mentions that would go."""
 
     rank: int
     key: str

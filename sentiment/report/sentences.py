@@ -1,11 +1,13 @@
 """The three sentences of the first screen, made from the figures: how it stands, what to fix first, did it work.
 
-They claim no more than the intervals allow: a dimension is called better or worse than the whole only if its interval
-does not reach the overall index; a change is called one only if it holds after correction.
+They claim no more than the intervals allow: a dimension is called better or worse than the whole only if its interval,
+widened for how many dimensions it was chosen from, does not reach the overall index; a change is called one only if it
+holds after correction.
 """
 
 from __future__ import annotations
 
+from sentiment.report.intervals import widening
 from sentiment.report.labels import GAIN_DIGITS, interval, kano_label, number, unsure
 from sentiment.report.model import Figure, IndexRow, Report
 
@@ -55,15 +57,21 @@ def _standing(report: Report) -> str:
 
 
 def _apart(report: Report, overall: float, *, better: bool) -> str:
-    """Up to two dimensions whose whole interval lies on one side of the overall index."""
+    """Up to two dimensions whose whole interval, widened for the number of dimensions, lies on one side of the overall
+    index."""
     zh, names = report.meta.lang == "zh", _names(report)
-    found: list[tuple[float, IndexRow]] = []
+    tested: list[tuple[float, float, float, IndexRow]] = []
     for row in report.performance.dimensions:
         index = row.index
         if index.value is None or index.low is None or index.high is None or index.n < _MIN_MENTIONS:
             continue
-        if (better and index.low > overall) or (not better and index.high < overall):
-            found.append((index.value, row))
+        tested.append((index.value, index.low, index.high, row))
+    wider = widening(len(tested))
+    found: list[tuple[float, IndexRow]] = []
+    for value, low, high, row in tested:
+        end = value - wider * (value - low) if better else value + wider * (high - value)
+        if (end > overall) if better else (end < overall):
+            found.append((value, row))
     found.sort(key=lambda pair: pair[0], reverse=better)
     chosen = []
     for value, row in found[:2]:
@@ -81,10 +89,11 @@ def _first(report: Report) -> str:
     kano = next((row.kano for row in report.priorities.impact if row.key == fix.key), None)
     name, gain, n = names[fix.key], number(fix.gain.value, GAIN_DIGITS), number(fix.gain.n, 0)
     bounds, rate, target = _range(fix.gain, zh, GAIN_DIGITS), _percent(fix.rate), _percent(fix.target)
-    best = report.priorities.benchmark == "best_quarter"
+    best, known = report.priorities.benchmark == "best_quarter", fix.target.value is not None
     if zh:
-        goal = f"最好的四分之一影院的 {target}" if best else f"一半，即 {target}"
-        text = f"先改{name}：差评率从 {rate} 降到{goal}，总指数约可升 {gain} 点（{bounds}，{n} 条评论）"
+        goal = f"从 {rate} 降到" + (f"最好的四分之一影院的 {target}" if best else f"一半，即 {target}")
+        means = f"差评率{goal}" if known else "差评率高于最好的四分之一的影院都降到它们的水平"
+        text = f"先改{name}：{means}，总指数约可升 {gain} 点（{bounds}，{n} 条评论）"
         text += "，但区间含 0，并不确定" if unsure(fix.gain) else ""
         why = {
             "basic": "；它是必备项，坏了扣分，好了不加分",
@@ -93,7 +102,8 @@ def _first(report: Report) -> str:
         }.get(kano or "", "")
         return f"{text}{why}。"
     goal = f"the {target} of the best quarter of cinemas" if best else f"half of that, {target},"
-    text = f"Fix {name} first: bringing complaints down from {rate} of texts to {goal} "
+    means = f"down from {rate} of texts to {goal}" if known else "in the other cinemas down to the best quarter's rate"
+    text = f"Fix {name} first: bringing complaints {means} "
     text += f"would lift the index by about {gain} points ({bounds}, {n} texts)"
     text += ", though the interval holds 0, so this is not certain" if unsure(fix.gain) else ""
     why = {

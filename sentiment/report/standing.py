@@ -13,9 +13,9 @@ class IndexRow:
     """How one dimension, group, lens value or everything is doing.
 
     `index`: service evaluation index 0–100. `mention_share`: percent of texts that mention it. `net`: (positive −
-    negative) / mentions, −100…100. `negative_share`: percent of all texts with a negative mention (the complaint rate
-    of `fix_first`); where several dimensions are taken together: of any of them. `positive`,
-    `neutral`, `negative`: expected mentions.
+    negative) / mentions, −100…100. `negative_share`: percent of all texts with a negative mention (`fix_first` has
+    that of the cinemas compared); where several dimensions are taken together: of any of them. `positive`, `neutral`,
+    `negative`: expected mentions.
     """
 
     key: str

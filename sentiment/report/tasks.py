@@ -17,6 +17,10 @@ def build_action(work: Work) -> Action:
     urgent_rows = np.flatnonzero(scored.escalation)
     urgency = scored.urgency[urgent_rows] + 0.1 * work.facts.complaint[urgent_rows]
     urgent = work.quotes.add("urgent", urgent_rows, urgency, URGENT)
+    if work.options.as_of is not None:
+        late = int((scored.date > np.datetime64(work.options.as_of, "D")).sum())
+        if late:
+            notes.add("after_as_of", n=late, day=str(work.options.as_of))
     owners = action.owner_rows(scored, work.facts, work.quotes, replies=replies)
     if not owners:
         notes.add("no_complaints")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from sentiment.report.read import read_scored
 from sentiment.report.work import ReportOptions
 
 
-def _report(folder: Path, *files: list[tuple[str, dict[str, Any]]]) -> Report:
+def _report(folder: Path, *files: list[tuple[str, dict[str, Any]]], as_of: dt.date | None = None) -> Report:
     """Of files of complaints, each the customer and its other cells."""
     paths = [
         write_jsonl(
@@ -23,7 +24,7 @@ def _report(folder: Path, *files: list[tuple[str, dict[str, Any]]]) -> Report:
         )
         for at, texts in enumerate(files)
     ]
-    return build_report(read_scored(paths, TAXONOMY), ReportOptions(replicates=50))
+    return build_report(read_scored(paths, TAXONOMY), ReportOptions(replicates=50, as_of=as_of))
 
 
 def test_repeats_are_not_texts_of_files_without_a_reply_column(tmp_path: Path) -> None:
@@ -39,3 +40,16 @@ def test_repeats_are_not_of_anonymous_customers(tmp_path: Path) -> None:
     repeats = _report(tmp_path, [(name, {"回复": "暂无回复"}) for name in names]).action.repeats
     assert repeats is not None
     assert [row.customer for row in repeats] == ["K1"]
+
+
+def test_action_texts_after_as_of_have_no_days(tmp_path: Path) -> None:
+    days = ("2026-03-01", "2026-03-20"), ("2026-03-12", "2026-03-20"), ("2026-03-04", "2026-03-10")
+    texts = [(f"K{k}", {"回复": "", "日期": day}) for k, both in enumerate(days) for day in both]
+    report = _report(tmp_path, texts, as_of=dt.date(2026, 3, 10))
+    (owner,) = report.action.owners
+    assert (owner.complaints, owner.median_days, owner.oldest_days) == (6, 6, 9)
+    assert report.action.repeats is not None
+    assert {row.customer: row.days for row in report.action.repeats} == {"K0": 9, "K1": None, "K2": 6}
+    assert "3 texts are later" in next(note.en for note in report.notes if note.code == "after_as_of")
+    before = _report(tmp_path, texts, as_of=dt.date(2026, 3, 20))
+    assert "after_as_of" not in {note.code for note in before.notes}

@@ -17,6 +17,7 @@ from sentiment.report.intervals import (
     make_units,
     weights,
 )
+from sentiment.report.labels import label
 from sentiment.report.league import MOST_RANKED, league, shrink
 
 
@@ -115,3 +116,18 @@ def test_the_league_says_how_many_it_leaves_out_and_why() -> None:
     found = league("影院", cells, names, ["service"], np.random.default_rng(1), {})
     assert found is not None
     assert (len(found.rows), found.left_out) == (MOST_RANKED, 3)
+
+
+def test_league_neighbours_in_two_bands_may_be_tied() -> None:
+    """Each is compared with the best of its band alone, so what explains the bands must not say more."""
+    index = np.array([[70.0], [66.0], [62.0], [58.0], [54.0], [50.0]])
+    cells = Cells(index, *(np.full_like(index, x) for x in (60.0, 4.0, 30.0)), np.full(len(index), 60.0))
+    found = league("影院", cells, list("甲乙丙丁戊己"), ["service"], np.random.default_rng(1), {})
+    assert found is not None
+    best, second, third = found.rows[:3]
+    assert best.band == second.band != third.band
+    assert third.rank_low <= second.rank_high and second.tied and third.tied
+    for lang, wrong in (("zh", "重叠的并列，用同一组号"), ("en", "share a band")):
+        hint = label("league_hint", lang, mean=60, between=8)
+        assert label("tied", lang) in hint.casefold()
+        assert wrong not in hint
