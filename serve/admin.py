@@ -39,6 +39,10 @@ async def reload(service: Context) -> Response:
 @router.get("/metrics", summary="For Prometheus", response_class=Response, responses=responses(401, 429))
 async def metrics(service: Context) -> Response:
     """Prometheus' text format, summed over the workers. Wants a key of any role, if there are keys."""
-    alive = [peer.process for peer in service.reloader.peers()]
-    backlog = await asyncio.to_thread(expose_backlog, service.store)
-    return Response(service.metrics.expose(alive) + backlog, media_type=CONTENT_TYPE_LATEST)
+
+    def read() -> bytes:
+        alive = [peer.process for peer in service.reloader.peers()]
+        return service.metrics.expose(alive) + expose_backlog(service.store)
+
+    # Files of all workers and the database are read: not on the event loop, where every answer would wait for it.
+    return Response(await asyncio.to_thread(read), media_type=CONTENT_TYPE_LATEST)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -20,7 +22,7 @@ from serve.openapi import openapi
 from serve.pages import Assets
 from serve.queue import AnalyzerLike, Worker
 from serve.reload import Reloader
-from serve.security import Gate
+from serve.security import Gate, as_origin
 from serve.settings import Settings
 
 _LOG = logging.getLogger(__name__)
@@ -91,6 +93,7 @@ def create_app(
                 await stack.enter_async_context(part(service))
             while folder is not None and worker.state == "loading":
                 await asyncio.sleep(0.05)  # a worker among others takes no connection before it can answer
+            await stack.enter_async_context(_draining(service))
             yield
 
     app = FastAPI(
@@ -101,6 +104,9 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # FastAPI tells what observes the process of addresses as they were sent, and of bodies. Older versions tell it
+        # nothing, and keep a parameter that they do not know unread.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.settings = settings
     app.state.worker = worker
@@ -121,7 +127,7 @@ def create_app(
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=settings.cors_origins,
+            allow_origins=[as_origin(origin) for origin in settings.cors_origins],
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=["Retry-After", "X-Request-ID"],
@@ -129,6 +135,43 @@ def create_app(
     errors.install(app)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app
+
+
+@asynccontextmanager
+async def _draining(service: Service) -> AsyncIterator[None]:
+    """Puts `drain` seconds between SIGTERM and what the server does then.
+
+    Meanwhile `service.draining` is true, so that /ready is 503 and those who distribute requests send them elsewhere.
+    What comes all the same is answered. A service that has nothing to score with does not wait.
+    """
+    seconds = service.settings.drain
+    if not seconds or threading.current_thread() is not threading.main_thread():  # no other hears of signals
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    server = signal.getsignal(signal.SIGTERM)
+
+    def told(*_: object) -> None:
+        loop.call_soon_threadsafe(begin)
+
+    def begin() -> None:
+        if service.worker.state != "ready":
+            end()
+        elif not service.draining:
+            service.draining = True
+            _LOG.info("told to stop: not ready any more, ends in %g s", seconds)
+            loop.call_later(seconds, end)
+
+    def end() -> None:
+        if signal.getsignal(signal.SIGTERM) is told:  # else it has ended for another reason
+            signal.signal(signal.SIGTERM, server)
+            signal.raise_signal(signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, told)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, server)
 
 
 def _load(settings: Settings) -> AnalyzerLike:

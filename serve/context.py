@@ -32,6 +32,7 @@ class Service:
     store: Store = field(init=False)
     jobs: Jobs = field(init=False)
     webhook: Webhook | None = None
+    draining: bool = False  # told to stop, and still answering for a while
 
     @property
     def analyzer(self) -> AnalyzerLike:

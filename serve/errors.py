@@ -131,16 +131,23 @@ def _invalid(errors: Sequence[Any]) -> ProblemError:
         return ProblemError(422, "invalid_request", detail)
     if kind == "too_long":
         return too_many_items(errors[0]["ctx"]["max_length"])
-    found = [{"pointer": _pointer(error), "detail": _expected(error)} for error in errors]
-    first = found[0]
-    detail = f"{first['detail']}, at {first['pointer']}" + (f", and {len(found) - 1} more" if len(found) > 1 else "")
-    return ProblemError(422, "invalid_request", detail, errors=found[:_SHOWN_ERRORS])
+    # A body of a megabyte can have a hundred thousand.
+    shown = [{"pointer": _pointer(error), "detail": _expected(error)} for error in errors[:_SHOWN_ERRORS]]
+    first = shown[0]
+    detail = f"{first['detail']}, at {first['pointer']}" + (f", and {len(errors) - 1} more" if len(errors) > 1 else "")
+    return ProblemError(422, "invalid_request", detail, errors=shown)
 
 
 def _expected(error: Any) -> str:
     if error["type"] == "literal_error":
         return f"expected {error['ctx']['expected']}"
     return _EXPECTED.get(error["type"], "expected another value")
+
+
+def too_large(most: int, what: str = "body") -> ProblemError:
+    """`most`: bytes."""
+    detail = f"expected a {what} of at most {most} bytes, found more; send it in several requests"
+    return ProblemError(413, "body_too_large", detail, {"Connection": "close"})
 
 
 def too_many_items(most: int) -> ProblemError:

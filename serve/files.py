@@ -25,7 +25,7 @@ from sentiment.tables.files import PACKED, SUFFIXES, InputFile, suffix_format
 from sentiment.tables.formats import binary_format
 from sentiment.tables.packing import unpack
 from serve.context import Context, Service
-from serve.errors import ProblemError
+from serve.errors import ProblemError, too_large
 from serve.job_shapes import FileOptions, JobResponse, artefacts
 from serve.jobs import FullError
 from serve.openapi import responses
@@ -38,6 +38,8 @@ _FIELD_BYTES = 4096
 _HEAD_BYTES = 1 << 16
 _NAME = re.compile(r"[^\w .()\[\]+,@&-]+")
 _BUSY_SECONDS = 30
+# Not sent: nobody reads it, and the guard counts a client that left before its body was whole as `gone`.
+_GONE = Response(status_code=499)
 _FORM = "expected a form (multipart/form-data) with one part `file` and no others than those in /docs, found another"
 
 
@@ -85,15 +87,17 @@ async def upload(service: Context, request: Request) -> Response:
         await run_in_threadpool(service.jobs.check_room)
         if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
             raise _invalid("#/", _FORM)
-        async with request.form(max_files=1, max_fields=20, max_part_size=_FIELD_BYTES) as form:
-            job = await run_in_threadpool(_accept, service, request, form)
+        form = await _form(request)
+        try:
+            async with service.jobs.accepting:
+                job = await run_in_threadpool(_accept, service, request, form)
+        finally:
+            await form.close()
     except FullError:
         detail = f"expected at most {service.settings.max_jobs} files that wait, found as many; try again later"
         raise ProblemError(429, "queue_full", detail, {"Retry-After": str(_BUSY_SECONDS)}) from None
-    except HTTPException:
-        raise _invalid("#/", _FORM) from None
     except ClientDisconnect:
-        raise _invalid("#/file", "expected a whole file, found the connection closed") from None
+        return _GONE
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
@@ -153,15 +157,29 @@ def download(
     )
 
 
+async def _form(request: Request) -> FormData:
+    """What was sent; its file is a temporary one until it is closed.
+
+    Raises:
+        ProblemError: it is no such form. ClientDisconnect: it ended before its end.
+    """
+    try:
+        return await request.form(max_files=1, max_fields=20, max_part_size=_FIELD_BYTES)
+    except (HTTPException, UnicodeError):  # the latter from a `charset` that only looks like one, such as `undefined`
+        raise _invalid("#/", _FORM) from None
+
+
 def _accept(service: Service, request: Request, form: FormData) -> Job:
     """Puts the file in its place and queues the job.
 
     Raises:
-        ProblemError: no table, or options that cannot be. FullError: too many jobs wait.
+        ProblemError: no table, one that is too large, or options that cannot be. FullError: too many jobs wait.
     """
     sent = form.get("file")
     if not isinstance(sent, UploadFile) or len(form.multi_items()) != len(form.keys()):
         raise _invalid("#/file", _FORM)
+    if (sent.size or 0) > (most := service.settings.max_upload):
+        raise too_large(most, "file")
     options = _options({name: value for name, value in form.items() if name != "file"})
     key = getattr(request.state, "key", None)
     job = Job(

@@ -11,10 +11,9 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
 import anyio
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.errors import ProblemError, internal
+from serve.errors import ProblemError, internal, too_large
 from serve.queue import where
 from serve.security import Gate
 
@@ -23,6 +22,8 @@ _LOG = logging.getLogger(__name__)
 # How much of a body that is too large is read on, and for how long: bodies of the allowed size, and seconds.
 _DRAIN_BODIES = 16
 _DRAIN_SECONDS = 5.0
+# What the form around an uploaded file may take: its other fields and the heads of its parts.
+_FORM_BYTES = 1 << 16
 # What a request id of the caller may be: it is logged, so it cannot hold a review.
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -37,6 +38,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_HEADERS = tuple((name.lower().encode(), value.encode()) for name, value in HEADERS.items())
 
 # What hears of every answer: method, route, status, seconds.
 Listener = Callable[[str, str, int, float], None]
@@ -46,10 +48,10 @@ class Guard:
     """Lets a request in, reads its body, at most `max_body` bytes, and only then calls the application.
 
     A client that sends no byte of its body for `body_timeout` seconds is answered and cut off. `streamed` has the paths
-    whose bodies are passed on as they come, and the bytes they may have. `paths` are those that a log line may name
-    although the request never reached a route. The server's own access log and error log would show query strings,
-    paths and the messages of exceptions, any of which may hold a review; this one logs the route, the status, the time,
-    the request's id and the name of its key.
+    whose bodies are passed on as they come, forms around a file, and the bytes that the file may have. `paths` are
+    those that a log line may name although the request never reached a route. The server's own access log and error log
+    would show query strings, paths and the messages of exceptions, any of which may hold a review; this one logs the
+    route, the status, the time, the request's id and the name of its key.
     """
 
     def __init__(
@@ -84,11 +86,14 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Cache-Control", "no-store" if scope["path"].startswith("/v1/") else "no-cache")
-                headers["X-Request-ID"] = request_id
+                headers = [pair for pair in message.get("headers", ()) if pair[0] != b"x-request-id"]
+                names = {name for name, _ in headers}
+                headers += [pair for pair in _HEADERS if pair[0] not in names]
+                if b"cache-control" not in names:
+                    kept = b"no-store" if scope["path"].startswith("/v1/") else b"no-cache"
+                    headers.append((b"cache-control", kept))
+                headers.append((b"x-request-id", request_id.encode()))
+                message["headers"] = headers
             await send(message)
 
         started = time.monotonic()
@@ -114,6 +119,8 @@ class Guard:
         method, milliseconds = scope["method"], round(1000 * seconds, 1)
         if self._listener is not None:
             self._listener(method, route, status, seconds)
+        if not _LOG.isEnabledFor(logging.INFO):
+            return
         key = scope["state"].get("key")
         fields = {
             "request_id": scope["state"]["request_id"],
@@ -131,7 +138,8 @@ class Guard:
         Raises:
             ProblemError: it is larger than allowed, by what the client says or by what it sends; or it does not come.
         """
-        self._check_length(scope, self._max_body)
+        if _length(scope) > self._max_body:
+            raise too_large(self._max_body)
         chunks: list[bytes] = []
         size = 0
         while True:
@@ -141,19 +149,22 @@ class Guard:
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             if size > self._max_body:
-                raise _too_large(self._max_body)
+                raise too_large(self._max_body)
             if not message.get("more_body", False):
                 return b"".join(chunks)
 
     async def _stream(self, most: int, scope: Scope, receive: Receive, send: Send) -> None:
-        """Calls the application with the body as it comes. Past `most` bytes the answer is 413, and 408 where they
-        cease to come, whatever the application does."""
-        self._check_length(scope, most)
+        """Calls the application with the body as it comes, a form around a file of at most `most` bytes. Past what such
+        a form may have the answer is 413, and 408 where it ceases to come, whatever the application does. A client that
+        goes away before its end gets none."""
+        room = most + _FORM_BYTES
+        if _length(scope) > room:
+            raise too_large(most, "file")
         size = 0
-        more, stalled = True, False
+        more, stalled, left = True, False, False
 
         async def counted() -> Message:
-            nonlocal size, more, stalled
+            nonlocal size, more, stalled, left
             if not more:
                 return await receive()
             try:
@@ -161,14 +172,15 @@ class Guard:
             except ProblemError:
                 stalled = True
                 raise
+            left = message["type"] == "http.disconnect"
             more = message.get("more_body", False)
             size += len(message.get("body", b""))
-            if size > most:
-                raise _too_large(most)
+            if size > room:
+                raise too_large(most, "file")
             return message
 
         async def unless_refused(message: Message) -> None:
-            if size <= most and not stalled:
+            if size <= room and not stalled and not left:
                 await send(message)
 
         try:
@@ -176,8 +188,8 @@ class Guard:
         finally:
             if stalled:
                 raise _stalled(self._body_timeout)
-            if size > most:
-                raise _too_large(most)
+            if size > room:
+                raise too_large(most, "file")
 
     async def _next(self, receive: Receive) -> Message:
         """The next part of a body.
@@ -188,11 +200,6 @@ class Guard:
         with anyio.move_on_after(self._body_timeout):
             return await receive()
         raise _stalled(self._body_timeout)
-
-    def _check_length(self, scope: Scope, most: int) -> None:
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value[:20]) > most:
-                raise _too_large(most)
 
     async def _refuse(self, problem: ProblemError, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, and only then reads on and throws away: a client that is cut off while it sends sees no answer. One
@@ -224,9 +231,10 @@ def _request_id(scope: Scope) -> str:
     return uuid.uuid4().hex
 
 
-def _too_large(most: int) -> ProblemError:
-    detail = f"expected a body of at most {most} bytes, found more; send it in several requests"
-    return ProblemError(413, "body_too_large", detail, {"Connection": "close"})
+def _length(scope: Scope) -> int:
+    """Bytes of the body, by what the client says; 0 if it does not say."""
+    given = (value for name, value in scope["headers"] if name == b"content-length" and value.isdigit())
+    return max((int(value[:20]) for value in given), default=0)
 
 
 def _stalled(seconds: float) -> ProblemError:

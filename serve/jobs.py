@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import timedelta
@@ -31,8 +31,8 @@ from serve.context import Service
 from serve.rows import Job, now
 from serve.score_file import ESCALATIONS, REPORT, Task
 from serve.settings import Settings
-from serve.store import Store, StoreError, changed
-from serve.webhook import put_file
+from serve.store import Store, StoreError, changed, wait_turn
+from serve.webhook import file_events, put_events
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ _BEAT_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
 _SWEEP_SECONDS = 3600.0
 _ATTEMPTS = 3  # times that the service may end or be killed under a job before the file is to blame
+_LOCK = 0x63696E66  # of adding a job, in PostgreSQL; any number, the same in every process
+_ACCEPTED_AT_ONCE = 2
 _MB = 1 << 20
 _HERE = Path(__file__).parent.parent
 _COMMAND = (sys.executable, "-m", "serve.score_file")
@@ -58,6 +60,9 @@ class Jobs:
         self.folder = settings.data_folder / "files"
         self._store, self._settings = store, settings
         self._me = secrets.token_hex(16)
+        # For uploads that are copied and looked at, which takes threads and memory; used by the event loop only.
+        self.accepting = asyncio.Semaphore(_ACCEPTED_AT_ONCE)
+        self._uncounted: list[str] = []  # jobs of which an attempt is counted that says nothing of the file
         self._wake, self._ending = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="cinesent-jobs", daemon=True)
 
@@ -89,6 +94,7 @@ class Jobs:
             FullError: see there.
         """
         with self._store.write() as session:
+            wait_turn(session, _LOCK)
             self._check_room(session)
             session.add(job)
         self._wake.set()
@@ -112,6 +118,7 @@ class Jobs:
         swept = -_SWEEP_SECONDS
         while not self._ending.is_set():
             try:
+                self._discount()
                 if time.monotonic() - swept > _SWEEP_SECONDS:
                     self.sweep()
                     swept = time.monotonic()
@@ -121,10 +128,21 @@ class Jobs:
                     continue
             except StoreError as error:
                 _LOG.error("jobs wait: %s", error)
+            except OSError as error:
+                _LOG.error("a job waits: %s", error.strerror or type(error).__name__)
             except Exception as error:  # one job must not be the last one
                 _LOG.error("a job failed: %s", type(error).__name__)
             self._wake.wait(_LOOK_SECONDS)
             self._wake.clear()
+
+    def _discount(self) -> None:
+        """Takes back attempts that came to nothing as no process could be started, or the database was away. Such a job
+        is taken up again when its lease is over: until then it is the turn of others."""
+        while self._uncounted:
+            statement = update(Job).where(Job.id == self._uncounted[-1]).values(attempts=Job.attempts - 1)
+            with self._store.write() as session:
+                session.execute(statement)
+            self._uncounted.pop()
 
     def sweep(self) -> None:
         """Removes jobs that finished longer ago than files are kept, and folders that belong to none."""
@@ -148,7 +166,7 @@ class Jobs:
         if found is None:
             return None
         if found.attempts >= _ATTEMPTS:
-            self._finish(found, free, reason=f"the service ended {_ATTEMPTS} times while it scored the file")
+            self._finish(found, free, reason=f"the service ended or failed {_ATTEMPTS} times while it scored the file")
             return None
         ours = update(Job).where(Job.id == found.id, free)
         values = {"status": "running", "owner": self._me, "lease": moment + _LEASE, "attempts": Job.attempts + 1}
@@ -171,16 +189,23 @@ class Jobs:
             escalations=settings.webhook_url is not None,
             runtime=settings.runtime,
         )
-        process = subprocess.Popen(
-            _COMMAND,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what a library says may quote a text
-            start_new_session=True,  # Ctrl-C is for the service, which then ends the process itself
-            cwd=_HERE,  # Python takes modules from there first: no file of the operator's folder may pass for one
-        )
+        try:
+            process = subprocess.Popen(
+                _COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # what a library says may quote a text
+                start_new_session=True,  # Ctrl-C is for the service, which then ends the process itself
+                cwd=_HERE,  # Python takes modules from there first: no file of the operator's folder may pass for one
+            )
+        except OSError:
+            self._uncounted.append(job.id)
+            raise
         try:
             self._follow(job, process, task)
+        except StoreError:
+            self._uncounted.append(job.id)
+            raise
         finally:
             process.kill()
             process.communicate()
@@ -252,33 +277,41 @@ class Jobs:
     def _finish(
         self, job: Job, condition: Any, *, summary: dict[str, Any] | None = None, reason: str | None = None
     ) -> None:
-        """With a `summary` it is done, and a `reason` beside it says that the report is not. While the lease lasts, a
-        database that does not answer is asked again: what was scored must not be scored again for that."""
+        """With a `summary` it is done, and a `reason` beside it says that the report is not. Its escalations are in the
+        outbox before that, some at a time, so that other writers need not wait for all of them; who takes the job up
+        after a crash in between puts the same ones there."""
         folder = self.place(job.id)
+        escalations = folder / ESCALATIONS
         if summary is None:
             values: dict[str, Any] = {"status": "failed", "reason": reason}
         else:
             values = {"status": "done", "progress": 1.0, "rows": summary["rows"], "summary": summary}
             if reason is not None:
                 (folder / REPORT).unlink(missing_ok=True)
-        escalations = None
-        if summary is not None and self._settings.webhook_url is not None and (folder / ESCALATIONS).exists():
-            escalations = folder / ESCALATIONS
-        statement = update(Job).where(Job.id == job.id, condition)
+            if self._settings.webhook_url is not None and escalations.exists():
+                for events in file_events(escalations, job.id, self._settings):
+                    if not self._settle(job, condition, events, lease=now() + _LEASE):
+                        return
+        if self._settle(job, condition, finished=now(), owner=None, lease=None, **values):
+            escalations.unlink(missing_ok=True)
+            _LOG.info("job %s is %s", job.id, values["status"])
+
+    def _settle(self, job: Job, condition: Any, events: Sequence[dict[str, Any]] = (), **values: Any) -> bool:
+        """Whether the job was still ours; then it has these values, and the events are in the outbox. While the lease
+        lasts, a database that does not answer is asked again: what was scored must not be scored again for that."""
+        statement = update(Job).where(Job.id == job.id, condition).values(values)
         until = time.monotonic() + _LEASE.total_seconds()
         while True:
             try:
                 with self._store.write() as session:
-                    if not changed(session, statement.values(finished=now(), owner=None, lease=None, **values)):
-                        return
-                    if escalations is not None:
-                        put_file(session, escalations, job.id, self._settings)
-                break
+                    if not changed(session, statement):
+                        return False
+                    if events:
+                        put_events(session, events)
+                return True
             except StoreError:
                 if time.monotonic() > until or self._ending.wait(_LOOK_SECONDS):
                     raise
-        (folder / ESCALATIONS).unlink(missing_ok=True)
-        _LOG.info("job %s is %s", job.id, values["status"])
 
 
 def _pump(process: subprocess.Popen[bytes], lines: queue.Queue[bytes]) -> None:

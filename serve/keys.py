@@ -229,7 +229,7 @@ class Keyring:
         """
         self._path = path
         self._rate_limit = rate_limit
-        self._stamp = self._look()
+        self._stamp = self._told = self._look()  # of the file that was read, and of the one that the log spoke of
         self._looked = time.monotonic()
         self._keys = read_keys(path)
         self._buckets: dict[str, Bucket] = {}
@@ -264,12 +264,14 @@ class Keyring:
         stamp = self._look()
         if stamp == self._stamp:
             return
-        self._stamp = stamp
         try:
             self._keys = read_keys(self._path)
-        except KeysError:
-            _LOG.error("the file of keys cannot be used now; the keys read before stay")
+        except KeysError:  # tried again at every look: what makes it usable, such as chmod, need not change the stamp
+            if stamp != self._told:
+                _LOG.error("the file of keys cannot be used now; the keys read before stay")
+            self._told = stamp
             return
+        self._stamp = self._told = stamp
         _LOG.info("%d keys read again", len(self._keys))
 
     def _look(self) -> tuple[int, int, int] | None:

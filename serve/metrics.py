@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -103,7 +104,8 @@ class Metrics:
             return generate_latest(self.registry)
         for path in self._folder.glob("gauge_live*_*.db"):
             if (process := path.stem.rpartition("_")[2]).isdigit() and int(process) not in alive:
-                mark_process_dead(int(process), str(self._folder))  # type: ignore[no-untyped-call]
+                with suppress(FileNotFoundError):  # somebody else asks at the same time
+                    mark_process_dead(int(process), str(self._folder))  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call]
         return generate_latest(registry)

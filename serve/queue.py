@@ -86,7 +86,7 @@ class _Request:
         self.outcomes: list[Analysis | Failure] = [Failure.DEADLINE] * len(texts)
         self.missing = len(texts)
         self._loop = asyncio.get_running_loop()
-        self.finished = asyncio.Event()
+        self.finished: asyncio.Future[None] = self._loop.create_future()
 
     def settle(self, index: int, outcome: Analysis | Failure) -> None:
         """Called by the worker's thread only."""
@@ -94,14 +94,18 @@ class _Request:
         self.missing -= 1
         if not self.missing:
             with suppress(RuntimeError):  # the loop is closed: nobody waits
-                self._loop.call_soon_threadsafe(self.finished.set)
+                self._loop.call_soon_threadsafe(self._finish)
+
+    def _finish(self) -> None:
+        if not self.finished.done():
+            self.finished.set_result(None)
 
 
 class Worker:
     """A bounded queue and the thread that loads the analyzer, warms it up and scores.
 
     A block holds up to `block_characters`, taken from the waiting requests in turn, so that a single text is not kept
-    waiting by a long batch before it. `on_failure` is called, in the thread, if loading fails.
+    waiting by a long batch before it. `on_failure` is called, in the thread, if loading fails or it cannot go on.
     """
 
     def __init__(
@@ -114,7 +118,7 @@ class Worker:
         listener: Listener | None = None,
     ) -> None:
         self.state: State = "loading"
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._load = load
         self._on_failure = on_failure
         self._listener = listener
@@ -175,8 +179,11 @@ class Worker:
         if self._thread.is_alive():
             self._thread.join(seconds)
 
-    async def analyze(self, texts: Sequence[str], seconds: float) -> list[Analysis | Failure]:
-        """One outcome a text, in order, at the latest after `seconds`: texts not scored by then leave the queue.
+    async def analyze(
+        self, texts: Sequence[str], seconds: float, leaving: asyncio.Future[None] | None = None
+    ) -> list[Analysis | Failure]:
+        """One outcome a text, in order, at the latest after `seconds`, or as soon as `leaving` is done: texts not
+        scored by then leave the queue.
 
         Raises:
             QueueFullError: the texts do not all fit, or what is before them would take all the time they have.
@@ -194,14 +201,15 @@ class Worker:
             self._count(len(texts))
             self._changed.notify()
         try:
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(request.finished.wait(), seconds)
+            awaited = (request.finished,) if leaving is None else (request.finished, leaving)
+            await asyncio.wait(awaited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
             with self._changed:
                 self._count(-len(request.waiting))
                 request.waiting.clear()
         outcomes = list(request.outcomes)
-        if self._listener is not None and (expired := outcomes.count(Failure.DEADLINE)):
+        left = leaving is not None and leaving.done()
+        if self._listener is not None and not left and (expired := outcomes.count(Failure.DEADLINE)):
             self._listener.expired(expired)
         return outcomes
 
@@ -228,7 +236,7 @@ class Worker:
             self._use(analyzer)
             del analyzer
             self._serve()
-        except Exception as error:
+        except BaseException as error:  # a panic of the tokeniser's is no Exception
             _LOG.error("the checkpoint cannot be loaded or used: %s", where(error))
             with self._changed:
                 self.state, self.error = "failed", error
@@ -281,7 +289,7 @@ class Worker:
             outcomes: list[Analysis | Failure] = [*analyzer.analyze_block(texts)]
             if len(outcomes) != len(block):
                 raise ValueError("expected one analysis a text")
-        except Exception as error:
+        except BaseException as error:  # as in _run; this thread is told to stop by its state alone
             if len(block) > 1:
                 return [outcome for entry in block for outcome in self._score(analyzer, [entry])]
             _LOG.error("a text could not be scored: %s", where(error))

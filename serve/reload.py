@@ -98,14 +98,19 @@ class Reloader:
         _ = self._worker.analyzer  # raises unless there is one to replace
         async with self._busy:
             analyzer = await self._warm()
-            number = self._generation + 1
-            if self._folder is not None:
-                number = self._newest()[0] + 1
-                self._publish(number, _identity(analyzer))
+            number = self._number()
+            if self._folder is not None and not self._publish(number, _identity(analyzer)):
+                raise _running()
             self._swap(analyzer, number)
         if self._folder is None:
             return analyzer, 1
         return analyzer, await self._followed(number)
+
+    def _number(self) -> int:
+        """The next generation's. Not only of what is published: a cleaner of temporary files may have removed that, and
+        workers that have a later one already would keep it and seem to have followed."""
+        published = 0 if self._folder is None else self._newest()[0]
+        return max(published, self._generation, *(max(peer.generation, peer.failed) for peer in self.peers())) + 1
 
     async def _warm(self) -> AnalyzerLike:
         def load() -> AnalyzerLike:
@@ -151,17 +156,33 @@ class Reloader:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
                 os.utime(self._own_file)
-                if self._worker.state == "loading" or self._busy.locked():
+                if self._worker.state != "ready" or self._busy.locked():
                     continue
                 if self._generation < 0:
-                    self._generation = first
-                    self._write()
+                    self._join(first)
                 number, identity = self._newest()
                 if number > max(self._generation, self._failed):
                     async with self._busy:
                         await self._follow(number, identity)
             except Exception as error:
                 _LOG.error("the folder of the workers cannot be used: %s", where(error))
+
+    def _join(self, first: int) -> None:
+        """Says that this worker has begun with generation `first`, and logs if what it loaded is not what that one was:
+        the checkpoint may have been exchanged without a reload."""
+        self._generation = first
+        self._write()
+        own = _identity(self._worker.analyzer)
+        if first == 0:
+            self._publish(0, own)  # unless another worker has
+        number, expected = self._newest()
+        if number == first and own != expected:
+            _LOG.error(
+                "expected the checkpoint and runtime of the other workers (%s), found another here (%s); "
+                "put the right one in its place and reload",
+                expected,
+                own,
+            )
 
     async def _follow(self, number: int, identity: str) -> None:
         loading = asyncio.create_task(self._warm())
@@ -190,7 +211,7 @@ class Reloader:
         temporary.replace(self._own_file)
 
     def _newest(self) -> tuple[int, str]:
-        """The number of the newest generation, 0 before any reload, and its identity."""
+        """The number of the newest generation, 0 before any reload, and its identity; none before a worker began."""
         assert self._folder is not None
         paths = self._folder.glob("generation-*")
         newest = max(paths, key=lambda path: int(path.name.removeprefix("generation-")), default=None)
@@ -198,16 +219,18 @@ class Reloader:
             return 0, ""
         return int(newest.name.removeprefix("generation-")), newest.read_text("utf-8")
 
-    def _publish(self, number: int, identity: str) -> None:
+    def _publish(self, number: int, identity: str) -> bool:
+        """False if there is one of this number already."""
         assert self._folder is not None
         draft = self._folder / f"draft-{os.getpid()}"
         draft.write_text(identity, "utf-8")
         try:
             os.link(draft, self._folder / f"generation-{number}")  # at once and whole; fails if there is one
         except FileExistsError:
-            raise _running() from None
+            return False
         finally:
             draft.unlink()
+        return True
 
 
 def _identity(analyzer: AnalyzerLike) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Body, Request
@@ -16,11 +16,10 @@ from serve import errors, schemas, webhook
 from serve.context import Context, Service
 from serve.errors import ProblemError
 from serve.openapi import responses
-from serve.queue import Failure, QueueFullError
+from serve.queue import Failure, QueueFullError, UnavailableError
 from serve.security import require
 from serve.settings import Settings
 
-_T = TypeVar("_T")
 # Nobody reads it; the log has its status, which nginx made usual.
 _GONE = Response(status_code=499)
 
@@ -32,22 +31,19 @@ def json_response(content: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T | None:
-    """The result of `work`; None if the client goes away before, and then `work` is cancelled."""
+async def _outcomes(request: Request, service: Service, texts: Sequence[str]) -> list[Analysis | Failure] | None:
+    """What became of the texts; None if the client goes away before, and then they leave the queue."""
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    leaving = asyncio.ensure_future(gone())
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
+        outcomes = await service.worker.analyze(texts, service.settings.deadline, leaving)
+        return None if leaving.done() and Failure.DEADLINE in outcomes else outcomes
     finally:
         leaving.cancel()
-        if not working.done():
-            working.cancel()
-            await asyncio.wait((working,))  # until it has left the queue
 
 
 def _check(options: schemas.Options, service: Service) -> None:
@@ -81,7 +77,7 @@ async def analyze(
     if (error := schemas.text_error(body.text, settings.max_characters)) is not None:
         code, message = error
         raise ProblemError(413 if code == "text_too_large" else 422, code, message)
-    outcomes = await _unless_gone(request, service.worker.analyze([body.text], settings.deadline))
+    outcomes = await _outcomes(request, service, [body.text])
     if outcomes is None:
         return _GONE
     (outcome,) = outcomes
@@ -114,7 +110,7 @@ async def analyze_batch(
     further = max(len(body.items), 1) - 1
     service.gate.charge(request.state.key, further)
     try:
-        found_outcomes = await _unless_gone(request, service.worker.analyze(texts, settings.deadline))
+        found_outcomes = await _outcomes(request, service, texts)
     except QueueFullError:
         service.gate.charge(request.state.key, -further)  # a client that tries again must not run out of texts
         raise
@@ -183,6 +179,8 @@ async def health() -> Response:
     responses=responses(503),
 )
 async def ready(service: Context) -> Response:
-    """200 once the checkpoint is loaded and warm; 503 before, and when loading failed."""
+    """200 once the checkpoint is loaded and warm; 503 before, when loading failed, and when the service will stop."""
+    if service.draining:
+        raise UnavailableError("stopped")
     _ = service.analyzer  # raises unless it is there
     return json_response({"status": "ready"})

@@ -9,13 +9,14 @@ import os
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from serve import logs
 from serve.settings import Settings
@@ -34,6 +35,8 @@ Load = Callable[[Settings], "AnalyzerLike"]
 _GRACE = 5
 # A worker that does not answer its supervisor for so many seconds is replaced.
 _HUNG_SECONDS = 60
+# A worker that ends sooner after its start is replaced only once so many seconds are over.
+_RESTART_SECONDS = 2.0
 _LOADING_SECONDS = 30  # that a service which is stopped waits for a checkpoint that it still loads
 
 
@@ -42,7 +45,7 @@ class NotListeningError(Exception):
 
 
 class WorkerError(Exception):
-    """No worker could begin; the message is the first one's error."""
+    """No worker could begin; the message says why, as far as the first one that ended has told."""
 
 
 def run(settings: Settings, load: Load | None = None) -> None:
@@ -73,6 +76,7 @@ def _config(app: FastAPI | Callable[[], FastAPI], settings: Settings, *, factory
         log_level=settings.log_level,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing asks for the client's address or the scheme
         lifespan="on",
         ws="none",
         timeout_graceful_shutdown=math.ceil(settings.deadline) + _GRACE,
@@ -103,8 +107,8 @@ def _run_alone(settings: Settings, load: Load | None) -> None:
     config = _config(app, settings, factory=False)
     server = uvicorn.Server(config)
     listener = _listen(config)
-    # The server hands a signal on to whoever had it before, once all is answered.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    # Until the server takes the signals over nobody else hears of them; it hands them on once all is answered.
+    signal.signal(signal.SIGTERM, lambda *_: give_up())
     try:
         server.run([listener])
     finally:
@@ -161,12 +165,13 @@ def _worker_app(settings: Settings, folder: Path, load: Load | None) -> FastAPI:
 
 
 class _Supervisor(Multiprocess):
-    """Starts the workers and replaces those that die; gives up if none of the first ones could begin."""
+    """Starts the workers and replaces those that end; gives up if one ends by itself before any could begin."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], folder: Path) -> None:
         super().__init__(config, sockets)
         self._folder = folder
         self._begun = False
+        self._since: dict[Process, float] = {}  # when each worker was first looked after
         self.failure: str | None = None
         self.interrupted = False
 
@@ -175,14 +180,45 @@ class _Supervisor(Multiprocess):
         super().handle_int()
 
     def keep_subprocess_alive(self) -> None:
-        if not self._begun:
-            self._begun = any(worker["generation"] >= 0 for worker in map(_read, self._folder.glob("worker-*.json")))
-            failed = next(self._folder.glob("failed-*"), None)
-            if failed is not None and not self._begun:
-                self.failure = failed.read_text("utf-8")
-                self.should_exit.set()
+        """In place of uvicorn's own, which ends the whole service as soon as one worker, or its replacement, cannot
+        start: the others may well go on, and what was in its way may go away."""
+        if self.should_exit.is_set():
+            return
+        if not self._any_begun() and (failed := next(self._folder.glob("failed-*"), None)) is not None:
+            self._give_up(failed.read_text("utf-8"))
+            return
+        now = time.monotonic()
+        self._since = {process: self._since.get(process, now) for process in self.processes}
+        for index, process in enumerate(self.processes):
+            if process.is_alive(timeout=self.config.timeout_worker_healthcheck):
+                continue
+            if process.exitcode is None:  # it hangs
+                process.kill()
+                process.join()
+            code = process.exitcode or 0
+            if code > 0 and not self._any_begun():
+                self._give_up(f"expected workers that begin, found that one ended with exit code {code}; see the log")
                 return
-        super().keep_subprocess_alive()
+            if time.monotonic() - self._since[process] >= _RESTART_SECONDS:
+                _LOG.error("worker %s ended with exit code %s; another takes its place", process.pid, code)
+                process.kill()  # lets go of its pipes
+                self.processes[index] = Process(self.config, self.sockets)
+                self.processes[index].start()
+
+    def _any_begun(self) -> bool:
+        """Whether some worker has had all that it needs: its checkpoint, and what opens with it."""
+        if not self._begun:
+            self._begun = any(
+                process.exitcode is None
+                and _read(self._folder / f"worker-{process.pid}.json")["generation"] >= 0
+                and process.is_ready()
+                for process in self.processes
+            )
+        return self._begun
+
+    def _give_up(self, failure: str) -> None:
+        self.failure = failure
+        self.should_exit.set()
 
     def terminate_all(self) -> None:
         for listener in self.sockets:

@@ -41,8 +41,9 @@ class Gate:
             KeysError: the file of keys cannot be used.
         """
         self._keyring = None if settings.keys is None else Keyring(settings.keys, settings.rate_limit)
-        self._hosts = frozenset(settings.allowed_hosts or (LOCAL_NAMES if self._keyring is None else ()))
-        self._origins = frozenset(settings.cors_origins)
+        local = LOCAL_NAMES if self._keyring is None else ()
+        self._hosts = frozenset(map(_name, settings.allowed_hosts or local))
+        self._origins = frozenset(map(as_origin, settings.cors_origins))
 
     def admit(self, scope: Scope) -> Key | None:
         """The caller's key; None if the route, or the whole service, needs none.
@@ -98,6 +99,19 @@ def _host(address: str) -> tuple[str | None, str | None]:
         return found.hostname, found.netloc.lower()
     except ValueError:
         return None, None
+
+
+def _name(host: str) -> str:
+    """A name of --allowed-hosts as `_host` finds it in a request: in lower case, without port and brackets."""
+    if "://" not in host:
+        bare = host.count(":") > 1 and not host.startswith("[")  # an IPv6 address
+        host = f"//[{host}]" if bare else f"//{host}"
+    return _host(host)[0] or ""
+
+
+def as_origin(address: str) -> str:
+    """One of --cors-origins as a browser sends it: in lower case, without a slash at the end."""
+    return address.rstrip("/").lower()
 
 
 def _presented(headers: Mapping[bytes, bytes]) -> bytes:

@@ -47,6 +47,7 @@ class Settings:
     max_characters: int = 20_000
     deadline: float = 10.0
     body_timeout: float = 30.0
+    drain: float = 0.0
     queue_size: int = 1024
     block_characters: int = 16_384
     data_dir: Path | None = None
@@ -75,7 +76,9 @@ class Settings:
         for name in ("retention", "file_retention"):
             if (days := getattr(self, name)) is not None and days > MOST_DAYS:
                 raise SettingsError(f"expected {name} to be at most {MOST_DAYS} days, found {days}")
-        for name in ("deadline", "body_timeout"):
+        if not self.drain >= 0:
+            raise SettingsError(f"expected drain to be 0 or more seconds, found {self.drain}")
+        for name in ("deadline", "body_timeout", "drain"):
             if math.isinf(seconds := getattr(self, name)):
                 raise SettingsError(f"expected {name} to be a number of seconds, found {seconds}")
         if self.max_batch_items > MOST_ITEMS:

@@ -50,6 +50,16 @@ VERSION = "001"  # the newest file in serve/migrations/versions
 _SQLITE = "sqlite:///"
 _BUSY_SECONDS = 30
 _PAGE = 500
+# How long PostgreSQL is waited for: to be reached, to acknowledge what was sent, to show that it is there at all.
+# What the address sets itself holds instead.
+_PATIENCE = {
+    "connect_timeout": 5,  # s
+    "tcp_user_timeout": 10_000,  # ms
+    "keepalives_idle": 10,  # s
+    "keepalives_interval": 5,  # s
+    "keepalives_count": 2,
+}
+_STATEMENT_MS = 15_000  # that a statement may take in PostgreSQL, but for migrations and the removal of old rows
 _MIGRATION_LOCK = 0x63696E65  # any number; the same in every process that migrates
 
 
@@ -67,6 +77,7 @@ class Store:
         """
         self._engine = _engine(url)
         self._writing = self._engine.execution_options(writes=True)
+        self._removing = self._engine.execution_options(writes=True, unbounded=True)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -79,13 +90,15 @@ class Store:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A transaction, committed at the end: what was written then survives the process and the machine.
+    def write(self, *, unbounded: bool = False) -> Iterator[Session]:
+        """A transaction, committed at the end: what was written then survives the process and the machine. `unbounded`:
+        a statement of it may take as long as it does.
 
         Raises:
             StoreError: the database failed; nothing of it was written.
         """
-        with _translated(), Session(self._writing, expire_on_commit=False) as session, session.begin():
+        engine = self._removing if unbounded else self._writing
+        with _translated(), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -105,7 +118,7 @@ class Store:
 
     def erase_before(self, moment: datetime) -> int:
         """Removes the corrections that are older; how many."""
-        with self.write() as session:
+        with self.write(unbounded=True) as session:
             removed = changed(session, delete(Feedback).where(Feedback.at < moment))
         self._forget_pages()  # also where nothing is left to remove: the last time it may have failed
         return removed
@@ -115,7 +128,7 @@ class Store:
         with self.read() as session:
             if session.scalar(select(Event.id).where(Event.created < moment).limit(1)) is None:
                 return 0
-        with self.write() as session:
+        with self.write(unbounded=True) as session:
             removed = changed(session, delete(Event).where(Event.created < moment))
         self._forget_pages()
         return removed
@@ -149,6 +162,13 @@ class Store:
 def changed(session: Session, statement: Executable) -> int:
     """How many rows a statement changed or removed."""
     return cast("CursorResult[Any]", session.execute(statement)).rowcount
+
+
+def wait_turn(session: Session, lock: int) -> None:
+    """Until this transaction of writing ends, no other that asks for the same `lock` gets past here. In SQLite only one
+    at a time writes anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection().exec_driver_sql(f"SELECT pg_advisory_xact_lock({lock})")
 
 
 @asynccontextmanager
@@ -224,7 +244,7 @@ def _upgrade(engine: Engine) -> None:
     config.set_main_option("script_location", "serve:migrations")
     config.set_main_option("path_separator", "os")
     try:
-        with _translated(), engine.execution_options(writes=True).begin() as connection:
+        with _translated(), engine.execution_options(writes=True, unbounded=True).begin() as connection:
             if engine.dialect.name == "postgresql":
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             config.attributes["connection"] = connection
@@ -255,7 +275,11 @@ def _engine(url: str) -> Engine:
     """Parameters never show up in errors: they are texts and labels."""
     parsed = _parsed(url)
     if parsed.drivername != "sqlite":
-        return create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+        patience = {name: value for name, value in _PATIENCE.items() if name not in parsed.query}
+        engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, connect_args=patience)
+        if "statement_timeout" not in str(parsed.query.get("options")):
+            event.listen(engine, "begin", _begin_postgresql)
+        return engine
     _prepare_file(Path(str(parsed.database)))
     engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
     event.listen(engine, "connect", _set_up_sqlite)
@@ -283,6 +307,12 @@ def _set_up_sqlite(connection: Any, record: Any) -> None:
 def _begin_sqlite(connection: Any) -> None:
     # A transaction that first reads and then writes cannot wait for its turn: it must say at once that it will write.
     connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+def _begin_postgresql(connection: Any) -> None:
+    # For the transaction only: a pooler between here and the server may give the session to somebody else afterwards.
+    if not connection.get_execution_options().get("unbounded"):
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {_STATEMENT_MS}")
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """Escalations, posted to the operator's address: signed, at least once, from an outbox in the database.
 
 Each text that is judged an escalation is one event: of /v1/analyze and /v1/analyze/batch it is in the outbox before the
-analysis is answered, of an uploaded file as soon as the file is done. It leaves the outbox when the receiver has
+analysis is answered, of an uploaded file before the file is said to be done. It leaves the outbox when the receiver has
 answered 2xx; until then it is tried again, after 1 s, 2 s, 4 s, … at most an hour, for seven days. The receiver may get
-an event twice: `webhook-id` tells.
+an event twice: `webhook-id` tells, also where a service was killed while it put the events of a file there.
 
 The requests follow Standard Webhooks (standardwebhooks.com), for which there are libraries in most languages:
 `webhook-id`, `webhook-timestamp` (seconds since 1970) and `webhook-signature`, which is `v1,` and the base64 of the
@@ -26,7 +26,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from itertools import islice
@@ -36,12 +36,13 @@ from typing import Any
 import anyio
 import httpx
 import orjson
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Insert, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from sentiment.records import Analysis
 from serve.context import Service
-from serve.rows import Event, now
+from serve.rows import Base, Event, now
 from serve.settings import Settings
 from serve.store import Store, StoreError, changed
 
@@ -169,19 +170,36 @@ def drop_unsendable(store: Store) -> int:
     return store.erase_events_before(now() - _GIVE_UP)
 
 
-def put_file(session: Session, path: Path, job: str, settings: Settings) -> None:
-    """Puts an uploaded file's escalations, which `serve.score_file` left at `path`, into the outbox. They become due
-    one after the other: a long file must not keep a caller's event waiting."""
+def file_events(path: Path, job: str, settings: Settings) -> Iterator[list[dict[str, Any]]]:
+    """Rows of the outbox, some at a time, for an uploaded file's escalations, which `serve.score_file` left at `path`.
+    They become due one after the other: a long file must not keep a caller's event waiting. The same escalations of a
+    job have the same ids each time."""
     moment = now()
     with path.open("rb") as lines:
-        found = map(orjson.loads, lines)
         events = (
-            _event(one["text"], one["record"], moment, texts=settings.webhook_texts, file=job)
-            | {"due": moment + number * _FILE_PAUSE}
-            for number, one in enumerate(found)
+            _file_event(one, number, job, moment, texts=settings.webhook_texts)
+            for number, one in enumerate(map(orjson.loads, lines))
         )
         while some := list(islice(events, _AT_A_TIME)):
-            session.execute(insert(Event), some)
+            yield some
+
+
+def put_events(session: Session, events: Sequence[dict[str, Any]]) -> None:
+    """Into the outbox, but for those that wait there already."""
+    outbox = Base.metadata.tables[Event.__tablename__]
+    statement: Insert
+    if session.get_bind().dialect.name == "postgresql":
+        statement = postgresql.insert(outbox).on_conflict_do_nothing()
+    else:
+        statement = sqlite.insert(outbox).on_conflict_do_nothing()
+    session.execute(statement, events)
+
+
+def _file_event(one: dict[str, Any], number: int, job: str, moment: datetime, *, texts: bool) -> dict[str, Any]:
+    event = _event(one["text"], one["record"], moment, texts=texts, file=job)
+    # Not by the number alone: scored again with another checkpoint, the file may have other escalations.
+    identifier = uuid.uuid5(uuid.UUID(job), f"{number} {event['sha256']}")
+    return event | {"id": str(identifier), "due": moment + number * _FILE_PAUSE}
 
 
 def _event(text: str, record: dict[str, Any], moment: datetime, *, texts: bool, **more: str) -> dict[str, Any]:

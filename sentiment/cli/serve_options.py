@@ -67,8 +67,8 @@ _OPTIONS = (
         type=click.Choice(["auto", "onnxruntime", "onnxruntime-int8"]),
         default="auto",
         show_envvar=True,
-        help="What runs the model. onnxruntime: in float32, alike on every processor. auto: onnxruntime-int8 where "
-        "processor and model allow it, else onnxruntime.",
+        help="What runs the model. onnxruntime: in float32, alike on every processor to the third decimal. "
+        "auto: onnxruntime-int8 where processor and model allow it, else onnxruntime.",
     ),
     click.option(
         "--keys",
@@ -137,6 +137,14 @@ _OPTIONS = (
         default=30.0,
         show_envvar=True,
         help="A request of whose body nothing more comes for so long is answered with 408.",
+    ),
+    click.option(
+        "--drain",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        show_envvar=True,
+        help="After SIGTERM it goes on answering for so long, while /ready is 503; then it ends.",
     ),
     click.option(
         "--queue-size",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import stat
 import zipfile
@@ -21,6 +22,8 @@ from sentiment.tables.temporary import TemporaryCopy, too_large
 BLOCK = 1 << 18
 BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError)
 _GZIP, _XZ, _ZIP = b"\x1f\x8b", b"\xfd7zXZ\x00", b"PK\x03\x04"
+# Of the list of members in a zip: ten thousand with usual names. Read, it takes ten times as much memory.
+_LIST_BYTES = 1 << 20
 _OFFICE = {
     "xl/workbook.bin": "a binary workbook (.xlsb); save it as .xlsx or CSV",
     "word/document.xml": "a Word document; put its table in a spreadsheet and save it as .xlsx or CSV",
@@ -164,16 +167,36 @@ def _local(file: InputFile) -> InputFile:
     return replace(file, path=copy.path, copy=copy)
 
 
+class _ShortList(io.BufferedReader):
+    """A zip archive for `zipfile`, which reads the list of members at once, wherever the archive says that it is, and
+    makes an object of every entry: a list that is too long is not read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _LIST_BYTES:
+            raise _LongListError
+        return super().read(size)
+
+
+class _LongListError(Exception):
+    """See `_ShortList`."""
+
+
 def check_zip(path: Path, name: str, what: str = "zip") -> list[zipfile.ZipInfo]:
     """The members of a zip archive, after the checks that every archive must pass.
 
     Raises:
-        TableError: damaged, protected by a password, or unpacking to more than 100 times its size plus 200 MB.
+        TableError: damaged, protected by a password, of too many members, or unpacking to more than 100 times its size
+            plus 200 MB.
     """
     most = 100 * path.stat().st_size + 200_000_000
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _ShortList(io.FileIO(path)) as raw, zipfile.ZipFile(raw) as archive:
             members = archive.infolist()
+    except _LongListError:
+        raise TableError(
+            f"expected an archive of few files, found {name} with a list of more than {_LIST_BYTES >> 20} MiB of them; "
+            "unpack it and give the file with the table"
+        ) from None
     except (*BROKEN, OSError, ValueError) as error:
         raise damaged(name, what, 0, error) from None
     if any(member.flag_bits & 1 for member in members):

@@ -3,11 +3,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from waits import skip_time, wait_until
 
 from sentiment.runtimes import Choice
 from serve.app import create_app
@@ -165,3 +168,70 @@ async def test_app_logs_no_word_of_a_review(connect: Any, fake: Any, caplog: pyt
     for secret in ("座", "%E5%BA%A7", "\\u5ea7", "text="):
         assert secret not in text
     assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.fixture
+def ended() -> Iterator[list[int]]:
+    """What a server would have heard of SIGTERM."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    yield heard
+    signal.signal(signal.SIGTERM, before)
+
+
+async def test_app_answers_on_for_a_while_after_sigterm(connect: Any, fake: Any, ended: list[int]) -> None:
+    async with connect(fake, drain=600, deadline=1000) as client:
+        service = client._transport.app.state.service
+        signal.raise_signal(signal.SIGTERM)
+        await wait_until(lambda: service.draining)
+        signal.raise_signal(signal.SIGTERM)  # does not make it shorter
+        assert (await client.post("/v1/analyze", json={"text": "座椅"})).status_code == 200
+        assert ended == []
+        skip_time(601)
+        await wait_until(lambda: ended)
+    assert ended == [signal.SIGTERM]
+
+
+async def test_app_is_not_ready_while_it_drains(connect: Any, fake: Any, ended: list[int]) -> None:
+    async with connect(fake, drain=600) as client:
+        signal.raise_signal(signal.SIGTERM)
+        await wait_until(lambda: client._transport.app.state.service.draining)
+        response = await client.get("/ready")
+        assert (response.status_code, response.json()["code"]) == (503, "stopped")
+        assert (await client.get("/health")).status_code == 200
+
+
+async def test_app_does_not_wait_with_nothing_loaded(connect: Any, fake: Any, ended: list[int]) -> None:
+    fake.gate.clear()
+    async with connect(fake, ready=False, drain=600) as client:
+        signal.raise_signal(signal.SIGTERM)
+        await wait_until(lambda: ended)
+        assert not client._transport.app.state.service.draining
+
+
+async def test_app_leaves_signals_alone_without_a_drain(connect: Any, fake: Any, ended: list[int]) -> None:
+    async with connect(fake) as client:
+        signal.raise_signal(signal.SIGTERM)
+        await wait_until(lambda: ended)
+        assert (await client.get("/ready")).status_code == 200
+
+
+async def test_app_tells_nothing_to_what_observes_the_process(
+    connect: Any, fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FastAPI would hand addresses as they were sent, and bodies, to OpenTelemetry where there is a provider."""
+    pytest.importorskip("fastapi.telemetry", reason="this FastAPI tells nothing")
+    from opentelemetry import _logs, metrics, trace
+
+    asked: list[str] = []
+
+    class Provider:
+        def __getattr__(self, name: str) -> Any:
+            asked.append(name)
+            raise AttributeError(name)
+
+    for module, name in ((trace, "tracer"), (metrics, "meter"), (_logs, "logger")):
+        monkeypatch.setattr(module, f"get_{name}_provider", Provider)
+    async with connect(fake) as client:
+        assert (await client.post("/v1/analyze?text=座椅", json={"text": "座椅"})).status_code == 200
+    assert asked == []

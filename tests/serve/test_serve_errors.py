@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from serve import errors
 from serve.errors import ProblemError
 
 pytestmark = pytest.mark.anyio
@@ -102,6 +103,20 @@ async def test_errors_are_bounded_in_number(connect: Any, fake: Any) -> None:
         found = _is_problem(await client.post("/v1/analyze/batch", json=body), 422, "invalid_request")
         assert len(found["errors"]) == 20
         assert found["errors"][3]["pointer"] == "#/items/3/id"
+
+
+def test_errors_beyond_those_shown_are_only_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    pointed: list[str] = []
+
+    def point(error: Any) -> str:
+        pointed.append("#/")
+        return pointed[-1]
+
+    monkeypatch.setattr(errors, "_pointer", point)
+    unknown = [{"type": "extra_forbidden", "loc": ("body", str(number))} for number in range(1000)]
+    found = errors._invalid(unknown).to_dict()
+    assert len(pointed) == len(found["errors"]) == 20
+    assert found["detail"].endswith(", at #/, and 999 more")
 
 
 @pytest.mark.parametrize("member", ["text", "id", "dimensions", "items", "unknown"])

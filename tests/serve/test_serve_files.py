@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
 import logging
+import threading
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from file_scripts import CSV, SLOW, Start, until, upload
+from waits import wait_until
 
+from serve import files
 from serve.keys import new_key, write_keys
 
 pytestmark = pytest.mark.anyio
@@ -101,6 +106,7 @@ def _zip(**members: bytes) -> bytes:
 
 
 BOMB = _zip(xl__workbook_xml=b"<x/>", xl__sharedStrings_xml=bytes(260_000_000))
+FORM = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
 
 
 @pytest.mark.parametrize(
@@ -139,9 +145,65 @@ async def test_files_refuse_other_bodies(start: Start) -> None:
         assert (await client.post("/v1/files", files=two)).status_code == 422
         broken = {"Content-Type": "multipart/form-data; boundary=x"}
         assert (await client.post("/v1/files", content=b"--y\r\n", headers=broken)).status_code == 422
+        unreadable = {"Content-Type": "multipart/form-data; boundary=x; charset=undefined"}  # Python has such a codec
+        response = await client.post("/v1/files", content=FORM + b"1\r\n--x--\r\n", headers=unreadable)
+        assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
         assert (await client.post("/v1/files", files={"other": ("a.csv", CSV)})).status_code == 422
         response = await upload(client, CSV + b"x" * 4000)
         assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+
+
+async def test_files_may_be_as_large_as_allowed_in_a_form_that_is_larger(start: Start, data_folder: Path) -> None:
+    async with start(max_upload=len(CSV)) as client:
+        assert (await upload(client)).status_code == 202
+        response = await upload(client, CSV + b"\n")
+        assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+        assert response.json()["detail"].startswith(f"expected a file of at most {len(CSV)} bytes")
+    assert len(list((data_folder / "files").iterdir())) == 1
+
+
+async def test_files_of_a_client_that_leaves_are_gone_and_not_invalid(start: Start, data_folder: Path) -> None:
+    messages = [{"type": "http.disconnect"}, {"type": "http.request", "body": FORM + b"1", "more_body": True}]
+
+    async def receive() -> Any:
+        return messages.pop()
+
+    async def send(message: Any) -> None:
+        raise AssertionError("sent")
+
+    headers = [(b"host", b"localhost"), (b"content-type", b"multipart/form-data; boundary=x")]
+    scope = {
+        **{"type": "http", "http_version": "1.1", "method": "POST", "path": "/v1/files", "raw_path": b"/v1/files"},
+        **{"query_string": b"", "headers": headers, "root_path": "", "scheme": "http"},
+    }
+    async with start() as client:
+        await client._transport.app(scope, receive, send)  # type: ignore[attr-defined]
+        metrics = (await client.get("/metrics")).text
+    assert 'cinesent_requests_total{method="POST",route="/v1/files",status="gone"} 1.0' in metrics
+    assert not list(data_folder.glob("files/*"))
+
+
+async def test_files_are_looked_at_two_at_a_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    accept, begun, held = files._accept, [], threading.Event()
+
+    def slow(service: Any, request: Any, form: Any) -> Any:
+        begun.append(int(form["file"].filename[0]))
+        assert held.wait(60)
+        return accept(service, request, form)
+
+    monkeypatch.setattr(files, "_accept", slow)
+    async with start() as client:
+        sent = [asyncio.create_task(upload(client, name=f"{number}.csv")) for number in range(5)]
+        await wait_until(lambda: len(begun) == 2)
+        await asyncio.sleep(0.1)
+        assert len(begun) == 2
+        left = begun[0]
+        sent[left].cancel()
+        await wait_until(lambda: len(begun) == 3)
+        held.set()
+        answers = await asyncio.gather(*sent, return_exceptions=True)
+    assert isinstance(answers.pop(left), asyncio.CancelledError)
+    assert [answer.status_code for answer in answers] == [202] * 4
 
 
 async def test_files_are_bounded_in_number(start: Start) -> None:

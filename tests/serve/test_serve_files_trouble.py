@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from file_scripts import GOOD, SLOW, Start, until, upload
 from sqlalchemy import select, update
 from waits import wait_until
 
+from serve import jobs
 from serve.rows import Job, now
 from serve.settings import Settings
 from serve.store import Store, StoreError
@@ -54,10 +56,10 @@ async def test_files_outlast_a_database_that_fails_for_a_moment(
     failures: list[str] = []
     write = Store.write
 
-    def failing(store: Store) -> Any:
+    def failing(store: Store, **options: Any) -> Any:
         if failures:
             raise StoreError(failures.pop())
-        return write(store)
+        return write(store, **options)
 
     monkeypatch.setattr(Store, "write", failing)
     code = "tell({'progress': 0.1, 'rows': 1, 'total': 2})\nwhile not os.path.exists('go'): time.sleep(0.01)\n" + GOOD
@@ -67,6 +69,51 @@ async def test_files_outlast_a_database_that_fails_for_a_moment(
         failures += ["gone", "gone"]
         (data_folder / "files" / link.rpartition("/")[2] / "go").touch()
         await until(client, link, "done")
+    store = Store(Settings().database_url)
+    with store.read() as session:
+        assert session.scalars(select(Job.attempts)).all() == [1]
+    store.close()
+
+
+async def test_files_wait_while_no_process_can_be_started(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(jobs, "_LEASE", timedelta(seconds=0.05))
+    async with start() as client:
+        command = jobs._COMMAND
+        monkeypatch.setattr(jobs, "_COMMAND", (str(tmp_path / "none"),))
+        link = (await upload(client)).json()["links"]["self"]
+        await wait_until(lambda: caplog.text.count("a job waits: No such file") > jobs._ATTEMPTS, 20)
+        monkeypatch.setattr(jobs, "_COMMAND", command)
+        await until(client, link, "done", seconds=20)
+    store = Store(Settings().database_url)
+    with store.read() as session:
+        assert session.scalars(select(Job.attempts)).all() == [1]
+    store.close()
+
+
+async def test_files_are_not_to_blame_for_a_database_that_is_away_for_longer_than_a_lease(
+    start: Start, data_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = threading.Event()
+    write = Store.write
+
+    def failing(store: Store, **options: Any) -> Any:
+        if away.is_set():
+            raise StoreError("gone")
+        return write(store, **options)
+
+    monkeypatch.setattr(Store, "write", failing)
+    monkeypatch.setattr(jobs, "_LEASE", timedelta(seconds=0.3))
+    monkeypatch.setattr(jobs, "_BEAT_SECONDS", 0.05)
+    async with start("while not os.path.exists('go'): time.sleep(0.01)\n" + GOOD) as client:
+        link = (await upload(client)).json()["links"]["self"]
+        await until(client, link, "running")
+        away.set()
+        await wait_until(lambda: "jobs wait: gone" in caplog.text, 20)
+        away.clear()
+        (data_folder / "files" / link.rpartition("/")[2] / "go").touch()
+        await until(client, link, "done", seconds=20)
     store = Store(Settings().database_url)
     with store.read() as session:
         assert session.scalars(select(Job.attempts)).all() == [1]

@@ -169,7 +169,9 @@ async def test_guard_passes_request_ids_on(caplog: pytest.LogCaptureFixture) -> 
     assert logged == ["call-17.b_2", *made]
 
 
-async def test_guard_streams_a_body_and_cuts_it_off() -> None:
+async def test_guard_streams_a_body_and_cuts_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A form may be longer than the file in it."""
+    monkeypatch.setattr("serve.guard._FORM_BYTES", 5)
     seen: list[int] = []
 
     async def counts(scope: Any, receive: Any, send: Any) -> None:
@@ -189,11 +191,45 @@ async def test_guard_streams_a_body_and_cuts_it_off() -> None:
 
     for app, chunks, status in ((counts, 4, 202), (counts, 5, 413), (swallows, 5, 413)):
         seen.clear()
-        transport = httpx.ASGITransport(Guard(app, 10, streamed={"/v1/files": 20}))
+        transport = httpx.ASGITransport(Guard(app, 10, streamed={"/v1/files": 15}))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             response = await client.post("/v1/files", content=_chunks(chunks))
         assert response.status_code == status
         assert sum(seen) <= 20
+
+
+async def test_guard_sends_no_answer_to_a_client_that_leaves_in_the_middle_of_a_form() -> None:
+    heard: list[tuple[str, str, int]] = []
+    messages = [{"type": "http.disconnect"}, {"type": "http.request", "body": b"1", "more_body": True}]
+
+    async def receive() -> Any:
+        return messages.pop()
+
+    async def send(message: Any) -> None:
+        raise AssertionError("sent")
+
+    async def reads(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await send({"type": "http.response.start", "status": 499, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    guard = Guard(reads, 10, streamed={"/": 10}, paths=["/"], listener=lambda *found: heard.append(found[:3]))
+    await guard({"type": "http", "method": "POST", "path": "/", "headers": []}, receive, send)
+    assert heard == [("POST", "/", 0)], "counted as gone"
+
+
+async def test_guard_replaces_the_request_id_of_a_route_and_adds_headers_once() -> None:
+    async def own(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"x-request-id", b"a"), (b"x-request-id", b"b"), (b"x-frame-options", b"SAMEORIGIN")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with _client(own) as client:
+        response = await client.get("/", headers={"X-Request-ID": "call-1"})
+    assert response.headers.get_list("x-request-id") == ["call-1"]
+    assert response.headers.get_list("x-frame-options") == ["SAMEORIGIN"]
+    assert len(response.headers) == len(HEADERS) + 2
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import zipfile
 from dataclasses import asdict, replace
 from datetime import timedelta
@@ -28,7 +29,7 @@ from sentiment.parts import StoppedError
 from sentiment.tables import TableError
 from sentiment.taxonomy import Taxonomy
 from serve import files
-from serve.jobs import Jobs
+from serve.jobs import FullError, Jobs
 from serve.rows import Job, now
 from serve.score_file import Task, _reason, _report
 from serve.settings import Settings
@@ -53,6 +54,35 @@ def test_jobs_are_claimed_by_one_process_each(database: str, tmp_path: Path) -> 
         one.add(_job(f"{number:032x}", created=now() + timedelta(seconds=number)))
     claimed = [jobs._claim() for jobs in (one, two, two, one)]
     assert [job and job.id for job in claimed] == [f"{0:032x}", f"{1:032x}", f"{2:032x}", None]
+    for store in stores:
+        store.close()
+
+
+def test_jobs_are_never_more_than_allowed_although_two_come_at_once(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores = [Store(database) for _ in range(2)]
+    one, two = (Jobs(store, Settings(data_dir=tmp_path, max_jobs=1)) for store in stores)
+    refused: list[bool] = []
+    check = one._check_room
+
+    def add() -> None:
+        try:
+            two.add(_job("2" * 32))
+        except FullError:
+            refused.append(True)
+
+    other = threading.Thread(target=add)
+
+    def meanwhile(session: Any) -> None:
+        check(session)
+        other.start()
+        other.join(0.3)  # enough for a job that nothing keeps back
+
+    monkeypatch.setattr(one, "_check_room", meanwhile)
+    one.add(_job("1" * 32))
+    other.join(60)
+    assert refused == [True]
     for store in stores:
         store.close()
 

@@ -95,6 +95,25 @@ def test_keys_that_everybody_can_write_are_refused(tmp_path: Path, monkeypatch: 
         Keyring(path)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no such permissions")
+def test_keys_made_usable_again_by_chmod_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "keys.json"
+    (revoked, one), (mine, other) = new_key("one", ["score"]), new_key("other", ["score"])
+    write_keys(path, [one, other])
+    ring = Keyring(path)
+    monkeypatch.setattr(keys, "_CHECK_SECONDS", 0.0)
+    path.chmod(0o666)
+    path.write_text(json.dumps({"keys": [other.to_dict()]}), "utf-8")
+    for _ in range(3):
+        assert ring.find(revoked.encode()) == one
+    assert caplog.text.count("cannot be used now") == 1
+    path.chmod(0o600)
+    assert ring.find(revoked.encode()) is None
+    assert ring.find(mine.encode()) == other
+
+
 def test_keys_that_are_revoked_are_refused_by_every_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each worker has a ring of its own; within a second after the change none takes the key any more."""
     path = tmp_path / "keys.json"

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from waits import skip_time, wait_until
 
-from serve.metrics import Metrics
+from serve.metrics import FOLDER_VARIABLE, Metrics
 from serve.queue import Failure
 
 pytestmark = pytest.mark.anyio
@@ -71,3 +73,35 @@ def test_metrics_bound_their_labels() -> None:
     shown = metrics.expose().decode()
     assert 'cinesent_requests_total{method="other",route="-",status="gone"} 1.0' in shown
     assert "座" not in shown
+
+
+async def test_metrics_are_not_read_on_the_event_loop(connect: Any, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer would wait for the files of all workers."""
+    threads: list[threading.Thread] = []
+    async with connect(fake) as client:
+        service = client._transport.app.state.service
+        for part, name in ((service.metrics, "expose"), (service.reloader, "peers")):
+            real = getattr(part, name)
+
+            def noted(*values: Any, real: Any = real) -> Any:
+                threads.append(threading.current_thread())
+                return real(*values)
+
+            monkeypatch.setattr(part, name, noted)
+        assert (await client.get("/metrics")).status_code == 200
+    assert len(threads) == 2
+    assert threading.current_thread() not in threads
+
+
+def test_metrics_are_read_by_several_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each removes what a dead worker has left, and another may have been first."""
+
+    def first(*_: Any) -> None:
+        left.unlink()
+        raise FileNotFoundError(str(left))
+
+    left = tmp_path / "gauge_livesum_7.db"
+    left.touch()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setattr("serve.metrics.mark_process_dead", first)
+    assert Metrics().expose([1]) == b""

@@ -136,6 +136,39 @@ async def test_queue_leaves_when_the_caller_is_cancelled(fake: Any) -> None:
         await first
 
 
+async def test_queue_leaves_when_the_caller_does(fake: Any) -> None:
+    with _started(fake) as worker:
+        first = await _occupied(worker, fake)
+        leaving = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(worker.analyze(["走了"], 10, leaving))
+        await wait_until(lambda: worker.waiting == 1)
+        leaving.set_result(None)
+        assert await task == [Failure.DEADLINE]
+        assert worker.waiting == 0
+        fake.gate.set()
+        await first
+        assert fake.blocks == [["占位"]]
+
+
+async def test_queue_survives_what_is_no_exception(fake: Any) -> None:
+    """As a panic inside the tokeniser is: without a thread, every later text would wait for its deadline."""
+
+    class PanicError(BaseException):
+        pass
+
+    sound = fake.analyze_block
+
+    def analyze_block(texts: Any, ids: Any = None) -> Any:
+        if "恐慌" in texts:
+            raise PanicError
+        return sound(texts, ids)
+
+    fake.analyze_block = analyze_block
+    with _started(fake) as worker:
+        assert await worker.analyze(["恐慌"], 10) == [Failure.INTERNAL]
+        assert isinstance((await worker.analyze(["之后照常"], 10))[0], Analysis)
+
+
 async def test_queue_isolates_a_text_that_fails(fake: Any, caplog: pytest.LogCaptureFixture) -> None:
     with _started(fake) as worker, caplog.at_level(logging.DEBUG):
         outcomes = await worker.analyze(["座椅很好", "炸弹", "票价太贵了"], 10)

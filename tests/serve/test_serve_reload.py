@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waits import wait_until
 
 from sentiment.runtimes import Choice, RuntimeChoiceError
+from serve import reload as module
 from serve.errors import ProblemError
 from serve.reload import Reloader
 
@@ -77,3 +79,77 @@ def test_reload_says_that_a_runtime_cannot_be_had_any_more(fake: Any) -> None:
         409, "expected int8.onnx, found none; make it; the old one stays in use",
     )  # fmt: skip
     assert worker.analyzer is before and told == ["failed"]
+
+
+def _written(folder: Path) -> int:
+    """The generation that this process has written down, -2 if none."""
+    path = folder / f"worker-{os.getpid()}.json"
+    return int(json.loads(path.read_text("utf-8"))["generation"]) if path.exists() else -2
+
+
+def test_reload_counts_no_worker_as_begun_whose_load_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the service would start such workers again for ever, and not end."""
+
+    class Failed:
+        looked = 0
+
+        @property
+        def state(self) -> str:
+            self.looked += 1
+            return "failed"
+
+    async def watch() -> int:
+        async with Reloader(worker, unused, tmp_path, unused).watching():
+            await wait_until(lambda: worker.looked > 2)
+            return _written(tmp_path)
+
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.01)
+    worker: Any = Failed()
+    unused: Any = None
+    assert asyncio.run(watch()) == -1
+
+
+@pytest.mark.parametrize("other", ["0" * 64, "1" * 64])
+def test_reload_says_if_a_replacement_has_loaded_something_else(
+    other: str, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The checkpoint may have been exchanged without a reload, and then the worker died."""
+
+    async def begin(analyzer: Any) -> None:
+        worker: Any = Replaced(analyzer)
+        unused: Any = None
+        async with Reloader(worker, unused, tmp_path, unused).watching():
+            await wait_until(lambda: _written(tmp_path) == 0)
+
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.01)
+    asyncio.run(begin(fake))
+    assert not caplog.records
+    replacement = type(fake)()
+    replacement.hash = other
+    asyncio.run(begin(replacement))
+    told = [record.getMessage() for record in caplog.records]
+    if other == fake.hash:
+        assert told == []
+    else:
+        (line,) = told
+        assert fake.hash in line and other in line
+
+
+@pytest.mark.skipif(os.name != "posix", reason="processes cannot be asked for")
+@pytest.mark.parametrize("later", [{"generation": 5, "failed": -1}, {"generation": 4, "failed": 5}])
+def test_reload_is_later_than_what_any_worker_has_though_the_generations_are_gone(
+    later: dict[str, int], fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something removed them from the temporary folder: a worker that follows to nothing must not seem to have."""
+    monkeypatch.setattr(module, "_MOST_SECONDS", 0.0)
+    content = {"process": os.getppid(), **later}
+    (tmp_path / f"worker-{os.getppid()}.json").write_text(json.dumps(content), "utf-8")
+    worker: Any = Replaced(fake)
+    reloader = Reloader(worker, type(fake), tmp_path, lambda result: None)
+    with pytest.raises(ProblemError) as caught:
+        asyncio.run(reloader.reload())
+    assert caught.value.code == "reload_incomplete"
+    assert (tmp_path / "generation-6").is_file()
+    assert _written(tmp_path) == 6

@@ -13,18 +13,22 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 from held import ENDING, begun, hold, release, waiting
-from waits import wait_until
+from waits import block_until, wait_until
 
-from serve.run import _listen
+from serve import run as module
+from serve.reload import _exists
+from serve.run import _listen, _run_alone, _Supervisor
+from serve.settings import Settings
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no SIGTERM")
 
@@ -43,7 +47,7 @@ SERVICE = """
         signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where a shell runs the tests beside itself
         try:
             places = {{"model": Path({model!r}), "data_dir": Path({data!r})}}
-            run(Settings(port={port}, workers={workers}, deadline=100, **places), load)
+            run(Settings(port={port}, workers={workers}, deadline=100, drain={drain}, **places), load)
         except WorkerError as error:
             sys.exit(f"WorkerError: {{error}}")
         except KeyboardInterrupt:
@@ -74,6 +78,15 @@ class Running:
         """The next checkpoint to load; without a name none can be."""
         (self.folder / "model" / "name").write_text(name, "utf-8")
 
+    def begun(self) -> list[int]:
+        """The processes of the live workers that have a checkpoint."""
+        (folder,) = (self.folder / "shared").glob("cinesent-*")
+        found = []
+        for path in folder.glob("worker-*.json"):
+            with suppress(FileNotFoundError):  # it has just ended
+                found.append(json.loads(path.read_text("utf-8")))
+        return [worker["process"] for worker in found if worker["generation"] >= 0 and _exists(worker["process"])]
+
     def wait_for(self, workers: int) -> None:
         """Until so many workers have said that they are ready."""
         until = time.monotonic() + PATIENCE
@@ -83,13 +96,13 @@ class Running:
 
 
 @contextmanager
-def started(folder: Path, workers: int, name: str = "first") -> Iterator[Running]:
+def started(folder: Path, workers: int, name: str = "first", drain: float = 0) -> Iterator[Running]:
     """Starts a service in an empty folder; ends it by SIGTERM if the test has not."""
     (folder / "model").mkdir()
     (folder / "shared").mkdir()
     port = _free_port()
     script = textwrap.dedent(SERVICE).format(
-        here=str(HERE), port=port, workers=workers, model=str(folder / "model"), data=str(folder)
+        here=str(HERE), port=port, workers=workers, drain=drain, model=str(folder / "model"), data=str(folder)
     )
     environment = os.environ | {"TMPDIR": str(folder / "shared"), "PYTHONPATH": str(HERE.parent.parent)}
     with (folder / "log").open("w", encoding="utf-8") as log:
@@ -272,3 +285,162 @@ def test_run_reloads_a_single_worker_too(tmp_path: Path) -> None:
         assert httpx.get(f"{running.url}/v1/info", timeout=PATIENCE).json()["model"] == "second"
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(PATIENCE) == 0
+
+
+def test_run_tries_again_to_replace_a_worker_while_the_others_go_on(tmp_path: Path) -> None:
+    """A replacement that cannot start, here without its database, must not take the healthy workers with it."""
+    database, away = tmp_path / "cinesent.sqlite", tmp_path / "away"
+    with started(tmp_path, 2) as running:
+        running.wait_for(2)
+        block_until(lambda: len(running.begun()) == 2, PATIENCE)
+        database.rename(away)
+        database.mkdir()
+        os.kill(running.begun()[0], signal.SIGKILL)
+        block_until(lambda: "ended with exit code 3" in running.log, PATIENCE)
+        for _ in range(4):
+            answer = httpx.post(f"{running.url}/v1/analyze", json={"text": "座椅太硬"}, timeout=PATIENCE)
+            assert answer.status_code == 200
+        database.rmdir()
+        away.rename(database)
+        block_until(lambda: len(running.begun()) == 2, PATIENCE)
+        assert httpx.post(f"{running.url}/v1/admin/reload", timeout=PATIENCE).json()["workers"] == 2
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(PATIENCE) == 0
+
+
+def test_run_answers_on_while_it_drains_but_is_not_ready(tmp_path: Path) -> None:
+    with started(tmp_path, 2, drain=PATIENCE) as running:
+        block_until(lambda: running.log.count("Application startup complete") == 2, PATIENCE)
+        running.process.send_signal(signal.SIGTERM)
+        block_until(lambda: running.log.count("told to stop") == 2, PATIENCE)
+        for _ in range(6):
+            ready = httpx.get(f"{running.url}/ready", timeout=PATIENCE)
+            assert (ready.status_code, ready.json()["code"]) == (503, "stopped")
+            answer = httpx.post(f"{running.url}/v1/analyze", json={"text": "座椅太硬"}, timeout=PATIENCE)
+            assert answer.status_code == 200
+        block_until(lambda: len(running.begun()) == 2, PATIENCE)
+        for process in running.begun():
+            os.kill(process, signal.SIGINT)  # which does not wait
+        assert running.process.wait(PATIENCE) == 0
+
+
+def test_run_ends_by_itself_when_it_has_drained(tmp_path: Path) -> None:
+    with started(tmp_path, 1, drain=0.5) as running:
+        running.wait_for(1)
+        block_until(lambda: _is_ready(running.url), PATIENCE)
+        before = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(PATIENCE) == 0
+        assert time.monotonic() - before >= 0.5
+        assert "Traceback" not in running.log
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/ready", timeout=PATIENCE).status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+def test_run_ends_if_it_is_told_so_before_the_server_hears_of_signals(
+    fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+
+    class Server:
+        def __init__(self, config: uvicorn.Config) -> None:
+            self.should_exit = False
+
+        def run(self, sockets: list[socket.socket]) -> None:
+            signal.raise_signal(signal.SIGTERM)
+            told.append(self.should_exit)
+            for listener in sockets:
+                listener.close()
+
+    monkeypatch.setattr(uvicorn, "Server", Server)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        _run_alone(Settings(port=0), lambda settings: fake)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == [True]
+
+
+def test_run_believes_no_header_about_the_client() -> None:
+    assert module._config("app", Settings(), factory=False).proxy_headers is False
+
+
+class Child:
+    """A worker as its supervisor sees it; it lives until it has an exit code."""
+
+    def __init__(self, *_: Any, code: int | None = None, pid: int = 1, ready: bool = True) -> None:
+        self.exitcode, self.pid, self._ready = code, pid, ready
+        self.started = False
+
+    def is_alive(self, timeout: float) -> bool:
+        return self.exitcode is None
+
+    def is_ready(self) -> bool:
+        return self._ready
+
+    def start(self) -> None:
+        self.started = True
+
+    def kill(self) -> None:
+        pass
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Supervisor:
+    """One of no worker, with the folder `tmp_path`; those that it starts are of the class `Child`."""
+    monkeypatch.setattr(module, "Process", Child)
+    with monkeypatch.context() as patch:
+        patch.setattr(signal, "signal", lambda *_: None)  # this process keeps its own handlers
+        return _Supervisor(uvicorn.Config("app", workers=2, log_config=None), [], tmp_path)
+
+
+def _write_down(folder: Path, pid: int, generation: int) -> None:
+    (folder / f"worker-{pid}.json").write_text(json.dumps({"process": pid, "generation": generation}), "utf-8")
+
+
+def test_run_replaces_a_worker_that_could_not_start_after_a_pause(
+    supervisor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    healthy, failed = Child(pid=1), Child(pid=2, code=3)
+    _write_down(tmp_path, 1, 0)
+    supervisor.processes = [healthy, failed]
+    supervisor.keep_subprocess_alive()
+    assert supervisor.processes == [healthy, failed], "not at once"
+    now += 2.0
+    supervisor.keep_subprocess_alive()
+    first, second = supervisor.processes
+    assert first is healthy and second is not failed and second.started
+    assert supervisor.failure is None and not supervisor.should_exit.is_set()
+
+
+@pytest.mark.parametrize(("generation", "ready"), [(None, False), (-1, True), (0, False)])
+def test_run_gives_up_if_a_worker_cannot_start_before_any_has_begun(
+    generation: int | None, ready: bool, supervisor: Any, tmp_path: Path
+) -> None:
+    """A checkpoint is not all that a worker needs, nor is it enough that the server runs."""
+    other = Child(pid=1, ready=ready)
+    if generation is not None:
+        _write_down(tmp_path, 1, generation)
+    supervisor.processes = [other, Child(pid=2, code=3)]
+    supervisor.keep_subprocess_alive()
+    assert supervisor.should_exit.is_set()
+    assert supervisor.failure == "expected workers that begin, found that one ended with exit code 3; see the log"
+
+
+def test_run_starts_a_worker_again_that_was_killed_before_any_had_begun(
+    supervisor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    supervisor.processes = [Child(code=-signal.SIGKILL)]
+    supervisor.keep_subprocess_alive()
+    now += 2.0
+    supervisor.keep_subprocess_alive()
+    assert supervisor.processes[0].started and not supervisor.should_exit.is_set()

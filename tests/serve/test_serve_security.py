@@ -168,6 +168,18 @@ async def test_security_with_named_hosts_takes_no_other(connect: Any, fake: Any,
         _problem(await client.get("/v1/info", headers=headers | {"Host": "any.example"}), 421, "wrong_host")
 
 
+async def test_security_takes_names_and_origins_as_an_operator_may_write_them(connect: Any, fake: Any) -> None:
+    given = ("Desk.Example:8000", "[::1]", "FE80::1", "https://hq.example:8443/")
+    async with connect(fake, allowed_hosts=given, cors_origins=("https://Desk.example/",)) as client:
+        for host in ("desk.example", "DESK.example:9", "[::1]:8000", "[fe80::1]", "hq.example"):
+            assert (await client.get("/v1/info", headers={"Host": host})).status_code == 200, host
+        for host in ("example", "other.example:8000", "https", ""):
+            _problem(await client.get("/v1/info", headers={"Host": host}), 421, "wrong_host")
+        for origin, status in (("https://desk.example", 200), ("https://hq.example:8443", 403)):
+            headers = {"Host": "hq.example", "Origin": origin}
+            assert (await client.post("/v1/analyze", json=TEXT, headers=headers)).status_code == status
+
+
 async def test_security_lets_no_other_page_act_without_keys(connect: Any, fake: Any) -> None:
     async with connect(fake) as client:
         for origin in ("https://evil.example", "null", "http://localhost:9"):

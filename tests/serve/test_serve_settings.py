@@ -12,7 +12,7 @@ from serve.settings import Settings, SettingsError
 def test_settings_have_the_defaults_of_the_contract() -> None:
     settings = Settings()
     assert (settings.max_body, settings.max_batch_items, settings.max_characters) == (1024 * 1024, 256, 20_000)
-    assert settings.deadline == 10.0
+    assert (settings.deadline, settings.drain) == (10.0, 0.0)
     assert settings.host == "127.0.0.1"
 
 
@@ -32,6 +32,9 @@ def test_settings_are_frozen() -> None:
         {"deadline": float("inf")},
         {"body_timeout": 0.0},
         {"body_timeout": float("inf")},
+        {"drain": -1.0},
+        {"drain": float("nan")},
+        {"drain": float("inf")},
         {"retention": 1_000_000},
         {"file_retention": 1_000_000},
     ],

@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import event, text
 
 from serve import store as module
 from serve.rows import Base, Feedback, now
@@ -176,6 +177,46 @@ def test_store_says_what_is_wrong_with_a_url(url: str, found: str) -> None:
         list(read_feedback(url))
     assert "secret" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class _ReachedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", {"connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 10}),
+        ("?connect_timeout=60&sslmode=disable", {"connect_timeout": "60", "tcp_user_timeout": 10_000}),
+    ],
+)
+def test_store_does_not_wait_for_ever_for_postgresql(query: str, expected: dict[str, Any]) -> None:
+    """Unless the address says how long."""
+    engine = module._engine(f"postgresql://user@127.0.0.1:1/x{query}")
+    asked: dict[str, Any] = {}
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, record: Any, arguments: Any, parameters: Any) -> None:
+        asked.update(parameters)
+        raise _ReachedError
+
+    with pytest.raises(_ReachedError):
+        engine.connect()
+    assert expected.items() <= asked.items()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(("query", "cut"), [("", True), ("?options=-c%20statement_timeout%3D60000", False)])
+def test_store_cuts_off_a_statement_that_postgresql_does_not_end(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, query: str, cut: bool
+) -> None:
+    monkeypatch.setattr(module, "_STATEMENT_MS", 50)
+    sleep = text("SELECT pg_sleep(0.3)")
+    with closing(Store(postgres_url + query)) as store:
+        with pytest.raises(StoreError, match="statement timeout") if cut else nullcontext(), store.read() as session:
+            session.execute(sleep)
+        with store.write(unbounded=True) as session:
+            session.execute(sleep)
 
 
 def test_store_refuses_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

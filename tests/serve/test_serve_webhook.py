@@ -16,13 +16,14 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select, update
+from file_scripts import until
+from sqlalchemy import and_, func, select, update
 from waits import wait_until
 
 from sentiment.records import Analysis, Mention
 from serve import jobs
 from serve import webhook as module
-from serve.rows import Event, now
+from serve.rows import Event, Job, now
 from serve.settings import Settings, SettingsError
 from serve.store import Store
 from serve.webhook import Webhook
@@ -160,7 +161,7 @@ print(json.dumps({{"done": {{"rows": 3, "rejected": 0}}}}), flush=True)
         sent = await client.post("/v1/files", files={"file": ("a.csv", "评论\n座椅\n".encode())})
         await receiver.wait(2)
         await wait_until(lambda: _left(Settings().database_url) == 0)
-        assert (await client.get(sent.json()["links"]["self"])).json()["status"] == "done"
+        await until(client, sent.json()["links"]["self"], "done")
     data = [json.loads(body)["data"] for _, _, body in receiver.got]
     assert sorted(one["record"]["id"] for one in data) == ["1", "2"]
     assert {(one["sha256"], one["file"]) for one in data} == {
@@ -168,6 +169,50 @@ print(json.dumps({{"done": {{"rows": 3, "rejected": 0}}}}), flush=True)
     }
     assert "座椅" not in "".join(body.decode() for _, _, body in receiver.got)
     assert not list(data_folder.glob("files/*/escalations.jsonl"))
+
+
+def test_webhook_gets_each_escalation_of_a_file_once_although_the_service_died_among_them(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_AT_A_TIME", 2)
+    found = [{"text": TEXT, "record": ANALYSIS.to_dict() | {"id": str(number)}} for number in range(5)]
+    settings = Settings(data_dir=tmp_path, webhook_url="http://receiver/", webhook_secret=SECRET)
+    store = Store(database)
+    put, puts = jobs.put_events, []
+
+    def killed(session: Any, events: Any) -> None:
+        puts.append(len(events))
+        if len(puts) == 2:
+            raise KeyboardInterrupt
+        put(session, events)
+
+    def finish() -> None:
+        work = jobs.Jobs(store, settings)
+        job = work._claim()
+        assert job is not None
+        work.place(job.id).mkdir(parents=True, exist_ok=True)
+        (work.place(job.id) / "escalations.jsonl").write_text("".join(json.dumps(one) + "\n" for one in found))
+        mine = and_(Job.owner == work._me, Job.status == "running")
+        work._finish(job, mine, summary={"rows": 5, "rejected": 0})
+
+    monkeypatch.setattr(jobs, "put_events", killed)
+    job = Job(id="0" * 32, status="queued", name="a.csv", size=1, options={}, by=None, created=now())
+    jobs.Jobs(store, settings).add(job)
+    with pytest.raises(KeyboardInterrupt):
+        finish()
+    with store.write() as session:
+        before = set(session.scalars(select(Event.id)))
+        assert session.scalars(select(Job.status)).all() == ["running"]
+        session.execute(update(Job).values(lease=now() - timedelta(seconds=1)))
+    assert len(before) == 2, "no writer waits for all of them"
+    finish()
+    assert puts == [2, 2, 2, 2, 1]
+    with store.read() as session:
+        after = set(session.scalars(select(Event.id)))
+        assert session.scalars(select(Job.status)).all() == ["done"]
+    assert before < after and len(after) == 5
+    assert not list(tmp_path.glob("files/*/escalations.jsonl"))
+    store.close()
 
 
 async def test_webhook_sends_after_a_restart_what_it_could_not(

@@ -6,6 +6,7 @@ import gc
 import gzip
 import io
 import lzma
+import struct
 import tempfile
 import zipfile
 from pathlib import Path
@@ -147,3 +148,28 @@ def test_packing_bomb_in_gz_is_not_copied(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(packing.Packed, "most", lambda self: 1000)
     with pytest.raises(TableError, match="found more"):
         _open(tmp_path, "f.gz", gzip.compress(_parquet() + bytes(2000)))
+
+
+def _crowded(folders: int, *, zip64: bool = False) -> bytes:
+    """A zip with a list of so many folders, in 47 bytes each."""
+    entry = struct.pack("<4s4B4H3L5H2L", b"PK\1\2", 20, 3, 20, *[0] * 8, 1, *[0] * 4, 0x10, 0) + b"/"
+    begin, size = b"PK\3\4" + bytes(27), folders * len(entry)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, folders, folders, size, len(begin), 0)
+    if zip64:
+        end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+        locator = struct.pack("<4sLQL", b"PK\6\7", 0, len(begin) + size, 1)
+        end = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, folders, folders, size, len(begin)) + locator + end
+    return begin + folders * entry + end
+
+
+@pytest.mark.parametrize("zip64", [False, True])
+@pytest.mark.parametrize(
+    ("folders", "found"), [(100, "found 0"), (23_000, r"found .*f\.zip with a list of more than 1 MiB")]
+)
+def test_packing_zip_of_many_members_is_refused_before_they_are_read(
+    tmp_path: Path, folders: int, found: str, zip64: bool
+) -> None:
+    """Each would take half a kilobyte of memory."""
+    with pytest.raises(TableError, match=found) as error:
+        _open(tmp_path, "f.zip", _crowded(folders, zip64=zip64))
+    assert "\n" not in str(error.value)
