@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from transformers import set_seed
 
 from benchmarks.ablation_figures import Drawn, common_threshold, depth_rule, drawn_figures, told_of
 from benchmarks.ablation_list import COMMON, LAYERS, REFERENCE, SMOOTHING, UNLABELLED, VARIANTS, WEAK, Variant
@@ -155,6 +156,7 @@ class Bench:
             encoder, tokenizer = load_base(self.base if own else str(self._start("pretrained", self._make_pretrained)))
             if own:
                 keep_layers(encoder, variant.layers)
+            set_seed(recipe.seed)  # the heads are new
             model = build_model(encoder, self.space, max_tokens=recipe.max_tokens)
         clear_run(folder)
         fine_tune(model, tokenizer, texts, folder, recipe, always=more, fresh_heads=variant.start != "weak")
@@ -174,6 +176,7 @@ class Bench:
         return folder
 
     def _make_weak(self, folder: Path) -> None:
+        set_seed(self.recipe.seed)
         model, tokenizer, _ = load_start(Start(base=self.base, layers=len(LAYERS)), self.recipe.max_tokens)
         recipe = replace(self.recipe, epochs=1, held_out=0.02)
         fine_tune(model, tokenizer, self._weak_texts(1, 1.0), folder, recipe)

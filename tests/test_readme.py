@@ -135,7 +135,10 @@ def test_bash_blocks_run(folder: Path, environment: dict[str, str]) -> None:
 
 
 def test_the_tutorial_runs(folder: Path, environment: dict[str, str]) -> None:
-    """As it stands, but on fewer texts and for one epoch."""
+    """As it stands, but on fewer texts, for one epoch, and at a rate that leaves the new heads as they begin.
+
+    Rounding to int8 changes too many labels of a model that is half trained: its export would be refused.
+    """
     shutil.copytree(ROOT / "data" / "tutorial", folder / "data" / "tutorial")
     for name, count in (("train", 40), ("dev", 20)):
         path = folder / "data" / "tutorial" / f"{name}.jsonl"
@@ -143,7 +146,7 @@ def test_the_tutorial_runs(folder: Path, environment: dict[str, str]) -> None:
     blocks = _marked("docs/tutorial.md", "bash", "test")
     assert len(blocks) == 3 and "--epochs 16" in blocks[1]
     for block in blocks:
-        _bash(block.replace("--epochs 16", "--epochs 1"), folder, environment)
+        _bash(block.replace("--epochs 16", "--epochs 1 --learning-rate 1e-6"), folder, environment)
     assert json.loads((folder / "escape.json").read_text("utf-8"))["texts"] == 20
     assert "puzzles" in (folder / "scored.csv").read_text("utf-8-sig").splitlines()[0]
     (shown,) = [json.loads(block.body) for block in _blocks("docs/tutorial.md") if block.language == "json"]

@@ -24,6 +24,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sentiment.checkpoint import Checkpoint
 from sentiment.engine import Engine
+from sentiment.scaling import Scaling
 from sentiment.text import normalise
 from training.bases import load_base
 from training.calibrate import calibrate
@@ -234,15 +235,16 @@ def setfit_options(bench: Bench) -> list[str]:
     return [*found, "--threads", str(options.threads)] if options.threads else found
 
 
-def sides(scores: Scores, bench: Bench, examples: Sequence[Example]) -> Array:
-    """[N]: the larger of P(positive) and P(negative); `SILENT` for texts that are not scored."""
+def sides(scores: Scores, bench: Bench, examples: Sequence[Example], scaling: Scaling) -> Array:
+    """[N]: the larger of P(positive) and P(negative) after scaling; `SILENT` for texts that are not scored."""
+    overall = scores.probabilities(scaling)["overall"]
     columns = [bench.checkpoint.taxonomy.overall.index(name) for name in CLASSES]
     unread = np.array([normalise(example.text).status != "ok" for example in examples], dtype=bool)
-    return np.where(unread, SILENT, scores.overall[:, columns].argmax(1))
+    return np.where(unread, SILENT, overall[:, columns].argmax(1))
 
 
 def public_packaged(bench: Bench, part: PublicSet, engine: Engine) -> dict[str, Any]:
-    said = sides(score_examples(bench.checkpoint, engine, part.held), bench, part.held)
+    said = sides(score_examples(bench.checkpoint, engine, part.held), bench, part.held, bench.checkpoint.scaling)
     return two_class_figures(gold_classes(part.held), said) | {"fitted": 0}
 
 
@@ -273,7 +275,7 @@ def public_fine_tuned(bench: Bench, part: PublicSet, mixed: bool) -> dict[str, A
     if development:
         compared = compare({"before": bench.before, "after": after}, bench.development, bench.checkpoint.taxonomy)
     settings = {"epochs": options.epochs, "learning_rate": options.learning_rate, "max_tokens": options.max_tokens}
-    return two_class_figures(gold_classes(part.held), sides(held, bench, part.held)) | {
+    return two_class_figures(gold_classes(part.held), sides(held, bench, part.held, Scaling())) | {
         "fitted": run.metrics["texts"]["fitted"],
         "settings": settings,
         "development": compared,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from training.evaluation_text import FIGURES, RULES, SUMS, closing_lines, macro_lines, rate_text
+from training.evaluation_text import FIGURES, INTERVALS, RULES, SUMS, closing_lines, macro_lines, rate_text
 
 if TYPE_CHECKING:
     from sentiment.taxonomy import Taxonomy
@@ -30,7 +30,7 @@ def html_report(report: Mapping[str, Any], taxonomy: Taxonomy, heading: Iterable
     if "rules" in report:
         facts.append(("rules", RULES[report["rules"]]))
     body = ["<h1>Evaluation</h1>", *(f"<p>{escape(name)}: {escape(fact)}</p>" for name, fact in facts)]
-    body.append('<p class="note">In brackets: 95% intervals, bootstrap over texts.</p>')
+    body.append(f'<p class="note">{INTERVALS}</p>')
     if "dimensions" in report:
         body += _dimensions(report, taxonomy)
     for head in ("overall", "intent"):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from training.rates import BINS
+from training.rates import BINS, has_width
 
 if TYPE_CHECKING:
     from sentiment.taxonomy import Taxonomy
 
 SUMS = {"service": "service dimensions", "all": "all dimensions"}
 FIGURES = ("precision", "recall", "f1")
+INTERVALS = "In brackets: 95% intervals, bootstrap over texts; a dash where every resample gave the same."
 RULES = {
     "packaged": "the checkpoint's own thresholds and scaling",
     "cross-fitted": "thresholds and scaling refitted for each of five folds without its texts "
@@ -48,7 +49,7 @@ def write_report(
         facts.append(("rules", RULES[report["rules"]]))
     for name, fact in facts:
         console.print(f"{name}: {fact}")
-    console.print("In brackets: 95% intervals, bootstrap over texts.")
+    console.print(INTERVALS)
 
     if "dimensions" in report:
         entries = [(name, report[key]) for key, name in SUMS.items() if key in report]
@@ -157,7 +158,8 @@ def _row(entry: Mapping[str, Any]) -> list[str]:
 
 
 def rate_text(rate: Mapping[str, float] | None) -> str:
-    """`.753 [.71–.79]`, or a dash."""
+    """`0.753 [0.71–0.79]`, or a dash; `1.000 [-]` where all resamples gave the same, which is no interval."""
     if rate is None:
         return "-"
-    return f"{rate['value']:.3f} [{rate['low']:.2f}–{rate['high']:.2f}]"
+    interval = f"{rate['low']:.2f}–{rate['high']:.2f}" if has_width(rate) else "-"
+    return f"{rate['value']:.3f} [{interval}]"

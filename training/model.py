@@ -8,6 +8,7 @@ instance attention of AC-MIMLLN, EMNLP 2020).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -23,6 +24,7 @@ from training.losses import LOSS_WEIGHTS, losses
 # Parameters with one row a dimension.
 PER_DIMENSION = ("attention.", "token_mention.", "mention_weight", "mention_bias", "polarity_weight")
 TEXT_HEADS = 3  # overall, intent, escalation pool the text each in its own way
+WINDOW = 192  # tokens, of a model whose heads are new, unless told
 
 
 class CinesentConfig(PreTrainedConfig):
@@ -124,10 +126,14 @@ class CinesentModel(PreTrainedModel):
         """Everything that no pretraining has seen: these learn at a higher rate."""
         return [p for name, p in self.named_parameters() if not name.startswith("encoder.")]
 
-    def set_mention_prior(self, rates: Tensor) -> None:
-        """Starts the mention biases at the log odds of the dimensions' rates [K], 0..1: almost all targets are 0."""
+    def set_mention_prior(self, rates: Tensor, rows: Sequence[int] | None = None) -> None:
+        """Starts the mention biases at the log odds of the dimensions' rates [K], 0..1: almost all targets are 0.
+
+        `rows`: the positions of the dimensions that begin there; all by default.
+        """
+        chosen = list(range(self.dimensions) if rows is None else rows)
         with torch.no_grad():
-            self.mention_bias.copy_(torch.logit(rates.clamp(1e-3, 0.9)))
+            self.mention_bias[chosen] = torch.logit(rates.clamp(1e-3, 0.9))[chosen]
 
     def forward(
         self,
@@ -196,19 +202,27 @@ class CinesentModel(PreTrainedModel):
 
 
 def build_model(
-    encoder: PreTrainedModel, taxonomy: Taxonomy, *, layers: int | None = None, max_tokens: int = 256
+    encoder: PreTrainedModel, taxonomy: Taxonomy, *, layers: int | None = None, max_tokens: int | None = None
 ) -> CinesentModel:
-    """Puts fresh heads on an encoder, of which the first `layers` layers are kept (all without it)."""
+    """Puts fresh heads on an encoder, of which the first `layers` layers are kept (all without it).
+
+    `max_tokens`: the window, special tokens counted with the others; `WINDOW` by default.
+    """
     if layers is not None:
         keep_layers(encoder, layers)
     _without_attention_dropout(encoder)
-    positions = getattr(encoder.config, "max_position_embeddings", None) or math.inf
     config = CinesentConfig(
         encoder=encoder.config.to_dict(),
         taxonomy=taxonomy.to_dict(),
-        max_tokens=int(min(max_tokens, positions - 2)),
+        max_tokens=within_positions(encoder, WINDOW if max_tokens is None else max_tokens),
     )
     return CinesentModel(config, encoder)
+
+
+def within_positions(encoder: PreTrainedModel, max_tokens: int) -> int:
+    """The window that was asked for, at most what the encoder has positions for: some encoders leave two unused."""
+    positions = getattr(encoder.config, "max_position_embeddings", None) or math.inf
+    return int(min(max_tokens, positions - 2))
 
 
 def _without_attention_dropout(encoder: PreTrainedModel) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from sentiment.taxonomy import Taxonomy
+from training.rates import has_width
 
 Language = Literal["en", "zh"]
 Results = Sequence[Mapping[str, Any]]  # of benchmarks/quality.py first, then of training/baselines.py
@@ -30,6 +31,7 @@ RULES = {
     "training": ("thresholds fitted on the training texts", "阈值在训练集上拟合"),
 }
 MISSING = "–"
+MEBIBYTE = 2**20 / 1e6  # in MB, which are 10⁶ bytes in every table; measured peaks (`peak_mb`) are in MiB
 
 
 class TablesError(ValueError):
@@ -86,9 +88,10 @@ def quality_block(
     lines.append(
         _say(
             lang,
-            "In percent; in brackets 95% intervals (bootstrap over texts). Service: all dimensions but the film "
-            "itself, mentions counted together.",
-            "单位为百分比；方括号内为 95% 区间（对文本自助抽样）。服务维度：影片内容以外的各维度，按提及合并计算。",
+            "In percent; in brackets 95% intervals (bootstrap over texts), a dash where every resample gave the same. "
+            "Service: all dimensions but the film itself, mentions counted together.",
+            "单位为百分比；方括号内为 95% 区间（对文本自助抽样），各次抽样结果全同则记“–”。"
+            "服务维度：影片内容以外的各维度，按提及合并计算。",
         )
     )
     unequal = _unequal(results, texts or {}, lang)
@@ -146,7 +149,7 @@ def tutorial_block(found: Mapping[str, Any] | None, taxonomy: Taxonomy, lang: La
 
 
 def memory_block(found: Mapping[str, Any] | None, lang: Language = "en") -> str:
-    """Peak resident memory by format and rows (results of `benchmarks.memory`)."""
+    """Peak resident memory in MB by format and rows (results of `benchmarks.memory`)."""
     if found is None:
         return _say(
             lang, "Not measured yet: `python -m benchmarks.memory`.", "尚未测量：`python -m benchmarks.memory`。"
@@ -155,7 +158,7 @@ def memory_block(found: Mapping[str, Any] | None, lang: Language = "en") -> str:
     for name, entry in found.items():
         if isinstance(entry, Mapping) and "peak_mb" in entry:
             kind, rows = name.rsplit(" ", 1)
-            kinds.setdefault(kind, {})[int(rows)] = entry["peak_mb"]
+            kinds.setdefault(kind, {})[int(rows)] = entry["peak_mb"] * MEBIBYTE
     lines = table(
         _say(lang, "peak resident memory", "常驻内存峰值"),
         [_say(lang, "rows", "行数"), "MB", _say(lang, "rows", "行数"), "MB"],
@@ -171,11 +174,11 @@ def memory_block(found: Mapping[str, Any] | None, lang: Language = "en") -> str:
 
 
 def percent(rate: Mapping[str, float] | None) -> str:
-    """`77.1 [73.2–80.5]`, or a dash."""
+    """`77.1 [73.2–80.5]`, or a dash; `100.0 [–]` where all resamples gave the same, which is no interval."""
     if rate is None:
         return MISSING
     value, low, high = (f"{100 * rate[name]:.1f}" for name in ("value", "low", "high"))
-    return f"{value} [{low}–{high}]"
+    return f"{value} [{low}–{high}]" if has_width(rate) else f"{value} [{MISSING}]"
 
 
 def _say(lang: Language, en: str, zh: str) -> str:

@@ -48,6 +48,12 @@ def rates(**values: Array) -> dict[str, dict[str, float]]:
     return report
 
 
+def has_width(rate: Mapping[str, float]) -> bool:
+    """Whether a rate's interval is one. Where all labels of few texts are right, or none, every resample says the same:
+    that nothing is uncertain is the bootstrap's limit, and no finding."""
+    return rate["low"] < rate["high"]
+
+
 def f1(gold: Array, called: Array, found: Array) -> dict[str, dict[str, float]]:
     return rates(precision=ratio(found, called), recall=ratio(found, gold), f1=ratio(2 * found, gold + called))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers import set_seed
 
 from training.calibrate import fold_numbers, neutral
 from training.compare import FIGURES
@@ -96,6 +97,7 @@ def over_folds(
 
 def _train(given: Prepared, start: Start, folder: Path) -> dict[str, Any]:
     """One training from the start's own weights; returns its metrics."""
+    set_seed(given.recipe.seed)
     model, tokenizer, fresh = load_start(start, given.recipe.max_tokens)
     run = fine_tune(
         model, tokenizer, given.labelled, folder, given.recipe, fresh_heads=fresh, development=given.development

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections import Counter
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, set_seed
 
 from sentiment.checkpoint import embedded_folder
 from sentiment.runtimes import RuntimeChoiceError
@@ -24,7 +25,7 @@ from training.export import Exported, export
 from training.folders import label_space, load_run
 from training.int8 import missing
 from training.labelled_files import read_labelled
-from training.model import CinesentModel, build_model, with_taxonomy
+from training.model import CinesentModel, build_model, with_taxonomy, within_positions
 from training.near_duplicates import without_near_duplicates
 from training.packaged import load_packaged
 from training.seen import keep_seen, read_seen, text_hash, without_seen
@@ -112,8 +113,14 @@ def _says_something(example: Example) -> bool:
     return bool(example.annotated) or any(label is not None for label in whole)
 
 
-def load_start(start: Start, max_tokens: int) -> tuple[CinesentModel, PreTrainedTokenizerFast, bool]:
-    """(model, tokeniser, whether its heads are fresh) for a start.
+def load_start(
+    start: Start, max_tokens: int | None = None
+) -> tuple[CinesentModel, PreTrainedTokenizerFast, frozenset[str]]:
+    """(model, tokeniser, the dimensions whose heads are new) for a start. What is new is random: seed before.
+
+    Args:
+        max_tokens: the window of the model, as `training.model.build_model` takes it; by default that of the checkpoint
+            that the training goes on with.
 
     Raises:
         BaseError, CheckpointError, TaxonomyError: nothing usable there.
@@ -122,20 +129,27 @@ def load_start(start: Start, max_tokens: int) -> tuple[CinesentModel, PreTrained
     folder = start.checkpoint
     if folder is None:
         encoder, tokenizer = load_base(start.base)
-        return (
-            build_model(encoder, space or load_taxonomy(), layers=start.layers, max_tokens=max_tokens),
-            tokenizer,
-            True,
-        )
+        model = build_model(encoder, space or load_taxonomy(), layers=start.layers, max_tokens=max_tokens)
+        return model, tokenizer, frozenset(model.config.label_space().keys)
     if start.layers is not None:
         raise BaseError(
             "expected --layers with a base whose heads are new, found it with a checkpoint; give --base offline"
         )
     model, tokenizer = load_packaged(folder) if (folder / "model.onnx").is_file() else load_run(folder)
+    if max_tokens is not None:
+        model.config.max_tokens = within_positions(model.encoder, max_tokens)
+        tokenizer.model_max_length = model.config.max_tokens
     if space is None:
-        return model, tokenizer, False
-    fresh = set(space.keys).isdisjoint(model.config.label_space().keys)
-    return with_taxonomy(model, space), tokenizer, fresh
+        return model, tokenizer, frozenset()
+    return with_taxonomy(model, space), tokenizer, frozenset(space.keys) - {*model.config.label_space().keys}
+
+
+def weights_hash(model: CinesentModel) -> str:
+    """The sha256 of the encoder's weights: it tells the start of a training from another, wherever that lies."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.encoder.state_dict().items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def goes_on(start: Start, space: Taxonomy) -> bool:
@@ -197,13 +211,14 @@ def run_training(
 
     `partly` is as in `prepare`. Without `resume`, what another training left there goes first.
     """
+    set_seed(recipe.seed)
     model, tokenizer, fresh = load_start(start, recipe.max_tokens)
     found = prepare(sources, start, model.config.label_space(), recipe, partly)
     if not resume:
         clear_run(folder)
     run = fine_tune(
         model, tokenizer, found.labelled, folder, found.recipe, fresh_heads=fresh, resume=resume,
-        development=found.development,
+        development=found.development, begun=weights_hash(model),
     )  # fmt: skip
     save_run(run, start, found.labelled)
     return run
@@ -211,14 +226,17 @@ def run_training(
 
 def save_run(run: Run, start: Start, examples: Sequence[Example]) -> None:
     """Adds to a run's metrics.json where its weights and its texts came from, and notes the texts' hashes: its own, the
-    held-out tenth with them, and those of the run that it began with."""
+    held-out tenth with them, and those of the run that it began with. `start.seen` there: whether that is all that the
+    weights have learnt from of the user's; a checkpoint that was exported keeps no hashes."""
+    began = start.warm_start
+    before: frozenset[str] | None = frozenset() if began is None else read_seen(began)
     run.metrics["start"] = {
         "base": start.base,
         "warm_start": None if start.warm_start is None else start.warm_start.name,
+        "seen": before is not None and (began is None or _knows_start(_details(began))),
     }
     run.metrics["sources"] = dict(Counter(example.source or "unnamed" for example in examples))
     (run.folder / "metrics.json").write_text(json.dumps(run.metrics, indent=2, ensure_ascii=False), "utf-8")
-    before = None if start.warm_start is None else read_seen(start.warm_start)
     keep_seen(run.folder, {*(text_hash(example.text) for example in examples), *(before or ())})
 
 
@@ -261,6 +279,11 @@ def export_run(
         if seen is None:
             logger.warning("%s does not say what it was trained on: development texts may be among it", path)
             continue
+        if not _knows_start(_details(path)):
+            logger.warning(
+                "%s began with a checkpoint that does not say what it was trained on: development texts may be among "
+                "that", path,
+            )  # fmt: skip
         count = sum(map(len, sets.values()))
         sets, left = without_seen(sets, seen)
         if left:
@@ -275,6 +298,11 @@ def export_run(
     config = json.loads((folder / "config.json").read_text("utf-8"))
     write_card(folder, config, {**details, **kept, "drift": exported.drift, "development": exported.development})
     return exported
+
+
+def _knows_start(details: Mapping[str, Any]) -> bool:
+    """Whether a run's hashes hold what its start had learnt too, by its metrics.json; one of before does not tell."""
+    return bool((details.get("start") or {}).get("seen", True))
 
 
 def _details(run: Path) -> dict[str, Any]:

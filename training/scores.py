@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,10 @@ class Scores:
 
     evidence [N, K, 2]: code points of the caller's text for every dimension, whether mentioned or not. A text that was
     not scored (empty, not Chinese) has logits that say "nothing".
+
+    windows [N]: of a text of several windows their logits, by which its probabilities are joined as the analyser joins
+    them, after scaling; None for any other, and as a whole where none are kept. The logits of such a text are those of
+    its windows joined unscaled, on which a scaling is fitted.
     """
 
     mention: Array
@@ -38,6 +42,7 @@ class Scores:
     intent: Array
     escalation: Array
     evidence: Array
+    windows: Array | None = None
 
     @property
     def unread(self) -> Array:
@@ -46,23 +51,34 @@ class Scores:
         return found
 
     def take(self, index: Array | Sequence[int]) -> Scores:
-        return Scores(*(getattr(self, name)[index] for name in (*HEADS, "evidence")))
+        windows = None if self.windows is None else self.windows[index]
+        parts = {name: getattr(self, name)[index] for name in (*HEADS, "evidence")}
+        return Scores(**parts, windows=windows)
 
     def probabilities(self, scaling: Scaling) -> dict[str, Array]:
         """Calibrated probabilities of each head, in the shapes of the logits."""
         share = scaling.share(self.mention)
-        return {
+        found: dict[str, Array] = {
             name: (sigmoid if name in ("mention", "escalation") else softmax)(
                 scaling.scaled(name, getattr(self, name), share)
             )
             for name in HEADS
         }
+        if self.windows is None:
+            return found
+        for i, windows in enumerate(self.windows):
+            if windows is not None:
+                joined = join(windows, scaling)
+                for name in HEADS:
+                    found[name][i] = getattr(joined, name)
+        return found
 
 
 def score_examples(checkpoint: Checkpoint, engine: Engine, examples: Sequence[Example]) -> Scores:
     """Runs the checkpoint over the examples' texts, windows joined as the analyser joins them."""
     count, intents = len(checkpoint.taxonomy.keys), len(checkpoint.taxonomy.intents)
     size = len(examples)
+    kept = np.full(size, None, dtype=object)
     table = Scores(
         np.full((size, count), UNREAD),
         np.zeros((size, count, 3)),
@@ -70,6 +86,7 @@ def score_examples(checkpoint: Checkpoint, engine: Engine, examples: Sequence[Ex
         np.zeros((size, intents)),
         np.full(size, UNREAD),
         np.zeros((size, count, 2), dtype=int),
+        kept,
     )
     normalised = [normalise(example.text) for example in examples]
     readable = [i for i, norm in enumerate(normalised) if norm.status == "ok"]
@@ -86,6 +103,10 @@ def score_examples(checkpoint: Checkpoint, engine: Engine, examples: Sequence[Ex
         for name in HEADS:
             value = getattr(logits[0], name) if len(logits) == 1 else _logit(decoded, name)
             getattr(table, name)[i] = value
+        if len(logits) > 1:
+            # Of the evidence only the number of tokens counts when they are joined again.
+            kept[i] = [replace(one, evidence=np.zeros((len(one.evidence), 0), np.float32)) for one in logits]
+            decoded = join(logits, checkpoint.scaling)  # the loudest window as the analyser has it
         offsets = encoding.offsets
         finders = [EvidenceFinder(offsets[first:last], normalised[i].text) for first, last in parts]
         for k, window in enumerate(decoded.best.tolist()):

@@ -7,7 +7,7 @@ from typing import Any
 
 from training.ablation_table import change
 from training.lever_table import levers_block
-from training.quality_tables import MISSING, SETS, Language, busy_note, find, percent, row, table
+from training.quality_tables import MEBIBYTE, MISSING, SETS, Language, busy_note, find, percent, row, table
 from training.tradeoff_table import tradeoff_block
 
 STAGES: Mapping[str, tuple[str, str]] = {
@@ -258,7 +258,7 @@ def job_block(jobs: Mapping[str, Mapping[str, Any]], lang: Language = "en") -> s
             f"`cinesent score`（{on}），{n} 行 CSV，各不相同，平均 {mean} 个词元",
         )
         cells = [str(job["threads"]), _number(job["rows_per_second"]), _number(job["seconds"] / 3600)]
-        cells += [f"{job['peak_mb'] * 2**20 / 1e6:,.0f}"]
+        cells += [f"{job['peak_mb'] * MEBIBYTE:,.0f}"]
         cells += [f"{disk[name]:,.0f}" for name in ("input", "output", "meanwhile")]
         lines.append(row(title, cells))
         said = []

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,13 @@ def _parts(folder: Path) -> list[Path]:
     return [path for path in folder.glob("*-*") if path.is_dir() and _PART.fullmatch(path.name)]
 
 
+def misses(step: Path) -> int:
+    """How many evaluations in a row had brought nothing better when a step was saved: early stopping counts on."""
+    state = json.loads((step / "trainer_state.json").read_text("utf-8"))
+    saved = (state.get("stateful_callbacks") or {}).get("EarlyStoppingCallback") or {}
+    return int(saved.get("attributes", {}).get("early_stopping_patience_counter", 0))
+
+
 def fingerprint(examples: Iterable[Example], settings: Sequence[Any]) -> str:
     """The sha256 of texts, labels and settings on which it depends what step comes after which."""
     digest = hashlib.sha256(repr(settings).encode())
@@ -73,21 +80,30 @@ def fingerprint(examples: Iterable[Example], settings: Sequence[Any]) -> str:
     return digest.hexdigest()
 
 
-def keep_fingerprint(folder: Path, found: str, *, resume: bool) -> None:
-    """Notes on what the training in this folder learns.
+def keep_fingerprint(folder: Path, found: str, *, resume: bool, settings: Mapping[str, Any] | None = None) -> None:
+    """Notes on what the training in this folder learns, and with what else of its `settings` (plain values by name).
 
     Raises:
-        DatasetError: the training to resume learnt from something else.
+        DatasetError: the training to resume learnt from something else, or with other settings: a saved optimiser would
+            go on with its own.
     """
-    path = folder / STEPS / FINGERPRINT
+    path, own = folder / STEPS / FINGERPRINT, dict(settings or {})
     try:
-        before = json.loads(path.read_text("utf-8"))["sha256"]
-    except (OSError, ValueError, LookupError, TypeError):  # a training of an earlier version, or cut off here
-        before = found
-    if resume and before != found:
+        before = json.loads(path.read_text("utf-8"))
+        known = before["sha256"], dict(before.get("settings", {}))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):  # an earlier version's, or cut off here
+        known = found, {}
+    if resume and known[0] != found:
         raise DatasetError(
             f"expected the texts, labels, seed, batch size and window of the training in {folder}, found others; "
             "resume with the same, or begin anew with --overwrite"
         )
+    others = [name for name, value in own.items() if name in known[1] and known[1][name] != value]
+    if resume and others:
+        named = ", ".join(name.replace("_", " ") for name in others)
+        raise DatasetError(
+            f"expected the {named} of the training in {folder}, found another; resume with the same, or begin anew "
+            "with --overwrite"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"sha256": found}) + "\n", "utf-8")
+    path.write_text(json.dumps({"sha256": found, "settings": own}) + "\n", "utf-8")

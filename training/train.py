@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -28,7 +29,7 @@ from training.losses import distillation_loss
 from training.metrics import HEADS, Predictions, summary
 from training.model import CinesentModel
 from training.near_duplicates import near_duplicate_groups, split_groups
-from training.steps import STEPS, fingerprint, keep_fingerprint, newest_step
+from training.steps import STEPS, fingerprint, keep_fingerprint, misses, newest_step
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,8 @@ class Recipe:
     """How a model is fine-tuned. Rates are AdamW's peaks; the heads, which nothing has trained yet, learn faster.
 
     `soft`: share of the loss that soft labels have, where examples carry any (`training.soft_labels`). `keep`: share of
-    the start's weights in the result, None to choose it (`training.interpolate`).
+    the start's weights in the result, None to choose it (`training.interpolate`). `max_tokens`: the window that the
+    start is given (`training.run.load_start`), None for its own; texts are cut at the model's.
     """
 
     epochs: float = 8
@@ -55,7 +57,7 @@ class Recipe:
     patience: int = 3
     evaluations_per_epoch: int = 1
     held_out: float = 0.1
-    max_tokens: int = 192
+    max_tokens: int | None = None
     soft: float = 0.5
     keep: float | None = 0.0
     seed: int = 13
@@ -120,26 +122,29 @@ def fine_tune(
     recipe: Recipe,
     *,
     always: list[Example] | None = None,
-    fresh_heads: bool = True,
+    fresh_heads: bool | Collection[str] = True,
     resume: bool = False,
     development: Sequence[Example] = (),
+    begun: str | None = None,
 ) -> Run:
     """Trains on `examples`, of which a tenth (whole near-duplicate groups) is held out for early stopping.
 
     Args:
         always: weakly labelled examples that are only trained on, never held out.
-        fresh_heads: the heads are new: start the mention biases at the rates of the training texts.
+        fresh_heads: whether the heads are new, or the dimensions of which they are: their mention biases start at the
+            rates of the training texts.
         resume: go on from the newest whole checkpoint in the folder; without any the training begins anew.
         development: texts to choose `recipe.keep` by; they are not trained on.
+        begun: what tells the weights that the training begins with from others, where another start is to be refused.
 
     Raises:
-        DatasetError: too few different texts, or others than those of the training to resume.
+        DatasetError: too few different texts, or other texts, settings or start than those of the training to resume.
 
     Returns:
         The run; its folder holds the best model by joint micro-F1 on the held-out tenth, which is not a development
         score: the tenth is drawn from the training texts.
     """
-    space = model.config.label_space()
+    space, window = model.config.label_space(), int(model.config.max_tokens)
     groups = near_duplicate_groups([e.text for e in examples])
     rest, held = split_groups(groups, recipe.held_out, recipe.seed)
     fit = [examples[i] for i in rest] + (always or [])
@@ -151,29 +156,42 @@ def fine_tune(
     step = newest_step(folder) if resume else None
     if resume and step is None:
         logger.warning("no saved step in %s is whole: the training begins anew", folder)
-    settings = (space.keys, recipe.seed, recipe.held_out, recipe.batch_size, recipe.max_tokens)
-    keep_fingerprint(folder, fingerprint([*examples, *(always or [])], settings), resume=step is not None)
+    learnt = fingerprint(
+        [*examples, *(always or [])], (space.keys, recipe.seed, recipe.held_out, recipe.batch_size, window)
+    )
+    settings = {name: getattr(recipe, name) for name in ("learning_rate", "head_factor", "keep")}
+    settings |= {} if begun is None else {"start": begun}
+    keep_fingerprint(folder, learnt, resume=step is not None, settings=settings)
     set_seed(recipe.seed)
     attention = model.encoder.config._attn_implementation
     if not torch.cuda.is_available():
         # The fused attention's backward pass on a CPU is slow at the lengths of reviews: a quarter of a step.
         model.encoder.set_attn_implementation("eager")
-    train = encode(fit, tokenizer, space, recipe.max_tokens)
-    holdout = encode([examples[i] for i in held], tokenizer, space, recipe.max_tokens)
+    train = encode(fit, tokenizer, space, window)
+    holdout = encode([examples[i] for i in held], tokenizer, space, window)
     if step is None:
         labels = np.array(train["mention_labels"], dtype=float)
         labels[labels < 0] = np.nan
         known = (~np.isnan(labels)).sum(0)
         rates = np.where(known > 0, np.nansum(labels, axis=0) / np.maximum(known, 1), 0.05)
-        if fresh_heads:
-            model.set_mention_prior(torch.tensor(rates, dtype=torch.float32))
+        fresh = (space.keys if fresh_heads else ()) if isinstance(fresh_heads, bool) else fresh_heads
+        if fresh:
+            model.set_mention_prior(torch.tensor(rates, dtype=torch.float32), [space.index[key] for key in fresh])
 
     # Nothing that could be right, ratings alone for instance: the loss says which model is best.
     scored = any(_can_be_right(examples[i]) for i in held)
-    steps = max(1, len(train) // recipe.batch_size // recipe.evaluations_per_epoch)
+    # Rounded up: what is saved at the end of an epoch is resumed with the order of the next, as if nothing had been.
+    steps = math.ceil(math.ceil(len(train) / recipe.batch_size) / recipe.evaluations_per_epoch)
+    stopping = EarlyStoppingCallback(recipe.patience)
+    done = -1
+    if step is not None:
+        stopping.early_stopping_patience_counter = misses(step)
+        if misses(step) >= recipe.patience:  # it was killed between its last evaluation and its end
+            done = int(step.name.rpartition("-")[2])
     arguments = TrainingArguments(
         output_dir=str(folder / STEPS),
         num_train_epochs=recipe.epochs,
+        max_steps=done,
         learning_rate=recipe.learning_rate,
         per_device_train_batch_size=recipe.batch_size,
         per_device_eval_batch_size=64,
@@ -206,7 +224,7 @@ def fine_tune(
         data_collator=Collator(int(tokenizer.pad_token_id or 0)),
         processing_class=tokenizer,
         compute_metrics=_compute_metrics,
-        callbacks=[EarlyStoppingCallback(recipe.patience)],
+        callbacks=[stopping],
         head_factor=recipe.head_factor,
         soft=recipe.soft,
     )
@@ -215,7 +233,7 @@ def fine_tune(
     history = [entry for entry in trainer.state.log_history if "eval_score" in entry]
     kept: dict[str, Any] = {}
     if before:
-        told = encode(list(development), tokenizer, space, recipe.max_tokens) if development else None
+        told = encode(list(development), tokenizer, space, window) if development else None
         by_loss = not any(map(_can_be_right, development))
         kept = keep_of_start(
             model, before, recipe.keep, lambda: _score(trainer, holdout, not scored),
@@ -223,8 +241,8 @@ def fine_tune(
         )  # fmt: skip
     trainer.save_model(str(folder))
     tokenizer.save_pretrained(folder)
-    metrics = {
-        "recipe": asdict(recipe),
+    metrics: dict[str, Any] = {
+        "recipe": {**asdict(recipe), "max_tokens": window},
         "texts": {
             "fitted": len(train),
             "held_out": len(holdout),

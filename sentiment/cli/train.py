@@ -35,7 +35,9 @@ from sentiment.cli import Failure, LocalPath, say
                    "which more than half are partly labelled, the share that does best on the held-out tenth and no "
                    "worse than the start on --dev, 0.5 without --dev.")  # fmt: skip
 @click.option("--batch-size", type=int, default=32, show_default=True)
-@click.option("--max-tokens", type=int, default=192, show_default=True, help="Window of the model, in tokens.")
+@click.option("--max-tokens", type=click.IntRange(min=8),
+              help="Window of the model, in tokens, two special ones counted; two fewer than the base has positions at "
+                   "most. Default: that of the checkpoint; 192 with a base whose heads are new.")  # fmt: skip
 @click.option("--patience", type=int, default=3, show_default=True,
               help="Stop after so many epochs without a better score on the held-out tenth.")  # fmt: skip
 @click.option("--seed", type=int, default=13, show_default=True)
@@ -60,7 +62,9 @@ from sentiment.cli import Failure, LocalPath, say
     type=click.IntRange(min=2),
     help="N trainings with different seeds; prints mean and deviation on their held-out tenths.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the newest saved step in the run folder.")  # fmt: skip
+@click.option("--resume", is_flag=True,
+              help="Go on from the newest saved step in the run folder, with the same texts and options; --epochs and "
+                   "--patience may be others.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the training in the run folder. Default: refuse.")
 def command(
     data: tuple[str, ...],
@@ -73,7 +77,7 @@ def command(
     learning_rate: float | None,
     keep: float | None,
     batch_size: int,
-    max_tokens: int,
+    max_tokens: int | None,
     patience: int,
     seed: int,
     dev: tuple[Path, ...],

@@ -398,3 +398,10 @@ def test_evaluate_compare_command_hands_its_options_on(
     assert defaults == {"margin": 0.01, "exclude": (), "cross_fit": False, "threads": None}
     assert full.labels == bare.labels == {"seating": ("negative", -1, -1)}
     assert full.annotated == {"seating", "price"} and bare.annotated == {"seating"}
+
+
+def test_compare_gate_of_this_project_fits_across_folds() -> None:
+    """It asks on development texts, on which the packaged thresholds were fitted."""
+    page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
+    (gate,) = [line for line in page.splitlines() if line.startswith("cinesent evaluate --compare sentiment/model ")]
+    assert "/dev.jsonl" in gate and " --cross-fit " in gate

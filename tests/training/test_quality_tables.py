@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from quality_facts import METRICS, script
 
@@ -14,6 +15,7 @@ from sentiment.checkpoint import load_checkpoint
 from sentiment.taxonomy import Taxonomy
 from training.capability_tables import checklist_block
 from training.card import write_card
+from training.evaluation_text import rate_text
 from training.partial_table import partial_block
 from training.quality_tables import (
     TablesError,
@@ -23,11 +25,20 @@ from training.quality_tables import (
     percent,
     quality_block,
 )
+from training.rates import f1
 
 
 def test_percent_by_hand() -> None:
     assert percent({"value": 0.7714, "low": 0.7321, "high": 0.80549}) == "77.1 [73.2–80.5]"
     assert percent(None) == "–"
+
+
+def test_percent_shows_no_interval_where_every_resample_gave_the_same() -> None:
+    """Two mentions, both found: the bootstrap cannot say otherwise, which is no certainty."""
+    for value, shown in ((1.0, "100.0 [–]"), (0.0, "0.0 [–]")):
+        few = f1(*(np.full(1001, count) for count in (2.0, 2.0, 2.0 * value)))["f1"]
+        assert percent(few) == shown and rate_text(few) == f"{value:.3f} [-]"
+    assert percent({"value": 1.0, "low": 0.9996, "high": 1.0}) == "100.0 [100.0–100.0]"
 
 
 def test_insert_replaces_what_is_between_the_markers_and_nothing_else() -> None:
@@ -145,8 +156,8 @@ def test_memory_block_puts_few_rows_beside_many() -> None:
         "rows": 600, "read csv 60": {"seconds": 1, "peak_mb": 31.6}, "read csv 600": {"seconds": 9, "peak_mb": 31.8},
         "score csv 500": {"seconds": 5, "peak_mb": 300.2},
     }  # fmt: skip
-    assert "| read CSV | 60 | 32 | 600 | 32 |" in memory_block(found)
-    assert "| 打分 CSV | 500 | 300 |" in memory_block(found, "zh")
+    assert "| read CSV | 60 | 33 | 600 | 33 |" in memory_block(found)  # MB of 10⁶ bytes, as everywhere else
+    assert "| 打分 CSV | 500 | 315 |" in memory_block(found, "zh")
     assert "Not measured yet" in memory_block(None)
     assert "Scored on" not in memory_block(found)
     found["runtime"] = "ONNX Runtime 1.0, float32"
@@ -215,7 +226,7 @@ def test_tables_are_written_once_and_checked(project: Path, capsys: pytest.Captu
     assert "| SnowNLP, two cut points |" in english and english.endswith("the end\n")
     assert "| SnowNLP（两个切分点） |" in chinese
     card = (project / "sentiment" / "model" / "README.md").read_text("utf-8")
-    assert "| read CSV | 60 | 32 |" in english and "| 读取 CSV | 60 | 32 |" in chinese
+    assert "| read CSV | 60 | 33 |" in english and "| 读取 CSV | 60 | 33 |" in chinese
     assert "| irony | irony | **40%** | – |" in card
     # Sections that only the packaged checkpoint's card has, each once, before the limits.
     assert card.count("## Robustness") == card.count("## Capabilities") == 1
@@ -297,6 +308,21 @@ def test_results_of_another_checkpoint_are_stale(project: Path, capsys: pytest.C
     other.write_text(json.dumps({**ROBUSTNESS, "model": "tiny@00000000"}), "utf-8")
     assert tables.main(["--root", str(project)]) == 1
     assert "robustness.json: expected results of tiny@" in capsys.readouterr().err
+
+
+def test_results_of_the_service_of_another_checkpoint_are_named(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables, folder = script("tables"), project / "benchmarks" / "results"
+    name = load_checkpoint(project / "sentiment" / "model").name
+    right = {"serving": {"model": name}, "soak": {"swaps": {"models": {"swapped@11111111": 3, name: 4}}}}
+    wrong = {"serving": {"model": "tiny@00000000"}, "soak": {"swaps": {"models": {"swapped@1": 3, "tiny@0": 4}}}}
+    for stale in (None, "serving", "soak"):
+        for file, result in right.items():
+            (folder / f"{file}.json").write_text(json.dumps(wrong[file] if file == stale else result), "utf-8")
+        assert tables.main(["--root", str(project)]) == (0 if stale is None else 1)
+        said = capsys.readouterr().err
+        assert (f"{stale}.json: expected results of {name}, found those of " in said) is (stale is not None)
 
 
 def test_a_measurement_that_is_missing_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from sentiment.cli import main
 from training.calibrate import fold_numbers
 from training.example import DatasetError
-from training.repeat import over_folds
-from training.run import Sources, Start
-from training.train import Recipe
+from training.repeat import over_folds, over_seeds
+from training.run import Sources, Start, load_start
+from training.train import Recipe, Run
 
 QUICK = Recipe(epochs=1, learning_rate=1e-3, head_factor=2, batch_size=8, max_tokens=48)
 
@@ -66,6 +67,23 @@ def test_over_folds_leaves_every_text_out_once(tiny_run: Any, labelled: Path, tm
 def test_over_folds_of_too_few_texts_is_refused(tiny_run: Any, labelled: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="expected at least 100 different texts for 50 folds, found 4"):
         over_folds(Sources(data=(labelled,)), Start(warm_start=tiny_run.folder), tmp_path, QUICK, 50)
+
+
+def test_over_seeds_makes_new_heads_by_the_seed_of_each_training(
+    tiny_run: Any, labelled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+
+    def spy(*arguments: Any) -> Any:
+        seeds.append(torch.initial_seed())
+        return load_start(*arguments)
+
+    monkeypatch.setattr("training.repeat.load_start", spy)
+    monkeypatch.setattr("training.repeat.fine_tune", lambda *_, **__: Run(tmp_path, {"held_out": {}}))
+    monkeypatch.setattr("training.repeat.save_run", lambda *_: None)
+    torch.manual_seed(99)
+    over_seeds(Sources(data=(labelled,)), Start(warm_start=tiny_run.folder), tmp_path, QUICK, 2)
+    assert seeds[1:] == [QUICK.seed, QUICK.seed + 1]  # the first only asks for the label space
 
 
 def test_train_command_averages_seeds(tiny_run: Any, labelled: Path, tmp_path: Path) -> None:

@@ -87,8 +87,10 @@ def test_export_leaves_out_what_train_learnt_from_and_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     run, later = tmp_path / "run", tmp_path / "later"
+    begun = Path(shutil.copytree(tiny_run.folder, tmp_path / "begun"))
+    keep_seen(begun, ())
     first, second, fresh = phrases[:8], phrases[8:14], phrases[14:]
-    for folder, start, texts in ((run, tiny_run.folder, first), (later, run, second)):
+    for folder, start, texts in ((run, begun, first), (later, run, second)):
         data = write(tmp_path / "data.jsonl", texts)
         options = ["--warm-start", str(start), "--epochs", "1", "--max-tokens", "48", "-o", str(folder)]
         assert invoke(main, ["train", "--data", str(data), *options]).exit_code == 0
@@ -121,3 +123,22 @@ def test_export_says_when_a_run_keeps_no_hashes_and_nothing_when_no_text_was_see
     keep_seen(run, [text_hash(phrases[9])])
     assert invoke(main, [*command, str(tmp_path / "second")]).exit_code == 0
     assert said_of(caplog) == [] and calibrated == 2 * [list(phrases[:3])]
+
+
+def test_export_says_when_the_start_does_not_tell_what_it_had_learnt(
+    tiny_checkpoint: Path, tmp_path: Path, phrases: tuple[str, ...], calibrated: list[list[str]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """A packaged checkpoint keeps no hashes, nor can what goes on from a run that began with it."""
+    run, later = tmp_path / "run", tmp_path / "later"
+    dev = write(tmp_path / "dev.jsonl", phrases[14:])
+    for folder, start, texts in ((run, tiny_checkpoint, phrases[:8]), (later, run, phrases[8:14])):
+        data = write(tmp_path / "data.jsonl", texts)
+        options = ["--warm-start", str(start), "--epochs", "1", "--max-tokens", "48", "-o", str(folder)]
+        assert invoke(main, ["train", "--data", str(data), *options]).exit_code == 0
+        caplog.clear()
+        command = ["export", str(folder), "--dev", str(dev), "-o", str(tmp_path / f"{folder.name}-out")]
+        assert invoke(main, command).exit_code == 0
+        told = "began with a checkpoint that does not say what it was trained on: development texts may be among that"
+        assert said_of(caplog) == [f"{folder} {told}"]
+    assert calibrated == 2 * [list(phrases[14:])]

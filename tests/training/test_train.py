@@ -111,6 +111,40 @@ def test_train_resume_goes_on_from_the_newest_checkpoint(kitchen: Kitchen, tmp_p
     assert kitchen.loss(model) < 0.9 * kitchen.loss(kitchen.fresh(99))
 
 
+def test_train_resumed_is_the_training_that_nothing_interrupted(
+    kitchen: Kitchen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(SMALL, epochs=3, batch_size=13, patience=99)
+    whole, run = kitchen.train(tmp_path / "whole", recipe)
+    batches = -(-run.metrics["texts"]["fitted"] // 13)
+    assert run.metrics["texts"]["fitted"] % 13  # the last batch of an epoch is not full
+    step = CinesentTrainer.training_step
+
+    def killed(self: CinesentTrainer, *arguments: Any, **options: Any) -> Any:
+        if self.state.global_step == batches + 1:  # in the second epoch
+            raise InterruptedError
+        return step(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CinesentTrainer, "training_step", killed)
+        with pytest.raises(InterruptedError):
+            kitchen.train(tmp_path / "cut", recipe)
+    resumed, again = kitchen.train(tmp_path / "cut", recipe, seed=99, resume=True)
+    figures = ("step", "epoch", "eval_loss", "eval_score")
+    first, second = ([[e[name] for name in figures] for e in one.metrics["history"]] for one in (run, again))
+    assert first == second and [epoch for _, epoch, *_ in first] == [1, 2, 3]
+    expected = whole.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in resumed.state_dict().items())
+
+
+def test_train_resumed_counts_on_towards_its_patience(kitchen: Kitchen, tmp_path: Path) -> None:
+    """At a rate of nothing no evaluation is better than the first: with a patience of 3 the fourth is the last."""
+    still = replace(SMALL, learning_rate=0.0, patience=3)
+    for epochs, evaluated in ((2, 2), (8, 4), (8, 4)):  # the third time there is nothing left to do
+        _, run = kitchen.train(tmp_path, replace(still, epochs=epochs), resume=epochs == 8)
+        assert [entry["epoch"] for entry in run.metrics["history"]] == list(range(1, evaluated + 1))
+
+
 def test_train_held_out_tenth_repeats_no_fitted_text(
     kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own_examples: Callable[[int, int], list[Example]]
 ) -> None:
@@ -133,9 +167,11 @@ def test_train_held_out_tenth_repeats_no_fitted_text(
         assert all(len(grams & other) / len(grams | other) <= 0.5 for other in ours)
 
 
-@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize(
+    ("fresh", "begun"), [(True, {1, 2, 3, 4}), (False, set()), (frozenset({"counter", "queue"}), {1, 4})]
+)
 def test_train_mention_biases_start_at_the_rates_of_fresh_heads_only(
-    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fresh: bool
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fresh: bool | frozenset[str], begun: set[int]
 ) -> None:
     model = kitchen.fresh(0)
     started: list[torch.Tensor] = []
@@ -154,7 +190,7 @@ def test_train_mention_biases_start_at_the_rates_of_fresh_heads_only(
         patch.setattr(training.train, "split_groups", lambda groups, *_: (list(range(len(groups))), [0]))
         fine_tune(model, kitchen.tokenizer, examples, tmp_path / "run", recipe, fresh_heads=fresh)
     (bias,) = started
-    expected = [0.0, *([np.log(0.05 / 0.95)] * 4)] if fresh else [0.0] * 5
+    expected = [np.log(0.05 / 0.95) if k in begun else 0.0 for k in range(5)]
     assert bias.tolist() == pytest.approx(expected, abs=1e-5)
 
 
@@ -237,6 +273,22 @@ def test_train_resume_with_other_texts_is_refused(kitchen: Kitchen, tmp_path: Pa
     ):
         with pytest.raises(DatasetError, match="expected the texts, labels, seed, batch size and window"):
             fine_tune(kitchen.fresh(3), kitchen.tokenizer, examples, folder, recipe, resume=True)
+
+
+def test_train_resume_with_another_rate_share_or_start_is_refused(kitchen: Kitchen, tmp_path: Path) -> None:
+    kitchen.train(tmp_path, begun="one")
+    others: tuple[tuple[str, dict[str, float], str], ...] = (
+        ("learning rate", {"learning_rate": 1e-3}, "one"), ("head factor", {"head_factor": 3.0}, "one"),
+        ("keep", {"keep": 0.5}, "one"), ("start", {}, "other"),
+    )  # fmt: skip
+    for named, changed, begun in others:
+        with pytest.raises(
+            DatasetError, match=f"^expected the {named} of the training in .*, found another; resume with"
+        ):
+            kitchen.train(tmp_path, replace(SMALL, **changed), resume=True, begun=begun)
+    note = tmp_path / "checkpoints" / "texts.json"
+    note.write_text(json.dumps({"sha256": json.loads(note.read_text("utf-8"))["sha256"]}), "utf-8")
+    kitchen.train(tmp_path, resume=True, begun="other")  # one of an earlier version does not tell
 
 
 def test_train_wants_two_different_texts(kitchen: Kitchen, tmp_path: Path) -> None:
