@@ -37,7 +37,7 @@ from sentiment.taxonomy import Dimension, Taxonomy
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-NONE = 3  # the state "not mentioned" beside negative, neutral, positive
+STATES = ("negative", "neutral", "positive", "none")  # the last: not mentioned
 Floats = NDArray[Any]
 
 
@@ -55,7 +55,7 @@ def measured_confusion() -> Floats:
     models = json.loads((RESULTS / "quality.json").read_text("utf-8"))["models"]
     first = models[0] if isinstance(models, list) else next(iter(models.values()))
     found = first["sets"]["written"]
-    order = [found["dimension_labels"].index(name) for name in ("negative", "neutral", "positive", "none")]
+    order = [found["dimension_labels"].index(name) for name in STATES]
     told = [np.array(d["confusion"], float) for key, d in found["dimensions"].items() if key != "film"]
     counts: Floats = np.sum(told, axis=0)[np.ix_(order, order)]
     return np.asarray(counts / counts.sum(1, keepdims=True))
@@ -371,14 +371,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS / "statistics.json")
     options = parser.parse_args()
     confusion = measured_confusion()
-    results: dict[str, Any] = {"simulations": options.simulations, "seed": options.seed}
+    results: dict[str, Any] = {
+        "simulations": options.simulations, "seed": options.seed,
+        "confusion": {"states": list(STATES), "said_given_truth": np.round(confusion, 4).tolist()},
+    }  # fmt: skip
     if options.output.exists():
         before = json.loads(options.output.read_text("utf-8"))
-        if all(before.get(name) == results[name] for name in ("simulations", "seed")):
+        if all(before.get(name) == value for name, value in results.items()):  # else those were drawn otherwise
             results |= {name: before[name] for name in STUDIES if name in before and name not in options.only}
-    results["confusion"] = {
-        "states": ["negative", "neutral", "positive", "none"], "said_given_truth": np.round(confusion, 4).tolist()
-    }  # fmt: skip
     for name in options.only:
         results[name] = {}
         for mode, errors in zip(MODES, (None, Errors(confusion), Errors(confusion, "counts")), strict=True):

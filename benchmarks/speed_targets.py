@@ -111,6 +111,8 @@ def targets(found: Results) -> list[Target]:
         rows.append(target("flat", en, zh, False, 1.03, float(job["resident_mb"][-1]) / float(job["resident_mb"][0])))
         en, zh = f"rate of the last tenth over the first{on}", f"最后十分之一与最初十分之一的速度之比{zh_on}"
         rows.append(target("steady", en, zh, True, 0.95, float(job["last_over_first"])))
+        en, zh = f"{en}, at the pace of a second process", f"{zh}（按另一进程的同期速度折算）"
+        rows.append(target("steady-at-one-pace", en, zh, True, 0.95, job.get("last_over_first_at_one_pace")))
     return rows
 
 

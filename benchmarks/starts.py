@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from sentiment.runtimes import choose_runtime
 
 ROOT = Path(__file__).parent.parent
 MODULES = ("starts", "texts", "process", "machine")
+PACE_TEXTS = 192  # some 4% of a block
 TEXT = "座椅太硬，坐得腰疼，音响倒是很震撼。"
 OURS = """
 import sys
@@ -37,11 +38,25 @@ import sys
 from transformers import pipeline
 print(pipeline("text-classification", model=sys.argv[2], device="cpu")(sys.argv[1])[0]["label"], flush=True)
 """
-# The command itself; only what it would show on a terminal is written down: sitting, seconds, rows, resident MB and its
-# peak so far, how busy others were so far, then what is in OUT.partial beside the growing output before it goes, and at
-# the end a note of no rows.
+# A process that scores the same few texts whenever it is asked to, and tells the seconds: how fast the machine is now.
+PACE = """
+import csv, itertools, sys, time
+from sentiment import Analyzer
+source, model, runtime, threads, texts = sys.argv[1:]
+with open(source, encoding="utf-8-sig", newline="") as handle:
+    texts = [row["评论"] for row in itertools.islice(csv.DictReader(handle), int(texts))]
+analyzer = Analyzer.load(model or None, runtime=runtime, threads=int(threads))
+analyzer.analyze_block(texts)
+for _ in sys.stdin:
+    started = time.perf_counter()
+    analyzer.analyze_block(texts)
+    print(time.perf_counter() - started, time.process_time(), flush=True)
+"""
+# The command itself; only what it would show on a terminal is written down: sitting, seconds without those in which it
+# waited for the pace, rows, resident MB and its peak so far, how busy others were so far, the seconds of the pace after
+# a block, then what is in OUT.partial beside the growing output before it goes, and at the end a note of no rows.
 JOB = """
-import atexit, contextlib, json, os, sys, time
+import atexit, contextlib, json, os, subprocess, sys, time
 began = time.monotonic()
 from benchmarks.machine import Others
 others = Others()
@@ -52,13 +67,27 @@ from pathlib import Path
 from benchmarks.process import resident_mb
 from sentiment.cli import main
 from sentiment.parts import partial_folder
-source, output, ticks, model, runtime, threads = sys.argv[1:]
+source, output, ticks, model, runtime, threads, pace, texts = sys.argv[1:]
 notes = open(ticks, "a")
+beat = [sys.executable, "-c", pace, source, model, runtime, threads, texts]
+beat = subprocess.Popen(beat, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+waited = spent = 0.0
 
 def note(rows, **more):
     memory = {"mb": resident_mb(os.getpid()), "peak": resident_mb(os.getpid(), peak=True)}
-    found = {"sitting": began, "at": time.monotonic(), "rows": rows, "other_load": others.load(), **memory, **more}
+    now, load = time.monotonic(), others.load()
+    if load is not None:
+        load = round(max(load - spent / (now - began), 0.0), 2)
+    found = {"sitting": began, "at": now - waited, "rows": rows, "other_load": load, **memory, **more}
     print(json.dumps(found), file=notes, flush=True)
+
+def keep_pace():
+    global waited, spent
+    started = time.monotonic()
+    print(file=beat.stdin, flush=True)
+    taken, spent = map(float, beat.stdout.readline().split())
+    waited += time.monotonic() - started
+    return taken
 
 def beside():
     found = [path for path in partial_folder(Path(output)).rglob("*") if path.is_file()]
@@ -66,12 +95,13 @@ def beside():
 
 def watch(tick):
     if tick.phase == "score" and tick.scored:
-        note(tick.rows)
+        note(tick.rows, pace=keep_pace())
     elif tick.phase == "write" and tick.position == tick.size:
         note(tick.rows, disk=beside())
 
 @contextlib.contextmanager
 def written_down(table):
+    keep_pace()
     note(0)
     yield watch
 
@@ -137,9 +167,9 @@ def large_job(
                 path.unlink(missing_ok=True)
             write_rows(source, unique_rows(rows, tokens))
         _add(notes, circumstances)
-        code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{JOB}"
+        code, pace = (f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{script}" for script in (JOB, PACE))
         arguments = [*map(str, (source, output, notes)), str(model or ""), runtime, str(threads)]
-        peak = measure(code, *arguments, str(block_rows))["peak_mb"]
+        peak = measure(code, *arguments, pace, str(min(PACE_TEXTS, rows)), str(block_rows))["peak_mb"]
     seen, began_in = read_notes(notes)
     meanwhile = next(note["disk"] for note in reversed(seen) if "disk" in note)
     disk = {"input": source.stat().st_size, "output": output.stat().st_size, "meanwhile": meanwhile}
@@ -152,7 +182,7 @@ def large_job(
         "block_rows": block_rows,
         **sittings(seen, peak),
         "disk_mb": {name: round(size / 1e6, 2) for name, size in disk.items()},
-        **tenths([(note["sitting"], note["at"], note["rows"], note["mb"]) for note in longest(seen)]),
+        **tenths(longest(seen)),
     }
     for path in (source, output, notes):
         path.unlink()
@@ -194,7 +224,7 @@ def finished(source: Path, output: Path, notes: Path, rows: int) -> bool:
         return False
     try:
         seen, _ = read_notes(notes)
-        tenths([(note["sitting"], note["at"], note["rows"], note["mb"]) for note in longest(seen)])
+        tenths(longest(seen))
     except ValueError:  # no sitting, or too few blocks in any
         return False
     return seen[-1]["rows"] == 0 and any("disk" in note and note["rows"] == rows for note in seen)
@@ -224,9 +254,12 @@ def sittings(seen: list[dict[str, Any]], peak: float) -> dict[str, Any]:
     }
 
 
-def tenths(seen: list[tuple[float, float, int, float]]) -> dict[str, Any]:
-    """Rates and resident memory of the first and the last tenth of one sitting's (sitting, seconds, rows done, resident
-    MB), block by block. `judged_rows`: how many rows are in that sitting, and no others' (`longest`).
+def tenths(seen: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Rates and resident memory of the first and the last tenth of one sitting's notes, block by block. `judged_rows`:
+    how many rows are in that sitting, and no others' (`longest`).
+
+    `pace_last_over_first` is how fast the process that scores the same texts over and over was meanwhile: what else the
+    machine, or its host, had to do slows both. `last_over_first_at_one_pace` is the quotient of the two.
 
     Raises:
         ValueError: fewer than twenty blocks: a tenth would be one block, or none.
@@ -236,14 +269,20 @@ def tenths(seen: list[tuple[float, float, int, float]]) -> dict[str, Any]:
     size, end = (len(seen) - 1) // 10, len(seen) - 1
 
     def rate(first: int, last: int) -> float:
-        return (seen[last][2] - seen[first][2]) / (seen[last][1] - seen[first][1])
+        return (seen[last]["rows"] - seen[first]["rows"]) / (seen[last]["at"] - seen[first]["at"])
+
+    def pace(first: int, last: int) -> float:
+        return (last - first) / sum(note["pace"] for note in seen[first + 1 : last + 1])
 
     first, last = rate(0, size), rate(end - size, end)
+    steady = pace(end - size, end) / pace(0, size)
     return {
-        "judged_rows": seen[end][2] - seen[0][2],
+        "judged_rows": seen[end]["rows"] - seen[0]["rows"],
         "rows_per_second": round(rate(0, end), 1),
         "first_tenth_rows_per_second": round(first, 1),
         "last_tenth_rows_per_second": round(last, 1),
         "last_over_first": round(last / first, 4),
-        "resident_mb": [round(seen[i][3], 1) for i in range(size, len(seen), size)],
+        "pace_last_over_first": round(steady, 4),
+        "last_over_first_at_one_pace": round(last / first / steady, 4),
+        "resident_mb": [round(seen[i]["mb"], 1) for i in range(size, len(seen), size)],
     }

@@ -143,7 +143,7 @@ def test_speed_measures_everything_once(
     assert [entry.get("during") for entry in job["circumstances"]] == [None, "the job"]
     loads = [entry["other_load"] for entry in job["circumstances"]]
     assert [entry["busy"] for entry in job["circumstances"]] == [None if x is None else x > 0.2 for x in loads]
-    assert {entry["name"] for entry in later["targets"]} == {*targets, "memory", "flat", "steady"}
+    assert {entry["name"] for entry in later["targets"]} == {*targets, "memory", "flat", "steady", "steady-at-one-pace"}
     if plain == "onnxruntime":  # a processor without int8 has no other
         return
     fake = job | {"runtime": "ONNX Runtime 1, float32", "peak_mb": 1.0}

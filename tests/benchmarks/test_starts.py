@@ -30,30 +30,32 @@ def test_starts_tenths_compare_first_and_last_and_leave_loading_out() -> None:
     # 100 rows a block; the first takes 50 s of loading, then 1 s each, the last ten 2 s each.
     seen, now = [], 50.0
     for i in range(101):
-        seen.append((7.0, now, 100 * (i + 1), 500.0 + i))
+        pace = 0.1 if i < 91 else 0.16
+        seen.append({"sitting": 7.0, "at": now, "rows": 100 * (i + 1), "mb": 500.0 + i, "pace": pace})
         now += 1.0 if i < 90 else 2.0
     found = tenths(seen)
     assert found["first_tenth_rows_per_second"] == 100 and found["last_tenth_rows_per_second"] == 50
     assert found["last_over_first"] == 0.5 and found["rows_per_second"] == round(10_000 / 110, 1)
+    assert found["pace_last_over_first"] == 0.625 and found["last_over_first_at_one_pace"] == 0.8
     assert found["judged_rows"] == 10_000
     assert found["resident_mb"] == [500.0 + 10 * i for i in range(1, 11)]
 
 
 def test_starts_tenths_need_blocks() -> None:
     with pytest.raises(ValueError, match="expected at least 21 blocks to compare tenths, found 20"):
-        tenths([(7.0, float(i), i, 1.0) for i in range(20)])
+        tenths([{"sitting": 7.0, "at": float(i), "rows": i, "mb": 1.0, "pace": 0.1} for i in range(20)])
 
 
 def test_starts_judge_the_longest_sitting_alone() -> None:
     def note(sitting: float, number: int, rows: int, **more: int) -> dict[str, float]:
-        return {"sitting": sitting, "at": sitting + number, "rows": rows, "mb": 500.0, **more}
+        return {"sitting": sitting, "at": sitting + number, "rows": rows, "mb": 500.0, "pace": 0.1, **more}
 
     seen = [note(7.0, 0, 0), *(note(7.0, i, 100 * i) for i in range(1, 15))]
     seen += [note(9000.0, 0, 0), *(note(9000.0, 2 * (i - 14), 100 * i) for i in range(15, 61))]
     seen += [note(9000.0, 200, 6000, disk=5)]  # the output is written, no block is scored
     found = longest(seen)
     assert {entry["sitting"] for entry in found} == {9000.0} and len(found) == 46
-    judged = tenths([(entry["sitting"], entry["at"], entry["rows"], entry["mb"]) for entry in found])
+    judged = tenths(found)
     assert judged["judged_rows"] == 4500 and judged["rows_per_second"] == 50 == judged["first_tenth_rows_per_second"]
 
 
@@ -139,6 +141,7 @@ def test_starts_large_job_reads_the_command_s_own_progress(tiny_checkpoint: Path
     assert found["rows"] == 105 and found["block_rows"] == 5
     assert len(found["resident_mb"]) == 10 and max(found["resident_mb"]) <= found["peak_mb"] + 0.1
     assert found["last_over_first"] > 0 and found["rows_per_second"] > 0
+    assert 0.01 < found["pace_last_over_first"] < 100
     assert found["sittings"] == 1 and found["seconds"] > 105 / found["rows_per_second"]
     assert found["runtime"].startswith("ONNX Runtime") and found["judged_rows"] == 100
     assert found["texts"]["mean_tokens"] == pytest.approx(25, abs=5)  # of a hundred texts
@@ -191,7 +194,9 @@ def test_starts_tell_of_every_sitting_how_busy_others_were(tmp_path: Path) -> No
 def test_starts_large_job_watches_others_itself(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """Whoever started it may be gone: its notes have what others did meanwhile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(starts_module, "JOB", JOB.replace("others.load()", "0.75"))
+        # That the process which keeps the pace had 0.5 of them is taken off.
+        told = JOB.replace("others.load()", "1.25").replace("spent / (now - began)", "0.5")
+        patch.setattr(starts_module, "JOB", told)
         found = large_job(62, tiny_checkpoint, tmp_path, threads=1)
     assert found["circumstances"] == [{"during": "the job", "other_load": 0.75, "busy": True}]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from benchmarks.report_statistics import MODES, RESULTS, STUDIES
+from benchmarks import report_statistics
+from benchmarks.report_statistics import MODES, RESULTS, STATES, STUDIES, measured_confusion
 
 PROOF: dict[str, Any] = json.loads((RESULTS / "statistics.json").read_text("utf-8"))
 CORRECT = ("no errors", "errors, probabilities")  # counted labels are measured to show what they cost, not held to it
@@ -23,6 +26,35 @@ def test_statistics_all_studies_were_run_a_thousand_times() -> None:
     assert PROOF["simulations"] >= 1000
     missing = [(study, mode) for study in STUDIES for mode in MODES if not PROOF.get(study, {}).get(mode)]
     assert missing == []
+
+
+def test_statistics_are_of_the_errors_that_the_packaged_checkpoint_makes() -> None:
+    """Fails after a checkpoint is replaced and its quality measured, until `python -m benchmarks.report_statistics` is
+    run again."""
+    told = np.round(measured_confusion(), 4).tolist()
+    assert PROOF["confusion"] == {"states": list(STATES), "said_given_truth": told}, (
+        "statistics.json was drawn from the errors of another checkpoint than quality.json: run "
+        "python -m benchmarks.report_statistics"
+    )
+
+
+def test_statistics_of_other_errors_are_not_kept_beside_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "statistics.json"
+    studies = {name: lambda *_: {"coverage": 0.95} for name in ("one", "two")}
+    monkeypatch.setattr(report_statistics, "STUDIES", studies)
+    confusion = np.eye(4)
+    monkeypatch.setattr(report_statistics, "measured_confusion", lambda: confusion)
+
+    def run(*only: str) -> list[str]:
+        monkeypatch.setattr("sys.argv", ["report_statistics", "--output", str(path), "--only", *only])
+        report_statistics.main()
+        return [name for name in json.loads(path.read_text("utf-8")) if name in studies]
+
+    assert run("one") == ["one"] and run("two") == ["one", "two"]
+    confusion = np.full((4, 4), 0.25)
+    assert run("two") == ["two"]
 
 
 @pytest.mark.parametrize("mode", CORRECT)
