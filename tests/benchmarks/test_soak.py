@@ -146,6 +146,6 @@ def test_soak_runs_in_small(tmp_path: Path) -> None:
     found, wrong = soak.mixed(folders[1], 30)
     assert found["statuses"] == {"200": 33}
     assert [what for what in wrong if "memory" not in what] == []
-    found, wrong = soak.swaps(folders[2], 0.6, 1)
+    found, wrong = soak.swaps(folders[2], 1.5, 1)
     assert wrong == []
     assert [reload["changed"] for reload in found["reloads"]] == [True, True]
