@@ -8,8 +8,7 @@ parts of the recipe bring (ablation.json) and what partly labelled texts do (par
 measured, the first also into every README that has its markers. Speed (speed.json, and with it engines.json,
 levers.json, tradeoff.json and batching.json) becomes a section of the READMEs once it is measured; of tradeoff.json the
 pictures docs/tradeoff.svg and docs/tradeoff.zh.svg are drawn as well. What scale costs (distributed.json, and with it
-cost.json) goes into docs/scale.md likewise. Of what docs/serving.md points to (serving.json, soak.json) nothing is
-written.
+cost.json) goes into docs/scale.md likewise.
 With `--check`, exit code 1 says that a table is stale, or that the results are of another checkpoint than the packaged
 one.
 """
@@ -194,22 +193,8 @@ def other_checkpoint(results: Results, folder: Path, model: Path) -> str | None:
             return f"{name}.json: expected results of a full run, found those of a trial"
     measured = [entry["hash"] for result in results for entry in result["models"] if entry["kind"] == "checkpoint"]
     if packaged.hash in measured:
-        return other_service(folder, packaged.name)
+        return None
     return f"expected results of {packaged.name}, found those of {', '.join(h[:8] for h in measured) or 'none'}"
-
-
-def other_service(folder: Path, packaged: str) -> str | None:
-    """What is wrong if the results that docs/serving.md points to are of another checkpoint; no table shows them."""
-    serving, soak = (read_one(folder, f"{name}.json") for name in ("serving", "soak"))
-    told: dict[str, list[str]] = {}
-    if serving is not None:
-        told["serving.json"] = [str(serving.get("model"))]
-    if soak is not None:  # it swaps the packaged one for a copy of another name and back
-        told["soak.json"] = list(soak.get("swaps", {}).get("models", {}))
-    for name, models in told.items():
-        if packaged not in models:
-            return f"{name}: expected results of {packaged}, found those of {', '.join(models) or 'none'}"
-    return None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

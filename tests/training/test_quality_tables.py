@@ -310,21 +310,6 @@ def test_results_of_another_checkpoint_are_stale(project: Path, capsys: pytest.C
     assert "robustness.json: expected results of tiny@" in capsys.readouterr().err
 
 
-def test_results_of_the_service_of_another_checkpoint_are_named(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tables, folder = script("tables"), project / "benchmarks" / "results"
-    name = load_checkpoint(project / "sentiment" / "model").name
-    right = {"serving": {"model": name}, "soak": {"swaps": {"models": {"swapped@11111111": 3, name: 4}}}}
-    wrong = {"serving": {"model": "tiny@00000000"}, "soak": {"swaps": {"models": {"swapped@1": 3, "tiny@0": 4}}}}
-    for stale in (None, "serving", "soak"):
-        for file, result in right.items():
-            (folder / f"{file}.json").write_text(json.dumps(wrong[file] if file == stale else result), "utf-8")
-        assert tables.main(["--root", str(project)]) == (0 if stale is None else 1)
-        said = capsys.readouterr().err
-        assert (f"{stale}.json: expected results of {name}, found those of " in said) is (stale is not None)
-
-
 def test_a_measurement_that_is_missing_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "benchmarks" / "results" / "robustness.json").unlink()
     assert script("tables").main(["--root", str(project)]) == 1
