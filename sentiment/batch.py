@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
 from sentiment import __version__
-from sentiment.blocks import BLOCK_ROWS, Block, BlockRules, Labels, Scorer, Shard, analyze_rows, blocks_of, rules_of
+from sentiment.blocks import (
+    BLOCK_ROWS,
+    BLOCKS,
+    Block,
+    BlockRules,
+    Labels,
+    Scorer,
+    Shard,
+    analyze_rows,
+    blocks_of,
+    rules_of,
+)
 from sentiment.parts import (
     PartStore,
     StoppedError,
@@ -116,6 +127,7 @@ def plan_flat(
 def _manifest(table: Table, labels: Labels, output: Path, options: ScoreOptions) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
+        "blocks": BLOCKS,
         "version": __version__,  # another may read, normalise or write differently
         "input": table.fingerprint(),
         "checkpoint": {"name": labels.name, "hash": labels.hash},

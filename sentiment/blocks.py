@@ -15,10 +15,11 @@ import pyarrow as pa
 
 from sentiment.records import Analysis
 from sentiment.tables.base import Reject, Row, Table, TableError
-from sentiment.tables.parquet_writer import block_table, cell_text
+from sentiment.tables.parquet_writer import block_table, cell_text, jsonable
 from sentiment.taxonomy import Taxonomy
 
 BLOCK_ROWS = 4096
+BLOCKS = 2  # counts the ways in which rows were cut into blocks and named: parts of another are not gone on with
 _MOST_REJECTS, _MOST_CHARACTERS = 4096, 8 << 20  # of rejected rows in a block, which is held in memory
 
 
@@ -118,7 +119,9 @@ def row_text(row: Row, text_column: str) -> str:
 
 
 def _row_id(row: Row, rules: BlockRules) -> str:
-    value = "" if rules.id_column is None else cell_text(row.cells.get(rules.id_column))
+    cell = None if rules.id_column is None else row.cells.get(rules.id_column)
+    # Bytes that are no text are base64, as they are in the output: a replacement character would make them all alike.
+    value = cell_text(jsonable(cell) if isinstance(cell, bytes) else cell)
     return value or (f"{row.source}:{row.number}" if rules.sources else str(row.number))
 
 

@@ -208,7 +208,7 @@ class PartStore:
             raise
 
     def _hidden(self) -> Path:
-        return self.folder.with_name(f".{self.folder.name}.{uuid.uuid4().hex}")
+        return self.folder.with_name(f".{uuid.uuid4().hex}.partial")  # no longer than a name of its own need be
 
     def check(
         self,

@@ -290,21 +290,22 @@ class Jobs:
                 (folder / REPORT).unlink(missing_ok=True)
             if self._settings.webhook_url is not None and escalations.exists():
                 for events in file_events(escalations, job.id, self._settings):
-                    if not self._settle(job, condition, events, lease=now() + _LEASE):
+                    if not self._settle(job, condition, events):
                         return
         if self._settle(job, condition, finished=now(), owner=None, lease=None, **values):
             escalations.unlink(missing_ok=True)
             _LOG.info("job %s is %s", job.id, values["status"])
 
     def _settle(self, job: Job, condition: Any, events: Sequence[dict[str, Any]] = (), **values: Any) -> bool:
-        """Whether the job was still ours; then it has these values, and the events are in the outbox. While the lease
-        lasts, a database that does not answer is asked again: what was scored must not be scored again for that."""
-        statement = update(Job).where(Job.id == job.id, condition).values(values)
+        """Whether the job was still ours; then it has these values, a new lease without another, and the events are in
+        the outbox. While the lease lasts, a database that does not answer is asked again: what was scored must not be
+        scored again for that."""
         until = time.monotonic() + _LEASE.total_seconds()
         while True:
             try:
                 with self._store.write() as session:
-                    if not changed(session, statement):
+                    given = {"lease": now() + _LEASE} | values  # as of now: it may have been asked for long
+                    if not changed(session, update(Job).where(Job.id == job.id, condition).values(given)):
                         return False
                     if events:
                         put_events(session, events)

@@ -120,7 +120,9 @@ class Reloader:
 
         try:
             return await asyncio.to_thread(load)
-        except Exception as error:
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # a panic of the tokeniser's is no Exception
             self._told("failed")
             _LOG.error("the checkpoint cannot be loaded again: %s", where(error))
             known = isinstance(error, CheckpointError | RuntimeChoiceError | TaxonomyError)

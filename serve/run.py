@@ -201,9 +201,15 @@ class _Supervisor(Multiprocess):
                 return
             if time.monotonic() - self._since[process] >= _RESTART_SECONDS:
                 _LOG.error("worker %s ended with exit code %s; another takes its place", process.pid, code)
+                self._since[process] = now  # should this fail too, not at every look
+                try:
+                    another = Process(self.config, self.sockets)
+                    another.start()
+                except OSError as error:  # no memory, or no more processes are allowed: the others go on
+                    _LOG.error("no worker can be started: %s", error.strerror or type(error).__name__)
+                    continue
                 process.kill()  # lets go of its pipes
-                self.processes[index] = Process(self.config, self.sockets)
-                self.processes[index].start()
+                self.processes[index] = another
 
     def _any_begun(self) -> bool:
         """Whether some worker has had all that it needs: its checkpoint, and what opens with it."""

@@ -72,13 +72,19 @@ def test_batch_resume_refuses_another_input_or_checkpoint(tmp_path: Path) -> Non
     assert summary.scored == 13
 
 
-def test_batch_resume_refuses_what_another_version_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "before", "told"),
+    [("__version__", "0.0.1", r"version was 0\.0\.1, is "), ("BLOCKS", 1, "blocks was 1, is ")],
+)
+def test_batch_resume_refuses_what_another_version_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, before: Any, told: str
+) -> None:
     output, table = tmp_path / "out.csv", make_table(tmp_path, many(12))
     with monkeypatch.context() as patch:
-        patch.setattr("sentiment.batch.__version__", "0.0.1")
+        patch.setattr(f"sentiment.batch.{name}", before)
         with pytest.raises(StoppedError):
             score(table, FakeAnalyzer(fail_at=1), output, options())
-    with pytest.raises(TableError, match=r"version was 0\.0\.1, is "):
+    with pytest.raises(TableError, match=told):
         score(table, FakeAnalyzer(), output, options(resume=True))
 
 

@@ -191,6 +191,11 @@ def test_blocks_a_missing_value_is_no_text_and_no_identifier(tmp_path: Path) -> 
 
 def test_blocks_bytes_that_identify_a_row_are_read_as_text(tmp_path: Path) -> None:
     output, schema = tmp_path / "out.jsonl", pa.schema([("text", pa.string()), ("no", pa.binary())])
-    cells: list[dict[str, Any]] = [{"text": "好", "no": value} for value in (b"17", b"", None, "编号".encode())]
+    cells: list[dict[str, Any]] = [
+        {"text": "好", "no": value} for value in (b"17", b"", None, "编号".encode(), b"\x80", b"\x81")
+    ]
     score(make_table(tmp_path, cells, schema=schema, id_column="no"), FakeAnalyzer(), output, options())
-    assert [json.loads(line)["id"] for line in output.read_bytes().splitlines()] == ["17", "2", "3", "编号"]
+    assert [json.loads(line)["id"] for line in output.read_bytes().splitlines()] == [
+        *("17", "2", "3", "编号"),
+        *("gA==", "gQ=="),  # no text: two that differ stay two
+    ]

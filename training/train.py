@@ -188,6 +188,8 @@ def fine_tune(
         stopping.early_stopping_patience_counter = misses(step)
         if misses(step) >= recipe.patience:  # it was killed between its last evaluation and its end
             done = int(step.name.rpartition("-")[2])
+            # Trainer takes a step of an epoch that it has begun before it looks whether it should stop.
+            done = done - done % math.ceil(len(train) / recipe.batch_size) or done
     arguments = TrainingArguments(
         output_dir=str(folder / STEPS),
         num_train_epochs=recipe.epochs,

@@ -193,9 +193,10 @@ def check_zip(path: Path, name: str, what: str = "zip") -> list[zipfile.ZipInfo]
         with _ShortList(io.FileIO(path)) as raw, zipfile.ZipFile(raw) as archive:
             members = archive.infolist()
     except _LongListError:
+        todo = "save its table as CSV" if what == "xlsx" else "unpack it and give the file with the table"
         raise TableError(
             f"expected an archive of few files, found {name} with a list of more than {_LIST_BYTES >> 20} MiB of them; "
-            "unpack it and give the file with the table"
+            f"{todo}"
         ) from None
     except (*BROKEN, OSError, ValueError) as error:
         raise damaged(name, what, 0, error) from None

@@ -87,6 +87,22 @@ def _written(folder: Path) -> int:
     return int(json.loads(path.read_text("utf-8"))["generation"]) if path.exists() else -2
 
 
+def test_reload_survives_what_is_no_exception(fake: Any) -> None:
+    """As a panic inside the tokeniser is: it must end neither the request nor the watching without a word."""
+
+    class PanicError(BaseException):
+        pass
+
+    def load() -> Any:
+        raise PanicError
+
+    worker: Any = Replaced(fake)
+    before, told = worker.analyzer, []
+    with pytest.raises(ProblemError) as caught:
+        asyncio.run(Reloader(worker, load, None, told.append).reload())
+    assert caught.value.status == 409 and told == ["failed"] and worker.analyzer is before
+
+
 def test_reload_counts_no_worker_as_begun_whose_load_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -418,6 +419,33 @@ def test_run_replaces_a_worker_that_could_not_start_after_a_pause(
     first, second = supervisor.processes
     assert first is healthy and second is not failed and second.started
     assert supervisor.failure is None and not supervisor.should_exit.is_set()
+
+
+def test_run_goes_on_with_the_others_where_no_process_can_be_started(
+    supervisor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now))
+    healthy, failed = Child(pid=1), Child(pid=2, code=3)
+    _write_down(tmp_path, 1, 0)
+    supervisor.processes = [healthy, failed]
+    supervisor.keep_subprocess_alive()
+
+    def refuse(self: Child) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    now += 2.0
+    with monkeypatch.context() as patch:
+        patch.setattr(Child, "start", refuse)
+        supervisor.keep_subprocess_alive()
+        supervisor.keep_subprocess_alive()
+    assert supervisor.processes == [healthy, failed]
+    assert caplog.messages.count("no worker can be started: Resource temporarily unavailable") == 1, (
+        "after a pause again"
+    )
+    now += 2.0
+    supervisor.keep_subprocess_alive()
+    assert supervisor.processes[1].started
 
 
 @pytest.mark.parametrize(("generation", "ready"), [(None, False), (-1, True), (0, False)])
