@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,3 +53,14 @@ def open_session(
     return onnxruntime.InferenceSession(
         model, options, providers=["CPUExecutionProvider"], disabled_optimizers=list(unfused)
     )
+
+
+def give_back() -> None:
+    """Gives back to the system what was freed while a session was opened.
+
+    That is more than the session keeps: weights before they were unpacked and laid out. The C library of most of Linux
+    would hold on to it, in pieces that later batches use some of; others have no call for it, and need none.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(ctypes.c_size_t(0))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sentiment.checkpoint import INT8, INT8_GRAPH, CheckpointError, embedded_folder
 from sentiment.int8 import exact_products, read_graph, scales_of
-from sentiment.onnx_session import load_onnxruntime, open_session
+from sentiment.onnx_session import give_back, load_onnxruntime, open_session
 
 Feed = Mapping[str, NDArray[np.int64]]
 
@@ -108,13 +108,14 @@ def open_runtime(choice: Choice, graph: Path, threads: int) -> Runtime:
     """
     try:
         runtime: Runtime = session_of(choice, graph, threads)
-        return runtime
     except CheckpointError:
         raise
     except Exception as error:  # it has no one class for it
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         what = f"an {INT8_GRAPH}" if choice.name == "onnxruntime-int8" else f"a {graph.name}"
         raise CheckpointError(f"expected {what} that {TITLE} opens in {graph.parent}, found: {reason}") from None
+    give_back()
+    return runtime
 
 
 def session_of(choice: Choice, graph: Path, threads: int, **settings: Any) -> Any:

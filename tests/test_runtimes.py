@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
 import subprocess
 import sys
@@ -107,3 +108,24 @@ def test_runtimes_open_no_socket_and_warn_of_nothing(int8_checkpoint: Path, runt
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{choose_runtime(runtime, int8_checkpoint)}\n" and done.stderr == ""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps nothing that was freed")
+@pytest.mark.parametrize("runtime", AVAILABLE)
+def test_runtimes_keep_nothing_of_what_loading_freed(runtime: str) -> None:
+    code = (
+        "import ctypes, sys\n"
+        "from sentiment import Analyzer\n"
+        "def resident():\n"
+        "    with open('/proc/self/status') as status:\n"
+        "        return int(next(line.split()[1] for line in status if line.startswith('VmRSS')))\n"
+        "analyzer = Analyzer.load(runtime=sys.argv[1])\n"
+        "loaded = resident()\n"
+        "ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))\n"
+        "print(loaded, resident())\n"
+    )
+    command, root = [sys.executable, "-c", code, runtime], Path(__file__).parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    loaded, trimmed = map(int, done.stdout.split())
+    assert trimmed > 0.95 * loaded
