@@ -19,6 +19,7 @@ from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.engine import OUTPUTS, Engine, Logits
 from sentiment.int8 import exact_products
+from sentiment.onnx_session import ARENA_BYTES
 from sentiment.records import Analysis
 from sentiment.runtimes import choose_runtime, open_runtime
 
@@ -79,6 +80,25 @@ def test_runtimes_sessions_have_the_threads_that_are_asked_for(
     for threads, expected in ((1, 1), (3, 3), (None, 5)):
         session: Any = Analyzer.load(int8_checkpoint, threads=threads, runtime=runtime)._engine._session
         assert session.get_session_options().intra_op_num_threads == expected
+
+
+@pytest.mark.parametrize("runtime", AVAILABLE)
+def test_runtimes_sessions_share_one_arena_that_need_not_grow(int8_checkpoint: Path, runtime: str) -> None:
+    """ONNX Runtime tells what it does with it in its log alone."""
+    code = (
+        "import sys\n"
+        "import onnxruntime\n"
+        "from sentiment import Analyzer\n"
+        "onnxruntime.set_default_logger_severity(1)\n"
+        "analyzers = [Analyzer.load(sys.argv[1], runtime=sys.argv[2]) for _ in range(2)]\n"
+        "for analyzer in analyzers:\n"
+        "    assert analyzer.analyze('座椅太硬').status == 'ok'\n"
+    )
+    command, root = [sys.executable, "-c", code, str(int8_checkpoint), runtime], Path(__file__).parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    extended = [line for line in done.stderr.splitlines() if "Extended allocation by" in line]
+    assert len(extended) == 1 and f"by {ARENA_BYTES} bytes" in extended[0], extended
 
 
 def test_runtimes_say_in_one_line_that_a_graph_is_none(tmp_path: Path) -> None:
