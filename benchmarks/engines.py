@@ -3,7 +3,8 @@
 `python -m benchmarks.engines --corpora DIR --dev real=FILE` writes benchmarks/results/engines.json. Rates are medians
 of interleaved rounds over texts drawn as those of `benchmarks.speed`; quality is that of data/cinema/dev.jsonl and of
 what --dev names, with paired differences to ONNX Runtime in float32: by thresholds cross-fitted for every engine, and
-by the packaged ones, which were fitted to float32 and which users of every engine have: these decide. Two engines are
+by those that users of the engine have: of the product's int8 its own, else the packaged ones, which were fitted to
+float32. These decide. Two engines are
 the product's own; the others show what they might be replaced with. OpenVINO and NNCF (extra `int8`) are no
 dependencies of scoring; an engine that cannot be made is left out, with the reason.
 """
@@ -37,9 +38,9 @@ from sentiment.checkpoint import INT8, Checkpoint, CheckpointError, load_checkpo
 from sentiment.decode import join
 from sentiment.engine import Engine
 from sentiment.int8 import read_scales
-from sentiment.runtimes import Runtime, RuntimeChoiceError
-from training.calibrate import Calibration
+from sentiment.runtimes import Runtime, RuntimeChoiceError, decided_by
 from training.compare import compare
+from training.evaluate import packaged_rules
 from training.example import DatasetError, Example
 from training.int8 import CALIBRATION, Feed, calibration_feeds, find_scales, float_graph, windows_of
 from training.labelled_files import read_labelled
@@ -159,10 +160,11 @@ def made(make: Callable[[], Made]) -> Made | str:
 
 def probabilities(checkpoint: Checkpoint, engine: Engine, texts: Sequence[Sequence[Sequence[int]]]) -> NDArray[Any]:
     """[N, P]: every calibrated probability of every text, given as windows, run together."""
+    scaling = decided_by(engine.runtime, checkpoint).scaling
     answers = iter(engine.run([window for windows in texts for window in windows]))
     rows = []
     for windows in texts:
-        decoded = join([next(answers) for _ in windows], checkpoint.scaling)
+        decoded = join([next(answers) for _ in windows], scaling)
         shares = decoded.polarity * decoded.mention[:, None]
         rows.append(np.concatenate([decoded.mention, shares.ravel(), decoded.overall, decoded.intent,
                                     [decoded.escalation]]))  # fmt: skip
@@ -202,13 +204,14 @@ def quality(
     checkpoint: Checkpoint, engines: Mapping[str, Engine], sets: Mapping[str, Sequence[Example]]
 ) -> dict[str, dict[str, Any]]:
     """Engine → `sets` and `packaged`: set → figures, and differences to ONNX Runtime in float32, by rules cross-fitted
-    for each engine and by the packaged ones, which were fitted to float32."""
+    for each engine and by those that its users have."""
     examples = [example for part in sets.values() for example in part]
-    scores = {name: score_examples(checkpoint, engine, examples) for name, engine in engines.items()}
-    rules = Calibration(checkpoint.scaling, checkpoint.thresholds, checkpoint.uncertain)
+    used = {name: decided_by(engine.runtime, checkpoint) for name, engine in engines.items()}
+    scores = {name: score_examples(used[name], engine, examples) for name, engine in engines.items()}
+    rules = {name: packaged_rules(one) for name, one in used.items()}
     fitted = compare(scores, sets, checkpoint.taxonomy)
     packaged = compare(scores, sets, checkpoint.taxonomy, rules=rules)
-    # Figures by the packaged rules are left out: those were fitted on these texts.
+    # Figures by these rules are left out: they were fitted on these texts.
     return {
         name: {
             "sets": {part: fitted[part][name] for part in sets},

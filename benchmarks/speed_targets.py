@@ -165,8 +165,8 @@ def paid_by_quality(engines: Results | None, tradeoff: Results | None) -> list[T
     for figure, en, zh in figures if engines is not None else ():
         name, title, zh_title = (
             f"runtime-{figure}",
-            f"points of {en} lost against float32, by its thresholds",
-            f"沿用 float32 的阈值，相对它损失的{zh}（百分点）",
+            f"points of {en} lost against float32, each by its thresholds",
+            f"相对 float32 损失的{zh}（百分点，各按自己的阈值）",
         )
         if plain.get("skipped"):
             rows.append(target(name, title, zh_title, False, POINT, None))

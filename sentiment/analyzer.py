@@ -13,7 +13,7 @@ from sentiment.checkpoint import Checkpoint, load_checkpoint
 from sentiment.decode import EvidenceFinder, Floats, join_all
 from sentiment.engine import Engine, Logits
 from sentiment.records import PROBABILITY_ORDER, Analysis, Mention, Sentiment
-from sentiment.runtimes import Choice
+from sentiment.runtimes import Choice, decided_by
 from sentiment.taxonomy import Taxonomy, TaxonomyError, load_taxonomy
 from sentiment.text import MAX_CHARACTERS, NormalisedText, normalise
 from sentiment.windows import split_windows
@@ -58,6 +58,7 @@ class Analyzer:
     """
 
     def __init__(self, checkpoint: Checkpoint, engine: Engine, *, taxonomy: Taxonomy | None = None) -> None:
+        checkpoint = decided_by(engine.runtime, checkpoint)
         self._checkpoint = checkpoint
         self._engine = engine
         self.name = checkpoint.name

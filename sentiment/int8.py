@@ -4,7 +4,7 @@ Products of activations and weights are in int8, all else is as before. Both are
 channels of an activation leave its other channels steps enough (SmoothQuant, Xiao et al. 2023). Scales are taken from
 calibration texts once (`training.int8`): with those of a batch a record would depend on its neighbours. They are in
 int8.safetensors, a hundred KB. ONNX Runtime takes int8.onnx, which was made of them and of model.onnx
-(`training.int8_graph`).
+(`training.int8_graph`). Thresholds and scaling that were fitted to what int8 answers lie beside the scales.
 """
 
 from __future__ import annotations
@@ -12,22 +12,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.checkpoint import INT8, INT8_GRAPH, CheckpointError, check_content
+from sentiment.checkpoint import INT8, INT8_GRAPH, Checkpoint, CheckpointError, check_content
 from sentiment.onnx_session import open_session
+from sentiment.scaling import Scaling
 
 Floats = NDArray[np.float32]
 
 Place = tuple[int, int, int]  # of an int8 matrix in a file: offset in bytes, rows, columns
 
-SMOOTH, RANGE, PLACES = ".smooth", ".range", "weights"
+SMOOTH, RANGE, PLACES, RULES, CONFIG = ".smooth", ".range", "weights", "rules", "config.json"
 STEPS = 127  # of a weight on either side of nought
 AGAIN = f"make it again with `python -m training.int8`, or remove {INT8}"
 
@@ -63,6 +65,7 @@ def write_scales(
     graph: str,
     int8_graph: str = "",
     places: Mapping[str, Place] | None = None,
+    rules: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes them by the names of the products.
 
@@ -70,6 +73,8 @@ def write_scales(
         graph: the sha256 of the model.onnx that they are of.
         int8_graph: that of the int8.onnx which was made of both; empty where there is none.
         places: where in model.onnx are the weights that int8.onnx reads, by their names.
+        rules: thresholds, scaling and bounds of doubt of what int8 answers, as config.json has those of float32; they
+            hold beside the config.json that lies in the folder now.
     """
     from safetensors.numpy import save_file
 
@@ -80,6 +85,8 @@ def write_scales(
     metadata = {"model.onnx": graph}
     if int8_graph:
         metadata |= {INT8_GRAPH: int8_graph, PLACES: json.dumps(places or {})}
+    if rules:
+        metadata |= {RULES: json.dumps(rules), CONFIG: _config_hash(path.parent)}
     save_file(tensors, path, {**metadata, "sha256": digest(tensors, metadata)})
 
 
@@ -115,6 +122,27 @@ def read_graph(folder: Path) -> tuple[bytes, dict[str, NDArray[np.int8]]]:
         for name, (offset, rows, columns) in json.loads(metadata[PLACES]).items()
     }
     return graph, weights
+
+
+def decided_in_int8(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint as int8 decides by it: with the rules that lie beside its scales.
+
+    Its own stay where there are none, and where its config.json is not that beside which they were fitted: whoever
+    changed its thresholds wants those.
+
+    Raises:
+        CheckpointError: the scales are damaged, or of another model.onnx.
+    """
+    metadata, _ = _read(checkpoint.folder / INT8)
+    if metadata.get(CONFIG) != _config_hash(checkpoint.folder):
+        return checkpoint
+    rules = json.loads(metadata[RULES])
+    scaling = Scaling.from_config(rules, checkpoint.taxonomy)
+    return replace(checkpoint, scaling=scaling, thresholds=rules["thresholds"], uncertain=rules["uncertain"])
+
+
+def _config_hash(folder: Path) -> str:
+    return hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Floats]]:

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sentiment.checkpoint import INT8, INT8_GRAPH, CheckpointError, embedded_folder
-from sentiment.int8 import exact_products, read_graph, scales_of
+from sentiment.checkpoint import INT8, INT8_GRAPH, Checkpoint, CheckpointError, embedded_folder
+from sentiment.int8 import decided_in_int8, exact_products, read_graph, scales_of
 from sentiment.onnx_session import give_back, load_onnxruntime, open_session
 
 Feed = Mapping[str, NDArray[np.int64]]
@@ -98,6 +98,15 @@ def _without_int8(folder: Path) -> str | None:
             "does not; choose onnxruntime"
         )
     return None
+
+
+def decided_by(choice: Choice, checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with the thresholds, scaling and bounds of doubt that were fitted to this runtime's answers.
+
+    Raises:
+        CheckpointError: what int8 needs is damaged.
+    """
+    return decided_in_int8(checkpoint) if choice.precision == "int8" else checkpoint
 
 
 def open_runtime(choice: Choice, graph: Path, threads: int) -> Runtime:

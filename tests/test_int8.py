@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ import sentiment.int8
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import FILES, INT8, INT8_GRAPH, CheckpointError, embedded_folder, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.int8 import Scales, digest, exact_products, read_scales, write_scales
+from sentiment.int8 import Scales, _read, decided_in_int8, digest, exact_products, read_scales, write_scales
+from sentiment.scaling import Scaling
 from training.int8_graph import product_graph
 
 needs_exact = pytest.mark.skipif(not exact_products(), reason="the processor does not add products of int8 exactly")
@@ -79,6 +82,60 @@ def test_int8_is_one_of_the_checkpoints_files_and_not_of_its_hash(folder: Path, 
     assert plain.files == FILES and packed.files == (*FILES, INT8, INT8_GRAPH)
     (folder / INT8).unlink()  # the graph alone is not used
     assert load_checkpoint(folder).files == FILES
+
+
+def keep_rules(folder: Path, threshold: float) -> None:
+    """Other rules beside the scales of a checkpoint: every threshold alike, and mentions twice as sure."""
+    metadata, _ = _read(folder / INT8)
+    checkpoint = load_checkpoint(folder)
+    rules = {
+        **Scaling({"mention": 0.5}).to_config(),
+        "thresholds": dict.fromkeys((*checkpoint.taxonomy.keys, "escalation"), threshold),
+        "uncertain": {**checkpoint.uncertain, "overall": 0.25},
+    }
+    places = json.loads(metadata["weights"])
+    write_scales(folder / INT8, read_scales(folder / INT8), metadata["model.onnx"], metadata[INT8_GRAPH], places, rules)
+
+
+def test_int8_decides_by_the_rules_beside_its_scales(folder: Path) -> None:
+    checkpoint = load_checkpoint(folder)
+    keep_rules(folder, 0.125)
+    found = decided_in_int8(checkpoint)
+    assert set(found.thresholds.values()) == {0.125} and found.uncertain["overall"] == 0.25
+    assert found.scaling == replace(checkpoint.scaling, temperatures={"mention": 0.5}, factors={}, biases={})
+    assert found == replace(
+        checkpoint, thresholds=found.thresholds, uncertain=found.uncertain, scaling=found.scaling
+    )  # all else is the same
+
+
+def test_int8_rules_do_not_outlive_the_config_that_they_lay_beside(folder: Path) -> None:
+    keep_rules(folder, 0.125)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["thresholds"]["escalation"] = 0.0625
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    checkpoint = load_checkpoint(folder)
+    assert decided_in_int8(checkpoint) == checkpoint and checkpoint.thresholds["escalation"] == 0.0625
+
+
+def test_int8_rules_are_under_the_files_checksum(folder: Path) -> None:
+    keep_rules(folder, 0.125)
+    content = (folder / INT8).read_bytes()
+    assert content.count(b"0.125") > 5
+    (folder / INT8).write_bytes(content.replace(b"0.125", b"0.625", 1))
+    with pytest.raises(CheckpointError, match=r"^expected scales as they were written in"):
+        decided_in_int8(load_checkpoint(folder))
+
+
+@needs_exact
+def test_int8_rules_are_those_of_int8_alone(folder: Path) -> None:
+    text = "座椅太硬，坐得腰疼"
+    before = Analyzer.load(folder, runtime="onnxruntime").analyze(text)
+    keep_rules(folder, 0.0)
+    everything = Analyzer.load(folder, runtime="onnxruntime-int8").analyze(text)
+    assert len(everything.dimensions) == len(load_checkpoint(folder).taxonomy.keys)
+    keep_rules(folder, 1.0)
+    assert not Analyzer.load(folder, runtime="onnxruntime-int8").analyze(text).dimensions
+    assert Analyzer.load(folder, runtime="onnxruntime").analyze(text) == before
 
 
 @needs_exact

@@ -58,18 +58,18 @@ def figures(gold: Predictions, said: Predictions, samples: int, seed: int = 0) -
 
 def compare(
     scores: Mapping[str, Scores], sets: Mapping[str, Sequence[Example]], taxonomy: Taxonomy, samples: int = 1000,
-    rules: Calibration | None = None,
+    rules: Mapping[str, Calibration] | None = None,
 ) -> Comparison:  # fmt: skip
     """Set → model → `figures` and, but for the first model, `differences` to it: figure → `{"value", "low", "high"}`.
 
     Mentions and joint count the service dimensions together. Percentile bootstrap over texts (Efron and Tibshirani
-    1993), paired for differences. Decided by `rules`, or by rules that are cross-fitted for each model.
+    1993), paired for differences. Decided by each model's `rules`, or by rules that are cross-fitted for it.
     """
     examples = [example for part in sets.values() for example in part]
     gold, groups = gold_labels(examples, taxonomy), near_duplicate_groups([example.text for example in examples])
     service = [taxonomy.index[key] for key in taxonomy.service_keys]
     said = {
-        name: cross_fitted(table, gold, taxonomy, groups) if rules is None else rules.decide(table, taxonomy)
+        name: cross_fitted(table, gold, taxonomy, groups) if rules is None else rules[name].decide(table, taxonomy)
         for name, table in scores.items()
     }
     result: Comparison = {}

@@ -245,6 +245,7 @@ def evaluate_checkpoint(
         EvaluationError: no texts, no labels, or too few texts to cross-fit. RuntimeChoiceError: no such runtime here.
     """
     from sentiment.engine import Engine
+    from sentiment.runtimes import decided_by
 
     examples = [example for part in sets.values() for example in part]
     if not examples:
@@ -254,7 +255,9 @@ def evaluate_checkpoint(
             "expected at least one label, found none; name the columns by dimension keys, overall, intent or escalation"
         )
     space = checkpoint.taxonomy if taxonomy is None else checkpoint.taxonomy.with_names_of(taxonomy)
-    scores = score_examples(checkpoint, Engine(checkpoint, threads=threads, runtime=runtime), examples)
+    engine = Engine(checkpoint, threads=threads, runtime=runtime)
+    checkpoint = decided_by(engine.runtime, checkpoint)
+    scores = score_examples(checkpoint, engine, examples)
     return evaluate_sets(scores, sets, space, None if cross_fit else packaged_rules(checkpoint), **options)
 
 

@@ -1,7 +1,8 @@
 """Scales for int8, taken from texts by NNCF, and the graph that they make for ONNX Runtime: kept beside model.onnx.
 
 `python -m training.int8 FOLDER --texts FILE --dev [NAME=]FILE` gives them to a checkpoint that is there; `cinesent
-export --int8 FILE` to one that is made. Refused where the labels of the development texts, by the checkpoint's own
+export --int8 FILE` to one that is made. Thresholds and scaling are fitted to what int8 answers to the development
+texts, and kept beside the scales. Refused where the labels of the development texts, by the checkpoint's own
 thresholds, are further from those of float32 than an export may be. Needs the extras train and int8.
 """
 
@@ -32,7 +33,7 @@ from sentiment.int8 import Scales, exact_products, write_scales
 from sentiment.runtimes import RuntimeChoiceError
 from sentiment.text import normalise
 from sentiment.windows import split_windows
-from training.calibrate import Calibration
+from training.calibrate import Calibration, calibrate
 from training.drift import ExportError, check_drift, drift_of, judged_of
 from training.ensemble import own_name
 from training.example import DatasetError, Example
@@ -207,6 +208,7 @@ def add_int8(folder: Path, texts: Sequence[str], development: Sequence[Example])
         gold = gold_labels(development, checkpoint.taxonomy)
         drift = drift_of(exact, found, gold, rules, checkpoint.taxonomy)
         check_drift(drift, judged_of(gold), REMEDY)
+        write_int8(trial, scales, calibrate(found, gold, checkpoint.taxonomy, rules))
         (folder / INT8).unlink(missing_ok=True)  # who loads it meanwhile has no int8, and never half of it
         for name in (INT8_GRAPH, INT8):
             beside = folder / f".{name}.new"
@@ -215,12 +217,12 @@ def add_int8(folder: Path, texts: Sequence[str], development: Sequence[Example])
     return drift
 
 
-def write_int8(folder: Path, scales: Mapping[str, Scales]) -> None:
-    """Writes int8.onnx and int8.safetensors into a checkpoint's folder."""
+def write_int8(folder: Path, scales: Mapping[str, Scales], rules: Calibration | None = None) -> None:
+    """Writes int8.onnx and int8.safetensors into a checkpoint's folder; without `rules` the checkpoint's own hold."""
     graph, places = int8_graph(folder / "model.onnx", scales)
     (folder / INT8_GRAPH).write_bytes(graph.SerializeToString())
     own, new = (hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("model.onnx", INT8_GRAPH))
-    write_scales(folder / INT8, scales, own, new, places)
+    write_scales(folder / INT8, scales, own, new, places, rules.to_config() if rules is not None else None)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

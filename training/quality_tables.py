@@ -216,7 +216,7 @@ def find(report: Mapping[str, Any], path: Sequence[str]) -> Any:
 
 
 def checkpoints(results: Results) -> list[Mapping[str, Any]]:
-    """The checkpoints among the models; there is one at most."""
+    """The checkpoint in float32, where it is among the models; there is one at most."""
     return [model for result in results for model in result["models"] if model["kind"] == "checkpoint"]
 
 
@@ -236,7 +236,7 @@ def sets_of(results: Results) -> dict[str, Mapping[str, Any]]:
 
 def _fitted(model: Mapping[str, Any], result: Mapping[str, Any], texts: Mapping[str, int]) -> int | None:
     """How many texts a model was fitted to: those of its own settings, if it took a part, else of its results."""
-    if model["kind"] == "checkpoint":
+    if model["kind"].startswith("checkpoint"):
         return texts.get("fitted")
     found = find(model, ("settings", "texts")) or find(result, ("training", "texts"))
     return None if found is None else int(found)

@@ -114,15 +114,17 @@ def engines_block(found: Mapping[str, Any], lang: Language = "en") -> str:
 def _packaged(entry: Mapping[str, Any], names: Mapping[str, str], lang: Language) -> str:
     """What users of an engine lose or gain by the thresholds that they have."""
     said = [
-        _say(lang, "{}: joint F1 {}, overall {}", "{}：提及且情感正确 F1 {}，整体情感 {}").format(
-            names[part], *(change(found["differences"][figure]) for figure in ("joint", "overall"))
+        _say(
+            lang, "{}: mention F1 {}, joint F1 {}, overall {}", "{}：提及 F1 {}，提及且情感正确 F1 {}，整体情感 {}"
+        ).format(
+            names[part], *(change(found["differences"][figure]) for figure in ("mention", "joint", "overall"))
         )
         for part, found in entry.get("packaged", {}).items()
     ]  # fmt: skip
     if not said:
         return ""
-    en = f" By the packaged thresholds, fitted to the first, {entry['title']} differs in points: {'; '.join(said)}."
-    zh = f"沿用按第一行拟合的随附阈值时，{entry['zh']}与之相差（百分点）：{'；'.join(said)}。"
+    en = f" By the thresholds that each has in the package, {entry['title']} differs in points: {'; '.join(said)}."
+    zh = f"按各自随附的阈值，{entry['zh']}与之相差（百分点）：{'；'.join(said)}。"
     return _say(lang, en, zh)
 
 

@@ -148,7 +148,7 @@ def test_compare_gives_differences_to_the_first_with_their_intervals(
     assert (same["value"], same["low"], same["high"]) == (0.0, 0.0, 0.0)
     # By given rules: with thresholds that nothing reaches nobody mentions anything, and there is no difference.
     deaf = Calibration(Scaling(), dict.fromkeys((*taxonomy.keys, "escalation"), 1.0), {})
-    given = compare(scores, sets, taxonomy, samples=200, rules=deaf)
+    given = compare(scores, sets, taxonomy, samples=200, rules=dict.fromkeys(scores, deaf))
     assert (
         given["first"]["good"]["figures"]["joint"]["value"] == 0.0 < found["first"]["good"]["figures"]["joint"]["value"]
     )

@@ -16,12 +16,15 @@ from onnx import numpy_helper
 import training.int8
 from sentiment.checkpoint import INT8, INT8_GRAPH, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.int8 import Scales, exact_products, read_graph, read_scales
+from sentiment.int8 import Scales, decided_in_int8, exact_products, read_graph, read_scales
 from sentiment.runtimes import RuntimeChoiceError, choose_runtime
+from training.calibrate import calibrate
 from training.drift import ExportError
+from training.evaluate import packaged_rules
 from training.example import DatasetError, Example
 from training.export import export
 from training.int8 import add_int8, calibration_feeds, find_scales, float_graph, main, products_of
+from training.scores import gold_labels, score_examples
 
 pytest.importorskip("nncf", reason='NNCF is not installed: pip install "cinesent[int8]"')
 pytestmark = pytest.mark.skipif(not exact_products(), reason="the processor does not add products of int8 exactly")
@@ -166,6 +169,21 @@ def test_int8_scales_of_an_export_go_with_its_graph(own_run: Any, own_examples: 
     assert len(read_scales(target / INT8)) == 12 and len(read_graph(target)[1]) > 3
     assert export(own_run.model, own_run.tokenizer, target, sets).int8 is None
     assert not (target / INT8).exists() and not (target / INT8_GRAPH).exists()
+
+
+@pytest.mark.usefixtures("found")
+def test_int8_scales_lie_beside_rules_fitted_to_what_int8_answers(folder: Path, own_examples: Make) -> None:
+    development = own_examples(60, 1)
+    add_int8(folder, texts(own_examples(60, 5)), development)
+    checkpoint = load_checkpoint(folder)
+    own, plain = packaged_rules(decided_in_int8(checkpoint)), packaged_rules(checkpoint)
+    gold = gold_labels(development, checkpoint.taxonomy)
+    scores = {
+        name: score_examples(checkpoint, Engine(checkpoint, runtime=name), development)
+        for name in ("onnxruntime", "onnxruntime-int8")
+    }
+    refitted = {name: calibrate(found, gold, checkpoint.taxonomy, plain) for name, found in scores.items()}
+    assert own == refitted["onnxruntime-int8"] != refitted["onnxruntime"]
 
 
 @pytest.mark.usefixtures("found")
