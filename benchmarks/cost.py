@@ -44,6 +44,7 @@ class Assumptions:
 def cost(measured: dict[str, Any], assumed: Assumptions) -> dict[str, Any]:
     """The model.
 
+    All of it is for texts as long as those measured, and without the driver's first read of the input, for its SHA-256.
     A worker is one CPU, and so is a driver. A worker's rate is a median of several jobs without its start, which `used`
     stands for. One driver reads a job's rows, hands them out, and at last assembles the output, all by itself: what
     outgrows it is divided by input files over drivers, each with its own output. `--shard` would not do: every part
@@ -65,6 +66,7 @@ def cost(measured: dict[str, Any], assumed: Assumptions) -> dict[str, Any]:
         "measured": {
             "machine": measured["machine"],
             "runtime": measured["runtime"],
+            "mean_characters": measured["mean_characters"],
             "rows_per_second_one_worker": one,
             "rows_per_second_two_workers": two,
             "driver": measured["driver"],

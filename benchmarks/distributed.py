@@ -27,6 +27,7 @@ from benchmarks.journal import Journal, code_hash, identity
 from benchmarks.kills import driver_faults, kill_driver, kill_worker, worker_faults
 from benchmarks.machine import MachineError, add_busy, conditions, machine
 from benchmarks.memory import write
+from benchmarks.own_rows import mean_characters
 from benchmarks.rounds import interleaved, spread
 from benchmarks.runtimes import add_runtime, runtime_of
 from sentiment.checkpoint import Checkpoint, CheckpointError, load_checkpoint
@@ -131,6 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "machine": machine(),
         "versions": {"ray": importlib.metadata.version("ray")},
         "rows": options.rows,
+        "mean_characters": mean_characters(options.rows),
         "block_rows": -(-options.rows // BLOCKS),
         "rounds": options.rounds,
         "driver_rows": options.driver_rows,

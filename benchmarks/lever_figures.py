@@ -57,10 +57,10 @@ def differences(checkpoint: Checkpoint, first: Engine, second: Engine, texts: Se
 
 
 def compared(pulled: Sequence[float], released: Sequence[float]) -> dict[str, Any]:
-    """The rate with the lever pulled over that with it released: of medians, least and greatest of a round."""
+    """The rate with the lever pulled over that with it released, round by round: median, least and greatest."""
     ratios = [without / with_ for with_, without in zip(pulled, released, strict=True)]
     return {
-        "ratio": round(statistics.median(released) / statistics.median(pulled), 3),
+        "ratio": round(statistics.median(ratios), 3),
         "low": round(min(ratios), 3),
         "high": round(max(ratios), 3),
         "seconds": {"pulled": [round(v, 4) for v in pulled], "released": [round(v, 4) for v in released]},
@@ -68,11 +68,13 @@ def compared(pulled: Sequence[float], released: Sequence[float]) -> dict[str, An
 
 
 def verdict(parts: Sequence[Mapping[str, Any]]) -> str:
-    """`gains`, `loses`: in every round of a set; `mixed`: one set does this and one that; `even`: none does either."""
+    """`gains`, `loses`: in every round of a set; `mixed`: one set does this and one that; `even`: no round of any set
+    does either; `undecided`: some do."""
     gains, loses = any(part["low"] > 1 + NOISE for part in parts), any(part["high"] < 1 - NOISE for part in parts)
-    if gains and loses:
-        return "mixed"
-    return "gains" if gains else "loses" if loses else "even"
+    if gains or loses:
+        return "mixed" if gains and loses else "gains" if gains else "loses"
+    even = all(part["low"] >= 1 - NOISE and part["high"] <= 1 + NOISE for part in parts)
+    return "even" if even else "undecided"
 
 
 def pieces(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:

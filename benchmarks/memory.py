@@ -2,7 +2,8 @@
 
 `python -m benchmarks.memory` writes benchmarks/results/memory.json. Every measurement is a process of its own. Reading
 is measured with all rows; scoring with `--scored` rows, since a checkpoint's speed and not its memory limits those, on
-the runtime that --runtime names. `--mixed 100000` measures how the resident memory of one process grows, after a
+the runtime that --runtime names. How much a process has once it has loaded the checkpoint is measured on that runtime
+and in float32. `--mixed 100000` measures how the resident memory of one process grows, after a
 warm-up of a tenth, over that many texts of a few to some thousand characters, on that runtime.
 With `--rows 0` nothing is read, and what was read before stays; what was scored before stays where it is of this
 checkpoint, on this runtime. Linux only.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,7 +30,7 @@ import xlsxwriter
 
 from benchmarks.machine import machine
 from benchmarks.own_rows import rows
-from benchmarks.runtimes import add_runtime, runtime_of
+from benchmarks.runtimes import PORTABLE, add_runtime, runtime_of
 from benchmarks.speed_targets import target
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.runtimes import Choice, RuntimeChoiceError
@@ -70,6 +72,13 @@ for turn in range(10):
         pass
     seen.append(round(resident() / 1024, 1))
 print(json.dumps(seen))
+"""
+LOADED = """
+import sys
+from sentiment import Analyzer
+analyzer = Analyzer.load(sys.argv[2] or None, runtime=sys.argv[1])
+with open("/proc/self/status") as status:
+    print(next(line.split()[1] for line in status if line.startswith("VmRSS")))
 """
 # Not ru_maxrss: a process begins with that of the process that started it.
 PEAK = """
@@ -123,6 +132,13 @@ def measure(code: str, *arguments: str) -> dict[str, float]:
         raise RuntimeError(f"expected exit code 0, found {done.returncode}: {done.stderr.strip()[-500:]}")
     peak = int(done.stderr.strip().splitlines()[-1])
     return {"seconds": round(time.monotonic() - started, 1), "peak_mb": round(peak / 1024, 1)}
+
+
+def loaded(runtime: Choice, model: Path | None) -> dict[str, Any]:
+    """Resident MB of a process that has loaded a checkpoint and read no text; a median of five."""
+    command = [sys.executable, "-c", LOADED, runtime.name, str(model or "")]
+    seen = [int(subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout) for _ in range(5)]
+    return {"runtime": str(runtime), "resident_mb": round(statistics.median(seen) / 1024, 1)}
 
 
 def growth(count: int, runtime: Choice, model: Path | None) -> dict[str, Any]:
@@ -193,6 +209,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     same = {"model": checkpoint.name, "hash": checkpoint.hash, "runtime": str(runtime)}
     results: dict[str, Any] = {"kind": "memory", **same, "trial": trial, "machine": machine(), "rows": options.rows}
     results |= kept(options.json, options.rows > 0, same)
+    choices = {choice.name: choice for choice in (runtime, runtime_of(PORTABLE, options.model))}
+    results["loaded"] = [loaded(choice, options.model) for choice in choices.values()]
     with tempfile.TemporaryDirectory() as scratch:
         for suffix in (".csv", ".jsonl", ".parquet", ".xlsx"):
             for count in (options.rows // 10, options.rows) if options.rows else ():

@@ -19,3 +19,8 @@ def rows(count: int) -> Iterator[tuple[str, str, str]]:
     texts = [json.loads(line)["text"] for line in TEXTS.read_text("utf-8").splitlines()]
     for number in range(count):
         yield str(number), f"星河影城{number % 37}号店", f"{rng.choice(texts)} {number}"
+
+
+def mean_characters(count: int) -> float:
+    """Of the texts of `rows`."""
+    return round(sum(len(text) for _, _, text in rows(count)) / count, 1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Mapping, Sequence
-from functools import cache
+from contextlib import suppress
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 UNFUSED = ("SkipLayerNormFusion",)
 # Of the arena that all sessions of a process share; batches use some 70 MB of it. Only what is used takes memory.
 ARENA_BYTES = 128 << 20
+_arena_lock, _arena_set_up = Lock(), False
 
 
 def load_onnxruntime() -> Any:
@@ -60,19 +62,27 @@ def open_session(
     )
 
 
-@cache
 def _share_arena() -> None:
-    """Registers the arena of this process, in one piece from the start.
+    """Registers the arena of this process, once, in one piece from the start.
 
     One that grows, as is the default, doubles whenever a batch finds no gap of its size: after tens of thousands of
     texts still, by as much as it has.
     """
-    onnxruntime = load_onnxruntime()
+    global _arena_set_up
+    with _arena_lock:  # sessions are opened by several threads at once
+        if not _arena_set_up:
+            _register_arena(load_onnxruntime())
+            _arena_set_up = True
+
+
+def _register_arena(onnxruntime: Any) -> None:
     memory = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
     settings = {"initial_chunk_size_bytes": ARENA_BYTES}
-    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(settings))
+    # Some versions refuse a second one: then what this process has registered before us is shared.
+    with suppress(RuntimeError):
+        onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(settings))
 
 
 def give_back() -> None:

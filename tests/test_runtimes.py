@@ -7,6 +7,7 @@ import platform
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sentiment import onnx_session
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import CheckpointError, load_checkpoint
 from sentiment.engine import OUTPUTS, Engine, Logits
@@ -99,6 +101,36 @@ def test_runtimes_sessions_share_one_arena_that_need_not_grow(int8_checkpoint: P
     assert done.returncode == 0, done.stderr
     extended = [line for line in done.stderr.splitlines() if "Extended allocation by" in line]
     assert len(extended) == 1 and f"by {ARENA_BYTES} bytes" in extended[0], extended
+
+
+def test_runtimes_threads_that_load_at_once_set_up_one_arena(
+    int8_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def slow(module: Any) -> None:
+        time.sleep(0.2)
+        asked.append(module)
+
+    monkeypatch.setattr(onnx_session, "_arena_set_up", False)
+    monkeypatch.setattr(onnx_session, "_register_arena", slow)
+    with ThreadPoolExecutor(2) as pool:
+        loads = [pool.submit(Analyzer.load, int8_checkpoint, runtime="onnxruntime") for _ in range(2)]
+    assert all(load.result().analyze("座椅太硬").status == "ok" for load in loads)
+    assert len(asked) == 1
+
+
+def test_runtimes_go_on_with_an_arena_that_was_there_before(
+    int8_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Versions that take no second one say so with this error."""
+
+    def refused(*_: Any) -> None:
+        raise RuntimeError("Error when creating and registering allocator: already registered")
+
+    monkeypatch.setattr(onnx_session, "_arena_set_up", False)
+    monkeypatch.setattr("onnxruntime.create_and_register_allocator", refused)
+    assert Analyzer.load(int8_checkpoint, runtime="onnxruntime").analyze("座椅太硬").status == "ok"
 
 
 def test_runtimes_say_in_one_line_that_a_graph_is_none(tmp_path: Path) -> None:

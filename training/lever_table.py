@@ -11,6 +11,7 @@ from training.quality_tables import MISSING, Language, busy_note, row, table
 VERDICTS: Mapping[str, tuple[str, str]] = {
     "gains": ("faster", "更快"),
     "even": ("no difference", "无差别"),
+    "undecided": ("not decided", "未定"),
     "loses": ("slower", "更慢"),
     "mixed": ("faster on one kind, slower on the other", "一类更快，一类更慢"),
 }
@@ -112,11 +113,13 @@ def _note(found: Mapping[str, Any], lang: Language) -> str:
     said = [
         _say(
             lang,
-            f"On {runtimes[-1]}. The rate with the lever over that without it, medians of "
-            f"{found['rounds']} interleaved rounds, in brackets the least and the greatest round; faster "
-            f"or slower is what is so by more than {found['noise']:.0%} in every round.",
-            f"运行于 {runtimes[-1]}。采用该手段与不采用的速率之比，{found['rounds']} 轮交错运行取中位数，"
-            f"方括号内为最小与最大的一轮；每一轮都相差 {found['noise']:.0%} 以上才算更快或更慢。",
+            f"On {runtimes[-1]}. The rate with the lever over that without it, round by round, medians of "
+            f"{found['rounds']} interleaved rounds, in brackets the least and the greatest; faster "
+            f"or slower is what is so by more than {found['noise']:.0%} in every round, no difference what is so in "
+            "none, and the rest is not decided.",
+            f"运行于 {runtimes[-1]}。采用该手段与不采用的速率之比，逐轮计算，{found['rounds']} 轮交错运行取中位数，"
+            f"方括号内为最小与最大的一轮；每一轮都相差 {found['noise']:.0%} 以上才算更快或更慢，"
+            "没有一轮相差这么多才算无差别，其余未定。",
         )
     ]
     if len(runtimes) > 1:

@@ -168,9 +168,19 @@ def memory_block(found: Mapping[str, Any] | None, lang: Language = "en") -> str:
         title = _say(lang, f"{action} {form.upper()}", f"{'读取' if action == 'read' else '打分'} {form.upper()}")
         cells = [text for rows, peak in sorted(peaks.items()) for text in (f"{rows:,}", f"{peak:,.0f}")]
         lines.append(row(title, cells))
-    if "runtime" in found:
-        lines += ["", _say(lang, f"Scored on {found['runtime']}.", f"打分运行于 {found['runtime']}。")]
-    return "\n".join(lines)
+    said = []
+    if "runtime" in found and any(kind.startswith("score ") for kind in kinds):
+        said.append(_say(lang, f"Scored on {found['runtime']}.", f"打分运行于 {found['runtime']}。"))
+    if loaded := found.get("loaded"):
+        sizes = [(entry["runtime"], f"{entry['resident_mb'] * MEBIBYTE:,.0f} MB") for entry in loaded]
+        en = "; ".join(f"{size} on {runtime}" for runtime, size in sizes)
+        zh = "；".join(f"{runtime} 上 {size}" for runtime, size in sizes)
+        en, zh = (
+            f"A process that has loaded the model and read no text yet: {en}.",
+            f"进程加载模型后、尚未读文本时：{zh}。",
+        )
+        said.append(_say(lang, en, zh))
+    return "\n".join([*lines, "", _say(lang, " ", "").join(said)] if said else lines)
 
 
 def percent(rate: Mapping[str, float] | None) -> str:

@@ -13,6 +13,7 @@ MEASURED: dict[str, Any] = {
     "trial": True,
     "runtime": "ONNX Runtime 1.0, float32",
     "machine": {"processor": "Some CPU", "cpus": 2},
+    "mean_characters": 44.9,
     "workers_1": {"rows_per_second": 400.0},
     "workers_2": {"rows_per_second": 720.0},
     # A million rows take a driver 20 s to read, 40 s with handing them out, and 100 s to assemble.
@@ -36,6 +37,7 @@ def test_cost_follows_from_rates_and_assumptions() -> None:
     day = found["billion_rows_a_day"]
     # Where and of what the rates are goes with them.
     assert found["trial"] and found["measured"]["runtime"] == "ONNX Runtime 1.0, float32"
+    assert found["measured"]["mean_characters"] == 44.9
     # 1,000 million rows of 280 s are 3.2 days of a driver: four, and 64.3 workers.
     assert (day["rows_per_second"], day["drivers"], day["cpus"], day["nodes"]) == (11574, 4, 69, 7)
     assert day["cost_a_day"] == 165.6  # 69 CPUs, 24 hours

@@ -46,9 +46,13 @@ def test_levers_padding_is_least_where_batches_are_sorted_or_packed(
 def test_levers_compare_rounds_and_judge() -> None:
     found = compared([1.0, 2.0, 4.0], [2.0, 3.0, 4.0])
     assert (found["ratio"], found["low"], found["high"]) == (1.5, 1.0, 2.0)
-    fast, slow, even = ({"low": low, "high": high} for low, high in ((1.1, 1.3), (0.7, 0.9), (0.9, 1.1)))
+    # Not of the medians, 2 and 3: a round's two sides met the same hour.
+    assert compared([1.0, 2.0, 4.0], [3.0, 2.2, 4.0])["ratio"] == 1.1
+    sides = ((1.1, 1.3), (0.7, 0.9), (0.99, 1.02), (0.9, 1.1))
+    fast, slow, even, wide = ({"low": low, "high": high} for low, high in sides)
     assert verdict([fast, even]) == "gains" and verdict([even, even]) == "even" and verdict([fast, slow]) == "mixed"
-    assert verdict([slow, even]) == "loses"
+    assert verdict([slow, wide]) == "loses"
+    assert verdict([even, wide]) == "undecided"
 
 
 def test_levers_say_what_the_product_should_do_otherwise() -> None:
@@ -165,7 +169,7 @@ def test_levers_command_measures_every_lever_and_goes_on_when_interrupted(
     for entry in entries.values():
         assert list(entry["runtimes"]) == (names[:1] if entry["graph"] else names[-1:])
     for one in (one for entry in entries.values() for one in entry["runtimes"].values()):
-        assert one["records"]["equal"] and one["verdict"] in ("gains", "even", "loses", "mixed")
+        assert one["records"]["equal"] and one["verdict"] in ("gains", "even", "undecided", "loses", "mixed")
         for part in ("short", "long"):
             assert one[part]["low"] <= one[part]["ratio"] <= one[part]["high"]
             assert len(one[part]["seconds"]["pulled"]) == 2

@@ -78,6 +78,8 @@ def test_memory_command_names_checkpoint_and_runtime(tiny_checkpoint: Path, tmp_
     assert (found["model"], found["hash"], found["trial"]) == (checkpoint.name, checkpoint.hash, True)
     assert found["runtime"] == str(choose_runtime("onnxruntime")) and found["read csv 60"] == BEFORE["read csv 60"]
     assert found["score csv 30"]["peak_mb"] > 10 and "score csv 50" not in found
+    assert [entry["runtime"] for entry in found["loaded"]] == [found["runtime"]]
+    assert found["loaded"][0]["resident_mb"] > 10
     (grown,) = found["growth"]
     assert (grown["texts"], grown["runtime"], len(grown["resident_mb"])) == (40, found["runtime"], 10)
     assert [entry["value"] for entry in found["complaints"]] == [grown["growth_percent"]]

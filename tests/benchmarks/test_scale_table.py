@@ -28,6 +28,7 @@ def found() -> dict[str, Any]:
         "machine": {"processor": "Some CPU", "cpus": 2},
         "rows": 8192, "block_rows": 1024, "rounds": 3, "kill_rows": 6144,
         "ray_start_seconds": 3.14,
+        "mean_characters": 44.9,
         "driver": {
             "rows": 200_000,
             "reading_rows_per_second": {"median": 50_000.0, "least": 40_000.0, "greatest": 51_000.0},
@@ -79,6 +80,8 @@ def test_scale_table_says_that_the_machine_was_busy(found: dict[str, Any]) -> No
 def test_scale_table_has_the_cost_where_it_was_reckoned(found: dict[str, Any]) -> None:
     reckoned = cost(found, Assumptions(cpus_a_node=10, hourly_price=0.1, used=0.5))
     block, chinese = scale_block(found, reckoned), scale_block(found, reckoned, "zh")
+    assert "| measured on texts of, characters on average | 44.9 |" in block
+    assert "first read of its input" in block and "SHA-256" in chinese
     assert "| **a billion rows a day**: nodes | 7 |" in block and "| **每天十亿行**：节点 | 7 |" in chinese
     assert "| measured on | Some CPU, ONNX Runtime 1.0, float32 |" in block
     assert "reads | 50,000 [40,000–51,000] |" in block and "读取，行/秒 | 50,000 [40,000–51,000] |" in chinese

@@ -162,6 +162,12 @@ def test_memory_block_puts_few_rows_beside_many() -> None:
     assert "Scored on" not in memory_block(found)
     found["runtime"] = "ONNX Runtime 1.0, float32"
     assert memory_block(found).endswith("\n\nScored on ONNX Runtime 1.0, float32.")
+    found["loaded"] = [{"runtime": "R 1, int8", "resident_mb": 107.0}, {"runtime": "R 1, float32", "resident_mb": 166}]
+    said = "A process that has loaded the model and read no text yet: 112 MB on R 1, int8; 174 MB on R 1, float32."
+    assert memory_block(found).endswith(f"float32. {said}")
+    del found["score csv 500"]
+    assert memory_block(found).endswith(f"\n\n{said}")  # where nothing was scored, on nothing
+    assert "尚未读文本时：R 1, int8 上 112 MB；" in memory_block(found, "zh")
 
 
 def _rate(value: float) -> dict[str, float]:
