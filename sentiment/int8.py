@@ -29,7 +29,8 @@ Floats = NDArray[np.float32]
 
 Place = tuple[int, int, int]  # of an int8 matrix in a file: offset in bytes, rows, columns
 
-SMOOTH, RANGE, PLACES, RULES, CONFIG = ".smooth", ".range", "weights", "rules", "config.json"
+SMOOTH, RANGE, PLACES, RULES, BESIDE = ".smooth", ".range", "weights", "rules", "beside"
+DECIDING = ("thresholds", "uncertain", "temperatures", "factors", "biases")  # in config.json
 STEPS = 127  # of a weight on either side of nought
 AGAIN = f"make it again with `python -m training.int8`, or remove {INT8}"
 
@@ -74,7 +75,7 @@ def write_scales(
         int8_graph: that of the int8.onnx which was made of both; empty where there is none.
         places: where in model.onnx are the weights that int8.onnx reads, by their names.
         rules: thresholds, scaling and bounds of doubt of what int8 answers, as config.json has those of float32; they
-            hold beside the config.json that lies in the folder now.
+            hold beside those in the config.json that lies in the folder now.
     """
     from safetensors.numpy import save_file
 
@@ -86,7 +87,8 @@ def write_scales(
     if int8_graph:
         metadata |= {INT8_GRAPH: int8_graph, PLACES: json.dumps(places or {})}
     if rules:
-        metadata |= {RULES: json.dumps(rules), CONFIG: _config_hash(path.parent)}
+        config = json.loads((path.parent / "config.json").read_text("utf-8"))
+        metadata |= {RULES: json.dumps(rules), BESIDE: _rules_hash(config)}
     save_file(tensors, path, {**metadata, "sha256": digest(tensors, metadata)})
 
 
@@ -127,22 +129,23 @@ def read_graph(folder: Path) -> tuple[bytes, dict[str, NDArray[np.int8]]]:
 def decided_in_int8(checkpoint: Checkpoint) -> Checkpoint:
     """A checkpoint as int8 decides by it: with the rules that lie beside its scales.
 
-    Its own stay where there are none, and where its config.json is not that beside which they were fitted: whoever
-    changed its thresholds wants those.
+    Its own stay where there are none, and where they are not those beside which int8's were fitted: whoever changed a
+    threshold in config.json wants that one, and the others were made to go with it.
 
     Raises:
         CheckpointError: the scales are damaged, or of another model.onnx.
     """
     metadata, _ = _read(checkpoint.folder / INT8)
-    if metadata.get(CONFIG) != _config_hash(checkpoint.folder):
+    if metadata.get(BESIDE) != _rules_hash(checkpoint.config):
         return checkpoint
     rules = json.loads(metadata[RULES])
     scaling = Scaling.from_config(rules, checkpoint.taxonomy)
     return replace(checkpoint, scaling=scaling, thresholds=rules["thresholds"], uncertain=rules["uncertain"])
 
 
-def _config_hash(folder: Path) -> str:
-    return hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()
+def _rules_hash(config: Mapping[str, Any]) -> str:
+    rules = {name: config.get(name) for name in DECIDING}
+    return hashlib.sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Floats]]:
@@ -153,6 +156,10 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Floats]]:
         with safe_open(path, "np") as opened:
             metadata = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"expected scales in {path}, found no such file any more; load the checkpoint again"
+        ) from None
     except SafetensorError as error:
         raise CheckpointError(f"expected scales in {path}, found a damaged file ({error}); {AGAIN}") from None
     if metadata.pop("sha256", None) != digest(tensors, metadata):

@@ -104,9 +104,17 @@ def decided_by(choice: Choice, checkpoint: Checkpoint) -> Checkpoint:
     """The checkpoint with the thresholds, scaling and bounds of doubt that were fitted to this runtime's answers.
 
     Raises:
-        CheckpointError: what int8 needs is damaged.
+        CheckpointError: what int8 needs is damaged, or was replaced since the runtime was chosen.
     """
-    return decided_in_int8(checkpoint) if choice.precision == "int8" else checkpoint
+    if choice.precision != "int8":
+        return checkpoint
+    decided = decided_in_int8(checkpoint)
+    if (found := scales_of(checkpoint.folder)) != choice.scales:
+        raise CheckpointError(
+            f"expected the scales {choice.scales} in {checkpoint.folder / INT8}, found {found}, written meanwhile; "
+            "load the checkpoint again"
+        )
+    return decided
 
 
 def open_runtime(choice: Choice, graph: Path, threads: int) -> Runtime:

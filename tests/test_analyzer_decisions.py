@@ -14,6 +14,7 @@ import sentiment.analyzer
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import Checkpoint
 from sentiment.engine import Logits
+from sentiment.runtimes import Choice
 from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy, taxonomy_from_dict
 
@@ -24,6 +25,7 @@ class StubEngine:
     def __init__(self, space: Taxonomy, words: dict[str, tuple[str, str]], window: int = 1000) -> None:
         """`words`: dimension → (word, sentiment); the dimension `""` stands for intent, of which the word is a sign."""
         self.tokenizer = self
+        self.runtime = Choice("onnxruntime", "1", "float32")
         self.window = window
         self._space, self._words = space, words
 

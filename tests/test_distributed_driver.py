@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +15,17 @@ import pytest
 from click.testing import CliRunner
 
 from sentiment import __version__
-from sentiment.blocks import Block, BlockRules
+from sentiment.analyzer import Analyzer
+from sentiment.blocks import Block, BlockRules, analyze_rows
 from sentiment.checkpoint import load_checkpoint
 from sentiment.cli import main
 from sentiment.distributed import Failed, RayOptions, RayRunner, Worker, connected
-from sentiment.parts import StoppedError
+from sentiment.int8 import exact_products
+from sentiment.parts import StoppedError, packed_part
 from sentiment.runtimes import choose_runtime
+from sentiment.tables import Row
 from sentiment.taxonomy import load_taxonomy
+from tests.wide_scales import keep_rules
 
 RULES = BlockRules("text", None, False, None, ())
 
@@ -161,6 +166,20 @@ def test_distributed_threads_that_no_node_has_are_wrong_usage_before_anything_is
 def test_distributed_stops_where_no_node_has_the_threads_any_more(ray: FakeRay, tmp_path: Path) -> None:
     with pytest.raises(StoppedError, match="expected a node with 7 CPUs for a worker"):
         next(runner(tmp_path, RayOptions(threads=7)).run(blocks(), RULES))
+
+
+@pytest.mark.skipif(not exact_products(), reason="the processor does not add products of int8 exactly")
+def test_distributed_a_worker_decides_by_the_rules_of_int8(int8_checkpoint: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(int8_checkpoint, tmp_path / "checkpoint"))
+    rows, parts = [Row("a.csv", 1, {"text": "座椅太硬，坐得腰疼"})], []
+    rules = BlockRules("text", None, False, None, load_checkpoint(folder).taxonomy.keys)
+    for threshold in (0.0, 1.1):
+        keep_rules(folder, threshold)
+        files = {name: (folder / name).read_bytes() for name in load_checkpoint(folder).files}
+        parts.append(Worker(files, {"runtime": "onnxruntime-int8"}).score(rows, rules))
+        local = Analyzer.load(folder, runtime="onnxruntime-int8")
+        assert parts[-1] == packed_part(*analyze_rows(rows, rules, local))
+    assert parts[0] != parts[1]
 
 
 def test_distributed_a_worker_says_that_its_processor_lacks_the_units(

@@ -7,6 +7,7 @@ import random
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ import sentiment.int8
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import FILES, INT8, INT8_GRAPH, CheckpointError, embedded_folder, load_checkpoint
 from sentiment.engine import Engine
-from sentiment.int8 import Scales, _read, decided_in_int8, digest, exact_products, read_scales, write_scales
-from sentiment.scaling import Scaling
+from sentiment.int8 import Scales, decided_in_int8, digest, exact_products, read_scales, write_scales
+from tests.wide_scales import keep_rules
 from training.int8_graph import product_graph
 
 needs_exact = pytest.mark.skipif(not exact_products(), reason="the processor does not add products of int8 exactly")
@@ -84,19 +85,6 @@ def test_int8_is_one_of_the_checkpoints_files_and_not_of_its_hash(folder: Path, 
     assert load_checkpoint(folder).files == FILES
 
 
-def keep_rules(folder: Path, threshold: float) -> None:
-    """Other rules beside the scales of a checkpoint: every threshold alike, and mentions twice as sure."""
-    metadata, _ = _read(folder / INT8)
-    checkpoint = load_checkpoint(folder)
-    rules = {
-        **Scaling({"mention": 0.5}).to_config(),
-        "thresholds": dict.fromkeys((*checkpoint.taxonomy.keys, "escalation"), threshold),
-        "uncertain": {**checkpoint.uncertain, "overall": 0.25},
-    }
-    places = json.loads(metadata["weights"])
-    write_scales(folder / INT8, read_scales(folder / INT8), metadata["model.onnx"], metadata[INT8_GRAPH], places, rules)
-
-
 def test_int8_decides_by_the_rules_beside_its_scales(folder: Path) -> None:
     checkpoint = load_checkpoint(folder)
     keep_rules(folder, 0.125)
@@ -108,13 +96,56 @@ def test_int8_decides_by_the_rules_beside_its_scales(folder: Path) -> None:
     )  # all else is the same
 
 
-def test_int8_rules_do_not_outlive_the_config_that_they_lay_beside(folder: Path) -> None:
-    keep_rules(folder, 0.125)
+def change_config(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     config = json.loads((folder / "config.json").read_text("utf-8"))
-    config["thresholds"]["escalation"] = 0.0625
+    change(config)
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config: config["thresholds"].update(escalation=0.0625),
+        lambda config: config["uncertain"].update(overall=0.0625),
+        lambda config: config["temperatures"].update(overall=0.0625),
+    ],
+)
+def test_int8_rules_do_not_outlive_those_that_they_lay_beside(
+    folder: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    keep_rules(folder, 0.125)
+    change_config(folder, change)
     checkpoint = load_checkpoint(folder)
-    assert decided_in_int8(checkpoint) == checkpoint and checkpoint.thresholds["escalation"] == 0.0625
+    assert decided_in_int8(checkpoint) == checkpoint and "0.0625" in f"{checkpoint.config}"
+
+
+def test_int8_rules_stay_where_something_else_is_changed(folder: Path) -> None:
+    keep_rules(folder, 0.125)
+    change_config(folder, lambda config: config.update(name="another"))
+    found = decided_in_int8(load_checkpoint(folder))
+    assert found.name.startswith("another@") and set(found.thresholds.values()) == {0.125}
+
+
+def test_int8_rules_are_held_against_the_checkpoint_that_was_loaded(folder: Path) -> None:
+    """And not against a config.json that was written since."""
+    keep_rules(folder, 0.125)
+    checkpoint = load_checkpoint(folder)
+    change_config(folder, lambda config: config["thresholds"].update(escalation=0.0625))
+    assert set(decided_in_int8(checkpoint).thresholds.values()) == {0.125}
+
+
+@needs_exact
+def test_int8_scales_that_were_replaced_or_removed_meanwhile_are_found(folder: Path) -> None:
+    checkpoint = load_checkpoint(folder)
+    engine = Engine(checkpoint, threads=1, runtime="onnxruntime-int8")
+    keep_rules(folder, 0.125)
+    with pytest.raises(
+        CheckpointError, match=r"^expected the scales \w{8} in .*, found \w{8}, written meanwhile; load"
+    ):
+        Analyzer(checkpoint, engine)
+    (folder / INT8).unlink()
+    with pytest.raises(CheckpointError, match=r"^expected scales in .*, found no such file any more; load the"):
+        Analyzer(checkpoint, engine)
 
 
 def test_int8_rules_are_under_the_files_checksum(folder: Path) -> None:

@@ -1,12 +1,15 @@
-"""Scales for int8 that no text has been looked at for."""
+"""Scales for int8 that no text has been looked at for, and rules that were fitted to nothing."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 
-from sentiment.int8 import Scales
+from sentiment.checkpoint import INT8, INT8_GRAPH, load_checkpoint
+from sentiment.int8 import Scales, _read, read_scales, write_scales
+from sentiment.scaling import Scaling
 from training.int8 import float_graph, products_of, write_int8
 
 
@@ -20,3 +23,16 @@ def give_scales(folder: Path) -> None:
         for node in graph.graph.node if node.name in inner
     }  # fmt: skip
     write_int8(folder, scales)
+
+
+def keep_rules(folder: Path, threshold: float) -> None:
+    """Other rules beside the scales of a checkpoint: every threshold alike, and mentions twice as sure."""
+    metadata, _ = _read(folder / INT8)
+    checkpoint = load_checkpoint(folder)
+    rules = {
+        **Scaling({"mention": 0.5}).to_config(),
+        "thresholds": dict.fromkeys((*checkpoint.taxonomy.keys, "escalation"), threshold),
+        "uncertain": {**checkpoint.uncertain, "overall": 0.25},
+    }
+    places = json.loads(metadata["weights"])
+    write_scales(folder / INT8, read_scales(folder / INT8), metadata["model.onnx"], metadata[INT8_GRAPH], places, rules)

@@ -229,7 +229,8 @@ def _decision_rules(config: Mapping[str, Any], taxonomy: Taxonomy) -> str:
     lines = [
         "## Decision rules",
         "",
-        "Kept in `config.json`, fitted on the development texts.",
+        "Kept in `config.json`, fitted on the development texts. For products in int8 the same rules have numbers "
+        "of their own, fitted likewise and kept in `int8.safetensors`; where it has none, these hold.",
         "",
         f"- A dimension is mentioned, a text escalated, from these probabilities on: {shown}.",
         f"- Temperatures by which the logits are divided (Guo et al. 2017): {temperatures or 'none'}; then these are "

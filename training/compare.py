@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from sentiment.checkpoint import Checkpoint, CheckpointError
 from sentiment.engine import Engine
+from sentiment.runtimes import decided_by
 from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
 from training.bases import BaseError
@@ -136,12 +137,14 @@ def _has_classes(gold: Predictions, key: str) -> bool:
 def compare_checkpoints(
     old: Checkpoint, new: Checkpoint, examples: Sequence[Example], *, cross_fit: bool = False,
     exclude: Collection[str] = (), margin: float = 0.01, samples: int = 2000, threads: int | None = None,
+    runtime: str = "onnxruntime",
 ) -> Verdict:  # fmt: skip
     """Scores the texts with both and judges, over the service dimensions, by each one's own thresholds or, with
-    `cross_fit`, by thresholds fitted across five folds of the texts.
+    `cross_fit`, by thresholds fitted across five folds of the texts; both on one runtime.
 
     Raises:
         DatasetError: other label spaces, too few texts to fit on, or texts without a label that decides.
+        RuntimeChoiceError: the runtime cannot be had with one of them.
     """
     if not examples:
         raise DatasetError("expected labelled texts, found none; give --data FILE")
@@ -160,10 +163,10 @@ def compare_checkpoints(
         )
     said = []
     for checkpoint in (old, new):
-        scores = score_examples(checkpoint, Engine(checkpoint, threads=threads), examples)
-        found = (
-            cross_fitted(scores, gold, space, groups) if cross_fit else packaged_rules(checkpoint).decide(scores, space)
-        )
+        engine = Engine(checkpoint, threads=threads, runtime=runtime)
+        scores = score_examples(checkpoint, engine, examples)
+        own = packaged_rules(decided_by(engine.runtime, checkpoint))
+        found = cross_fitted(scores, gold, space, groups) if cross_fit else own.decide(scores, space)
         said.append(silent(found, unread))
     keys = [space.index[key] for key in space.service_keys if key not in exclude]
     everything = np.arange(len(examples))

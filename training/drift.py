@@ -20,9 +20,12 @@ class ExportError(ValueError):
     """An export that was refused; the message says what was expected, or which bound was exceeded and by how much."""
 
 
-def drift_of(exact: Scores, packed: Scores, gold: Predictions, rules: Calibration, space: Taxonomy) -> dict[str, float]:
-    """How far the packed model's labels are from the exact one's, under the same rules."""
-    before, after = rules.decide(exact, space), rules.decide(packed, space)
+def drift_of(
+    exact: Scores, packed: Scores, gold: Predictions, rules: Calibration, space: Taxonomy,
+    packed_rules: Calibration | None = None,
+) -> dict[str, float]:  # fmt: skip
+    """How far the packed model's labels are from the exact one's, under the same rules or, given, its own."""
+    before, after = rules.decide(exact, space), (packed_rules or rules).decide(packed, space)
     called = (before.mention == 1) | (after.mention == 1)
     changed = called & ((before.mention != after.mention) | (before.polarity != after.polarity))
     first, second = summary(gold, before), summary(gold, after)

@@ -1,9 +1,10 @@
 """Scales for int8, taken from texts by NNCF, and the graph that they make for ONNX Runtime: kept beside model.onnx.
 
 `python -m training.int8 FOLDER --texts FILE --dev [NAME=]FILE` gives them to a checkpoint that is there; `cinesent
-export --int8 FILE` to one that is made. Thresholds and scaling are fitted to what int8 answers to the development
-texts, and kept beside the scales. Refused where the labels of the development texts, by the checkpoint's own
-thresholds, are further from those of float32 than an export may be. Needs the extras train and int8.
+export --int8 FILE` to one that is made. Refused where the labels of the development texts, by the checkpoint's own
+thresholds, are further from those of float32 than an export may be. Where they are the texts that those thresholds were
+fitted to, thresholds and scaling are fitted to what int8 answers too, and kept beside the scales; other texts only try
+it. Needs the extras train and int8.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import logging
+import math
 import os
 import random
 import shutil
@@ -31,6 +34,7 @@ from sentiment.checkpoint import INT8, INT8_GRAPH, CheckpointError, load_checkpo
 from sentiment.engine import Engine
 from sentiment.int8 import Scales, exact_products, write_scales
 from sentiment.runtimes import RuntimeChoiceError
+from sentiment.taxonomy import Taxonomy
 from sentiment.text import normalise
 from sentiment.windows import split_windows
 from training.calibrate import Calibration, calibrate
@@ -39,8 +43,11 @@ from training.ensemble import own_name
 from training.example import DatasetError, Example
 from training.int8_graph import int8_graph
 from training.labelled_files import read_labelled
+from training.metrics import HEADS, Predictions
 from training.results import named_sets
-from training.scores import gold_labels, score_examples
+from training.scores import Scores, gold_labels, score_examples
+
+logger = logging.getLogger(__name__)
 
 Feed = Mapping[str, NDArray[np.int64]]
 PRODUCTS = ("MatMul", "Gemm")
@@ -208,13 +215,35 @@ def add_int8(folder: Path, texts: Sequence[str], development: Sequence[Example])
         gold = gold_labels(development, checkpoint.taxonomy)
         drift = drift_of(exact, found, gold, rules, checkpoint.taxonomy)
         check_drift(drift, judged_of(gold), REMEDY)
-        write_int8(trial, scales, calibrate(found, gold, checkpoint.taxonomy, rules))
+        own = _own_rules(exact, found, gold, rules, checkpoint.taxonomy)
+        if own is None:
+            logger.warning(
+                "int8 has the thresholds of float32: those of the checkpoint were not fitted to these development texts"
+            )
+        else:
+            check_drift(_lost(drift_of(exact, found, gold, rules, checkpoint.taxonomy, own)), judged_of(gold), REMEDY)
+            write_int8(trial, scales, own)
         (folder / INT8).unlink(missing_ok=True)  # who loads it meanwhile has no int8, and never half of it
         for name in (INT8_GRAPH, INT8):
             beside = folder / f".{name}.new"
             shutil.copyfile(trial / name, beside)
             beside.replace(folder / name)
     return drift
+
+
+def _own_rules(
+    exact: Scores, found: Scores, gold: Predictions, rules: Calibration, space: Taxonomy
+) -> Calibration | None:
+    """Rules fitted to what int8 answers, if float32's own come of these texts likewise: of fewer, or of others, int8's
+    would be the worse of the two and nothing would show it."""
+    again, before = calibrate(exact, gold, space, rules), rules.scaling.temperatures
+    same = all(math.isclose(again.scaling.temperatures[head], before.get(head, 1.0), rel_tol=0.01) for head in HEADS)
+    return calibrate(found, gold, space, rules) if same and again.thresholds == rules.thresholds else None
+
+
+def _lost(drift: Mapping[str, float]) -> dict[str, float]:
+    """What of a drift is a loss: of other thresholds some labels change, for the better as for the worse."""
+    return {name: value for name, value in drift.items() if name.endswith("_lost")}
 
 
 def write_int8(folder: Path, scales: Mapping[str, Scales], rules: Calibration | None = None) -> None:
@@ -234,6 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--texts", nargs="+", type=Path, required=True, metavar="FILE", help="labelled training texts")
     parser.add_argument("--dev", nargs="+", required=True, metavar="NAME=FILE", help="labelled development texts")
     options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         taxonomy = load_checkpoint(options.folder).taxonomy
         texts = [example.text for example in read_labelled(options.texts, taxonomy)]

@@ -123,9 +123,15 @@ def _packaged(entry: Mapping[str, Any], names: Mapping[str, str], lang: Language
     ]  # fmt: skip
     if not said:
         return ""
-    en = f" By the thresholds that each has in the package, {entry['title']} differs in points: {'; '.join(said)}."
-    zh = f"按各自随附的阈值，{entry['zh']}与之相差（百分点）：{'；'.join(said)}。"
-    return _say(lang, en, zh)
+    en, zh = (
+        "By the thresholds that each has in the package, fitted to these texts,",
+        "按各自随附的阈值（即在这些文本上拟合所得），",
+    )
+    return _say(
+        lang,
+        f" {en} {entry['title']} differs in points: {'; '.join(said)}.",
+        f"{zh}{entry['zh']}与之相差（百分点）：{'；'.join(said)}。",
+    )
 
 
 def _intro(found: Mapping[str, Any], lang: Language) -> str:

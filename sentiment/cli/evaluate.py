@@ -154,7 +154,8 @@ def command(
     --compare says whether NEW may replace OLD, by a paired bootstrap over the texts. It may not (exit 3) if the whole
     95% interval of the difference in joint F1 lies below 0, or that in overall accuracy or escalation F1 below -1 point
     (--margin). What the texts have no labels for, or labels of one class only (no escalation, say), cannot be compared
-    and does not count; few texts show a large loss only, and the intervals say how large.
+    and does not count; few texts show a large loss only, and the intervals say how large. Both are measured on the same
+    --runtime: a checkpoint that is used in int8 has thresholds for that, and is better compared in both.
 
     \b
     Exit codes:
@@ -166,14 +167,14 @@ def command(
     files = [*data, *more]
     options: dict[str, Any]
     if compare is not None:
-        given = (model, taxonomy, output, show_texts or None, None if runtime == "onnxruntime" else runtime)
-        if any(value is not None for value in given):
+        if any(value is not None for value in (model, taxonomy, output, show_texts or None)):
             raise Failure(
-                "expected --compare without --model, --taxonomy, --runtime, -o and --show-texts, found them together; "
-                "leave those out"
+                "expected --compare without --model, --taxonomy, -o and --show-texts, found them together; leave those "
+                "out"
             )
         reading = {"mapping": parse_mapping(mapping), "blank_none": blank == "none"}
         options = {"cross_fit": cross_fit, "exclude": exclude, "margin": margin / 100, "threads": threads}
+        options["runtime"] = runtime
         return _compare(compare, files, reading, options, as_json)
     from sentiment.checkpoint import load_checkpoint
     from sentiment.runtimes import choose_runtime
@@ -223,14 +224,17 @@ def _compare(
 ) -> int:  # fmt: skip
     """Prints the table and the verdict of `--compare`; 3 if the new checkpoint may not replace the old one."""
     from sentiment.checkpoint import load_checkpoint
+    from sentiment.runtimes import choose_runtime
     from training.compare import DECIDING, compare_checkpoints
     from training.labelled_files import read_labelled
 
     old, new = (load_checkpoint(None if str(path) == "embedded" else path) for path in folders)
+    (chosen, _) = (choose_runtime(options["runtime"], one.folder) for one in (old, new))
     for key in options["exclude"]:
         old.taxonomy[key]  # raises TaxonomyError, which lists the keys
     verdict = compare_checkpoints(old, new, read_labelled(files, old.taxonomy, **reading), **options)
-    click.echo(f"old {old.name}, new {new.name}; {verdict.texts} texts of {', '.join(file.name for file in files)}")
+    names = ", ".join(file.name for file in files)
+    click.echo(f"old {old.name}, new {new.name}; {verdict.texts} texts of {names}; on {chosen}")
     click.echo(f"{'':<12}{'old':>8}{'new':>8}{'change':>9}  95% interval")
     for key, row in verdict.rows.items():
         before, after, change, low, high = (100 * row[name] for name in ("old", "new", "difference", "low", "high"))
@@ -239,7 +243,8 @@ def _compare(
     if missing:
         say(f"{', '.join(missing)} cannot be compared: the texts have no such labels, or only ones of one class")
     if as_json is not None:
-        facts = {"old": old.name, "new": new.name, "texts": verdict.texts, "margin": options["margin"]}
+        facts = {"old": old.name, "new": new.name, "runtime": str(chosen), "texts": verdict.texts}
+        facts["margin"] = options["margin"]
         report = facts | {"figures": verdict.rows, "reasons": verdict.reasons, "may_replace": verdict.may_replace}
         as_json.write_text(json.dumps(report, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
         say(f"{as_json} written")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +15,14 @@ import onnx
 import pytest
 
 from benchmarks import engines
-from benchmarks.engines import engine_on, made, makers, neighbours, within_a_point
+from benchmarks.engines import engine_on, made, makers, neighbours, quality, within_a_point
 from benchmarks.sessions import static_int8
-from sentiment.checkpoint import Checkpoint
+from sentiment.checkpoint import Checkpoint, load_checkpoint
 from sentiment.engine import Engine
+from sentiment.int8 import exact_products
 from tests.benchmarks.sides import LONG, largest
+from tests.wide_scales import keep_rules
+from training.example import Example
 from training.int8 import calibration_feeds, float_graph, products_of, windows_of
 
 
@@ -80,6 +84,24 @@ def test_engines_neighbours_are_found_out(checkpoint: Checkpoint, engine: Engine
     assert within["independent"] == (within["changed_labels"] == 0)
     loud = neighbours(checkpoint, engine_on(checkpoint, Leaky(engine._session, 0.5), 1), texts)
     assert loud["changed_labels"] > 0 and not loud["independent"]
+
+
+@pytest.mark.skipif(not exact_products(), reason="the processor does not add products of int8 exactly")
+def test_engines_quality_is_by_the_rules_that_their_users_have(
+    int8_checkpoint: Path, tmp_path: Path, sample_texts: list[str]
+) -> None:
+    folder = Path(shutil.copytree(int8_checkpoint, tmp_path / "deaf"))
+    keep_rules(folder, 1.1)
+    checkpoint = load_checkpoint(folder)
+    known = frozenset(checkpoint.taxonomy.keys)
+    examples = [
+        Example(text, dict.fromkeys(known, ("negative", -1, -1)) if at % 2 else {}, known)
+        for at, text in enumerate(dict.fromkeys(sample_texts))
+    ][:60]  # fmt: skip
+    both = {name: Engine(checkpoint, threads=1, runtime=name) for name in ("onnxruntime", "onnxruntime-int8")}
+    found = quality(checkpoint, both, {"own": examples})["onnxruntime-int8"]
+    assert found["packaged"]["own"]["differences"]["mention"]["value"] < -0.1
+    assert found["sets"]["own"]["figures"]["mention"]["value"] > 0.1  # fitted anew, it hears
 
 
 def test_engines_within_a_point_by_the_paired_interval() -> None:

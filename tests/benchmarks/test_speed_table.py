@@ -243,8 +243,8 @@ def test_speed_table_of_engines(found: dict[str, Any], engines: dict[str, Any]) 
     )
     assert "100 short comments, 100 long texts. The texts are real comments, from a.jsonl.xz. Texts/s: median" in block
     own = (
-        "By the thresholds that each has in the package, plain differs in points: real comments: mention F1 "
-        "+0.2 [-1.8, +2.2], joint F1 -0.4 [-2.4, +1.6], overall +0.0 [-2.0, +2.0]."
+        "By the thresholds that each has in the package, fitted to these texts, plain differs in points: real "
+        "comments: mention F1 +0.2 [-1.8, +2.2], joint F1 -0.4 [-2.4, +1.6], overall +0.0 [-2.0, +2.0]."
     )
     assert own in block and "plain（中）" in engines_block(engines, "zh").rpartition("按各自随附的阈值")[2]
     assert speed_block(found, engines).endswith(block)

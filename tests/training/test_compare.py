@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from sentiment.cli import main as cinesent
+from sentiment.int8 import exact_products
 from sentiment.scaling import Scaling
 from sentiment.taxonomy import Taxonomy
+from tests.wide_scales import give_scales, keep_rules
 from training.calibrate import Calibration
 from training.compare import Verdict, compare, figures, main, replacement, score_folder, table
 from training.example import Example
@@ -262,12 +264,13 @@ def test_evaluate_compare_command(
     code, shown, said = run(*both, "--data", data, "--json", out)
     assert code == 0 and "may replace" in shown
     assert "overall, escalation cannot be compared: the texts have no such labels" in said
+    assert "of test.jsonl; on ONNX Runtime" in shown and json.loads(out.read_text("utf-8"))["runtime"] in shown
     assert json.loads(out.read_text("utf-8"))["figures"]["joint"]["difference"] == 0.0
     for arguments, message in (
         ((*both, "--data", bare), "expected texts with labelled dimensions, some mentioned and some not"),
         ((*both, "--data", empty), "expected labelled texts, found none"),
         ((*both, "--data", data, "--model", tiny_checkpoint), "expected --compare without --model"),
-        ((*both, "--data", data, "--runtime", "onnxruntime-int8"), "expected --compare without --model"),
+        ((*both, "--data", data, "--runtime", "onnxruntime-int8"), "expected int8.safetensors and int8.onnx"),
         (("--compare", tiny_checkpoint, tmp_path, "--data", data), "expected a checkpoint folder with config.json"),
     ):
         code, _, said = run(*arguments)
@@ -333,6 +336,19 @@ def test_evaluate_compare_command_judges_the_new_one_against_the_old(
     assert code == 0 and found["may_replace"] is True and found["figures"]["joint"]["low"] > 0
 
 
+@pytest.mark.skipif(not exact_products(), reason="the processor does not add products of int8 exactly")
+def test_evaluate_compare_command_judges_int8_by_its_own_thresholds(own_checkpoint: Path, bakery: Path) -> None:
+    old, new = (shutil.copytree(own_checkpoint, bakery.with_name(name)) for name in ("old", "new"))
+    for folder in (old, new):
+        give_scales(folder)
+    keep_rules(new, 1.1)  # deaf in int8 alone
+    code, found = judge(old, new, bakery)
+    assert code == 0 and found["figures"]["joint"]["difference"] == 0 and found["runtime"].endswith("float32")
+    code, found = judge(old, new, bakery, "--runtime", "onnxruntime-int8")
+    joint = found["figures"]["joint"]
+    assert code == 3 and joint["old"] > joint["new"] == 0 and found["runtime"].endswith("int8")
+
+
 def test_evaluate_compare_command_leaves_out_what_is_excluded(
     own_checkpoint: Path, altered: Callable[..., Path], bakery: Path
 ) -> None:
@@ -394,8 +410,16 @@ def test_evaluate_compare_command_hands_its_options_on(
     assert judge(tiny_checkpoint, escalates_all, data, "--map", "-1=negative")[1]["margin"] == 0.01
     ((old, new, (full,)), asked), ((*_, (bare,)), defaults) = calls
     assert (old.folder, new.folder) == (tiny_checkpoint, escalates_all)
-    assert asked == {"margin": 0.02, "exclude": ("film", "price"), "cross_fit": True, "threads": 3}
-    assert defaults == {"margin": 0.01, "exclude": (), "cross_fit": False, "threads": None}
+    assert asked == {
+        "margin": 0.02,
+        "exclude": ("film", "price"),
+        "cross_fit": True,
+        "threads": 3,
+        "runtime": "onnxruntime",
+    }
+    assert defaults == {
+        "margin": 0.01, "exclude": (), "cross_fit": False, "threads": None, "runtime": "onnxruntime",
+    }  # fmt: skip
     assert full.labels == bare.labels == {"seating": ("negative", -1, -1)}
     assert full.annotated == {"seating", "price"} and bare.annotated == {"seating"}
 
@@ -403,5 +427,6 @@ def test_evaluate_compare_command_hands_its_options_on(
 def test_compare_gate_of_this_project_fits_across_folds() -> None:
     """It asks on development texts, on which the packaged thresholds were fitted."""
     page = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
-    (gate,) = [line for line in page.splitlines() if line.startswith("cinesent evaluate --compare sentiment/model ")]
-    assert "/dev.jsonl" in gate and " --cross-fit " in gate
+    gates = [line for line in page.splitlines() if line.startswith("cinesent evaluate --compare sentiment/model ")]
+    assert [gate.endswith(" --runtime onnxruntime-int8") for gate in gates] == [False, True]
+    assert all("/dev.jsonl" in gate and " --cross-fit " in gate for gate in gates)

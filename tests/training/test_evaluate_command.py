@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sentiment.checkpoint import load_checkpoint
 from sentiment.cli import main
 from sentiment.int8 import exact_products
 from sentiment.taxonomy import Taxonomy
+from tests.wide_scales import keep_rules
 
 LABELS = {"座椅": ("seating", "negative"), "音响": ("sound", "positive"), "爆米花": ("concessions", "negative"),
           "停车": ("parking", "positive"), "剧情": ("film", "negative")}  # fmt: skip
@@ -96,6 +98,12 @@ def test_command_measures_in_int8_where_it_is_told_to(
     exact, found = reports.values()
     assert exact.pop("runtime").endswith("float32") and found.pop("runtime").endswith("int8")
     assert exact != found  # a probability at least
+    folder = Path(shutil.copytree(int8_checkpoint, tmp_path / "deaf"))
+    keep_rules(folder, 1.1)
+    out = tmp_path / "deaf.json"
+    assert run("--data", data, "--model", folder, "--runtime", "onnxruntime-int8", "--json", out).exit_code == 0
+    called = [json.dumps(report).count('"called": 0,') for report in (exact, json.loads(out.read_text("utf-8")))]
+    assert called[0] < len(LABELS) < len(load_checkpoint(folder).taxonomy.keys) <= called[1]
     result = run("--data", data, "--model", tiny_checkpoint, "--runtime", "onnxruntime-int8")
     assert result.exit_code == 2 and "expected int8.safetensors and int8.onnx" in result.stderr
 

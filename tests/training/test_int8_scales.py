@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,34 @@ def test_int8_scales_lie_beside_rules_fitted_to_what_int8_answers(folder: Path, 
     }
     refitted = {name: calibrate(found, gold, checkpoint.taxonomy, plain) for name, found in scores.items()}
     assert own == refitted["onnxruntime-int8"] != refitted["onnxruntime"]
+
+
+@pytest.mark.usefixtures("found")
+def test_int8_scales_have_no_rules_of_texts_that_the_checkpoints_were_not_fitted_to(
+    folder: Path, own_examples: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a few, or of others, they would be the worse for it."""
+    add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1)[:12])
+    checkpoint = load_checkpoint(folder)
+    assert decided_in_int8(checkpoint) == checkpoint
+    assert "int8 has the thresholds of float32" in caplog.text
+
+
+@pytest.mark.usefixtures("found")
+def test_int8_scales_whose_own_rules_lose_too_much_are_refused(
+    folder: Path, own_examples: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is checked is what is used."""
+    real = training.int8._own_rules
+
+    def deaf(*arguments: Any) -> Any:
+        rules = real(*arguments)
+        return replace(rules, thresholds=dict.fromkeys(rules.thresholds, 1.1))
+
+    monkeypatch.setattr(training.int8, "_own_rules", deaf)
+    with pytest.raises(ExportError, match="expected joint_lost of at most"):
+        add_int8(folder, texts(own_examples(60, 5)), own_examples(60, 1))
+    assert not (folder / INT8).exists()
 
 
 @pytest.mark.usefixtures("found")

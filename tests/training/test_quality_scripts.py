@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from quality_facts import script
 
 from sentiment.analyzer import Analyzer
 from sentiment.checkpoint import load_checkpoint
+from sentiment.int8 import exact_products
+from tests.wide_scales import keep_rules
 from training.quality_tables import (
     dimension_block,
     quality_block,
@@ -46,6 +49,25 @@ def test_quality_measures_a_checkpoint_on_named_sets(
     block = quality_block([found], detailed=True)
     assert block.count(f"| **{checkpoint.name}** |") == 3
     dimension_block([found], checkpoint.taxonomy)
+
+
+@pytest.mark.skipif(not exact_products(), reason="the processor does not add products of int8 exactly")
+def test_quality_measures_int8_by_its_own_thresholds(
+    int8_checkpoint: Path, tmp_path: Path, sample_texts: list[str]
+) -> None:
+    folder, test, out = (tmp_path / name for name in ("deaf", "test.jsonl", "quality.json"))
+    shutil.copytree(int8_checkpoint, folder)
+    keep_rules(folder, 1.1)
+    labels = [{"dimension": "seating", "sentiment": "negative"}]
+    rows = [{"text": text, "labels": labels} for text in dict.fromkeys(sample_texts)][:20]
+    test.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    assert script("quality").main(["--test", f"own={test}", "--model", str(folder), "--json", str(out)]) == 0
+    found = json.loads(out.read_text("utf-8"))
+    plain, int8 = found["models"]
+    assert (plain["kind"], int8["kind"]) == ("checkpoint", "checkpoint-int8") and plain["hash"] == int8["hash"]
+    heard = [sum(d["called"] for d in model["sets"]["own"]["dimensions"].values()) for model in (plain, int8)]
+    assert heard[0] > heard[1] == 0
+    assert f"| {plain['name']} in int8 |" in quality_block([found], detailed=True)
 
 
 def test_quality_wants_sets(tiny_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
