@@ -9,7 +9,7 @@ from training.ablation_table import change
 from training.quality_tables import SETS, Language, busy_note, find, percent, row, table
 
 PICTURES: Mapping[Language, str] = {"en": "tradeoff.svg", "zh": "tradeoff.zh.svg"}  # in docs/
-COMMAND = "python -m training.reproduce --annotations DIR --corpora DIR --members 3 -o runs/large"
+COMMAND = "python -m training.reproduce --annotations DIR --corpora DIR --members {} -o runs/large"
 FIGURES: Mapping[str, tuple[str, str]] = {
     "joint": ("with sentiment", "提及且情感正确"),
     "overall": ("overall", "整体情感"),
@@ -39,15 +39,18 @@ def tradeoff_block(found: Mapping[str, Any], lang: Language = "en") -> str:
                 gained = find(entry, ("sets", name, "differences", figure))
                 cells.append(change(gained) if gained else percent(find(entry, ("sets", name, "figures", figure))))
         lines.append(row(_say(lang, *NAMES.get(entry["name"], (entry["name"],) * 2)), cells))
+    members = max(int(entry.get("members", 1)) for entry in found["checkpoints"])
+    command, folder = COMMAND.format(members), f"runs/large/ensemble-{members}"
     note = _say(
         lang,
         "First checkpoint: F1 of service mentions with their sentiment and accuracy of the overall sentiment, in "
         "percent, 95% intervals, development texts, thresholds cross-fitted; others: differences to it in points, "
-        f"paired; all on {found['runtime']}. The larger one is not in the package: `{COMMAND}` makes it, `--model "
-        "runs/large/ensemble-3` takes it.",
+        f"paired; all on {found['runtime']}. Rates are of one run, and compare within this table only. The "
+        f"larger one is not in the package: `{command}` makes it, `--model "
+        f"{folder}` takes it.",
         "第一行为服务维度提及且情感正确的 F1 与整体情感准确率（百分比，95% 区间，开发集，阈值交叉拟合）；"
-        f"其余为与之相差的百分点（配对）；均运行于 {found['runtime']}。"
-        f"大模型不在包内：`{COMMAND}` 制作，`--model runs/large/ensemble-3` 选用。",
+        f"其余为与之相差的百分点（配对）；均运行于 {found['runtime']}。速率出自同一次运行，只宜在本表内比较。"
+        f"大模型不在包内：`{command}` 制作，`--model {folder}` 选用。",
     )
     note = _say(lang, " ", "").join([note, *busy_note(found.get("circumstances", []), lang)])
     picture = f"![{caption}](docs/{PICTURES[lang]})"
