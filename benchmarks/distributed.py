@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks.jobs import Bench, summarised
 from benchmarks.journal import Journal, code_hash, identity
 from benchmarks.kills import driver_faults, kill_driver, kill_worker, worker_faults
-from benchmarks.machine import MachineError, add_busy, conditions, machine
+from benchmarks.machine import MachineError, add_busy, conditions, machine, processor
 from benchmarks.memory import write
 from benchmarks.own_rows import mean_characters
 from benchmarks.rounds import interleaved, spread
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts = [f"{part}{name}" for part in ("", "driver_", "kill_") for name in ("rows", "block_rows")]
     same = ("runtime", "versions", *parts)
     facts = {name: results[name] for name in same}
-    facts |= {**identity(checkpoint), "processor": results["machine"]["processor"], "code": code_hash(MODULES)}
+    facts |= {**identity(checkpoint), "processor": processor(), "code": code_hash(MODULES)}
     journal = Journal(options.work / "jobs.jsonl", facts)
     journal.circumstances(circumstances)  # of this sitting, should it be cut off
     with tempfile.TemporaryDirectory() as scratch:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks.ceiling import units
 from benchmarks.journal import Journal, code_hash, identity
-from benchmarks.machine import MachineError, add_busy, conditions, machine
+from benchmarks.machine import MachineError, add_busy, conditions, machine, processor
 from benchmarks.openvino_engine import OpenVino, OpenVinoEngine, openvino_int8, read_openvino
 from benchmarks.rounds import Reordered, interleaved, rate_of, scoring_seconds
 from benchmarks.runtimes import runtime_of
@@ -275,7 +275,7 @@ def measure(
             tasks[f"{name} on {part}"] = Reordered(partial(scoring_seconds, analyzer), texts.texts)
     facts = {
         **identity(checkpoint), "threads": threads, "versions": versions(), "calibration": options.calibration,
-        "texts": {part: texts.facts() for part, texts in drawn.items()}, "processor": machine()["processor"],
+        "texts": {part: texts.facts() for part, texts in drawn.items()}, "processor": processor(),
         "code": code_hash(MODULES),
     }  # fmt: skip
     journal = Journal(options.work / "rounds.jsonl", facts)

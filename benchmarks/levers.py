@@ -43,7 +43,7 @@ from benchmarks.lever_figures import (
     task,
 )
 from benchmarks.lever_list import LEVERS, PACKAGED
-from benchmarks.machine import MachineError, add_busy, conditions, machine
+from benchmarks.machine import MachineError, add_busy, conditions, machine, processor
 from benchmarks.rounds import Reordered, in_round, interleaved, scoring_seconds
 from benchmarks.runtimes import PORTABLE, runtime_of
 from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
@@ -319,7 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runtimes = {choice.name: str(choice) for choice in choices}
     facts = {
         **identity(checkpoint), "threads": threads, "texts": {part: drawn.facts() for part, drawn in texts.items()},
-        "runtimes": runtimes, "processor": machine()["processor"], "code": code_hash(MODULES),
+        "runtimes": runtimes, "processor": processor(), "code": code_hash(MODULES),
     }  # fmt: skip
     journal = Journal(options.work / "rounds.jsonl", facts)
     journal.circumstances(circumstances)

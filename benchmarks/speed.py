@@ -28,7 +28,7 @@ import transformers
 from benchmarks.ceiling import KINDS, Products, operations, shapes_of, units
 from benchmarks.contestants import OURS, Contestant, analyzers_of, check_peers, contestants
 from benchmarks.journal import Journal, code_hash, identity
-from benchmarks.machine import MachineError, add_busy, conditions, machine
+from benchmarks.machine import MachineError, add_busy, conditions, machine, processor
 from benchmarks.rivals import Size, write_bert
 from benchmarks.rounds import Reordered, interleaved, probed, rate_of, spread
 from benchmarks.runtimes import runtime_of
@@ -279,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         facts = {
             **identity(checkpoint), "threads": threads, "texts": results["texts"],
             "versions": results["versions"],  # those of the peers stand in their tasks' names: they can be added later
-            "processor": results["measured"]["machine"]["processor"], "code": code_hash(MODULES),
+            "processor": processor(), "code": code_hash(MODULES),
         }  # fmt: skip
         journal = Journal(options.work / "rounds.jsonl", facts)
         journal.circumstances(circumstances)  # of this sitting, should it be cut off
@@ -296,7 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results["measured"]["sittings"] = journal.circumstances(circumstances)
     if options.rows:
         found = large_job(options.rows, options.model, options.work, runtime.name, threads, circumstances)
-        results["jobs"] = {**results.get("jobs", {}), runtime.name: {"machine": machine(), **found}}
+        results["jobs"] = {**results.get("jobs", {}), runtime.name: {"machine": machine(), "units": units(), **found}}
     results["targets"] = targets(results)
     write_results(options.json, results)
     left_out = [entry["name"] for entry in results.get("contestants", []) if entry.get("skipped")]

@@ -22,7 +22,7 @@ import onnx
 
 from benchmarks.ceiling import units
 from benchmarks.journal import Journal, code_hash, identity
-from benchmarks.machine import MachineError, add_busy, conditions, machine
+from benchmarks.machine import MachineError, add_busy, conditions, machine, processor
 from benchmarks.rounds import Reordered, interleaved, rate_of, scoring_seconds
 from benchmarks.runtimes import add_runtime, runtime_of
 from benchmarks.texts import CORPORA, OWN, Drawn, drawn_texts, lengths_by
@@ -156,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     drawn = {part: part_of.facts() for part, part_of in texts.items()}
     facts_of_rounds = {
         "models": {name: identity(checkpoint) for name, checkpoint in checkpoints.items()}, "threads": threads,
-        "texts": drawn, "runtime": str(runtime), "processor": machine()["processor"],
+        "texts": drawn, "runtime": str(runtime), "processor": processor(),
         "code": code_hash(MODULES),
     }  # fmt: skip
     journal = Journal(options.work / "rounds.jsonl", facts_of_rounds)

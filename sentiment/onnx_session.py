@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
@@ -83,14 +81,3 @@ def _register_arena(onnxruntime: Any) -> None:
     # Some versions refuse a second one: then what this process has registered before us is shared.
     with suppress(RuntimeError):
         onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(settings))
-
-
-def give_back() -> None:
-    """Gives back to the system what was freed while a session was opened.
-
-    That is more than the session keeps: weights before they were unpacked and laid out. The C library of most of Linux
-    would hold on to it, in pieces that later batches use some of; others have no call for it, and need none.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(ctypes.c_size_t(0))

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from sentiment.checkpoint import INT8, INT8_GRAPH, Checkpoint, CheckpointError, embedded_folder
 from sentiment.int8 import decided_in_int8, exact_products, read_graph, scales_of
-from sentiment.onnx_session import give_back, load_onnxruntime, open_session
+from sentiment.memory import give_back
+from sentiment.onnx_session import load_onnxruntime, open_session
 
 Feed = Mapping[str, NDArray[np.int64]]
 
@@ -131,7 +132,7 @@ def open_runtime(choice: Choice, graph: Path, threads: int) -> Runtime:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         what = f"an {INT8_GRAPH}" if choice.name == "onnxruntime-int8" else f"a {graph.name}"
         raise CheckpointError(f"expected {what} that {TITLE} opens in {graph.parent}, found: {reason}") from None
-    give_back()
+    give_back()  # weights before they were unpacked and laid out are more than what the session keeps
     return runtime
 
 

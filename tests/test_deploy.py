@@ -193,8 +193,10 @@ def test_deploy_kubernetes_steps_lead_from_the_input_to_the_result() -> None:
 
 @pytest.mark.parametrize("name", ["cinesent-shards", "cinesent-join"])
 def test_deploy_kubernetes_exit_code_2_and_no_other_ends_the_job(name: str) -> None:
+    """And what happens to a node is no failure of the job: the first rule that fits holds."""
     _, container = pod(name)
-    (rule,) = objects()[name]["spec"]["podFailurePolicy"]["rules"]
+    disrupted, rule = objects()[name]["spec"]["podFailurePolicy"]["rules"]
+    assert disrupted == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
     assert rule == {
         "action": "FailJob",
         "onExitCodes": {"containerName": container["name"], "operator": "In", "values": [2]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import random
@@ -101,6 +102,28 @@ def test_runtimes_sessions_share_one_arena_that_need_not_grow(int8_checkpoint: P
     assert done.returncode == 0, done.stderr
     extended = [line for line in done.stderr.splitlines() if "Extended allocation by" in line]
     assert len(extended) == 1 and f"by {ARENA_BYTES} bytes" in extended[0], extended
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", AVAILABLE)
+def test_runtimes_the_packaged_model_finds_room_in_the_arena(runtime: str, phrases: tuple[str, ...]) -> None:
+    """For batches of every shape: an arena that grew would double, whenever that is."""
+    code = (
+        "import json, random, sys\n"
+        "import onnxruntime\n"
+        "from sentiment import Analyzer\n"
+        "phrases, rng = json.loads(sys.argv[2]), random.Random(4)\n"
+        "onnxruntime.set_default_logger_severity(1)\n"
+        "analyzer = Analyzer.load(runtime=sys.argv[1], threads=2)\n"
+        "for _ in range(4):\n"
+        "    texts = ['，'.join(rng.choices(phrases, k=rng.choice((1, 1, 2, 5, 15, 40)))) for _ in range(60)]\n"
+        "    assert all(found.status == 'ok' for found in analyzer.analyze_block(texts))\n"
+        "assert analyzer.analyze('，'.join(rng.choices(phrases, k=4000))).truncated\n"
+    )
+    command, root = [sys.executable, "-c", code, runtime, json.dumps(phrases)], Path(__file__).parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr.count("Extended allocation by") == 1
 
 
 def test_runtimes_threads_that_load_at_once_set_up_one_arena(

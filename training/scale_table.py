@@ -118,10 +118,11 @@ def cost_block(found: Mapping[str, Any], lang: Language = "en") -> str:
     note = _say(
         lang,
         "A job of that size is divided by input files over the drivers, each with an `OUT` of its own, and not by "
-        "`--shard`, whose every part reads all of the input. It holds for texts of that length; longer ones take "
-        "longer. Not in it: a driver's first read of its input, for the SHA-256 by which `--resume` knows it.",
+        "`--shard`, whose every part reads all of the input. It holds for texts of that length, from a local "
+        "CSV into Parquet; longer ones take longer. Not in it: a driver's first read of its input, for the SHA-256 by "
+        "which `--resume` knows it.",
         "这样大的任务按输入文件分给几个驱动进程，各写各的 `OUT`；不能用 `--shard`，因为每一片都要读完整个输入。"
-        "以上只适用于这样长短的文本，更长的更慢。"
+        "以上只适用于这样长短的文本、从本地 CSV 到 Parquet，更长的更慢。"
         "未计入：驱动进程先通读一遍输入，算出 `--resume` 用以辨认输入的 SHA-256。",
     )
     lines = ["| | |", "| --- | ---: |", *(row(_say(lang, en, zh), [value]) for en, zh, value in rows)]

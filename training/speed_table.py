@@ -270,6 +270,15 @@ def job_block(jobs: Mapping[str, Mapping[str, Any]], lang: Language = "en") -> s
         cells += [f"{disk[name]:,.0f}" for name in ("input", "output", "meanwhile")]
         lines.append(row(title, cells))
         said = []
+        if job.get("units"):  # which need not be the machine of the rounds
+            processor, found = job["machine"]["processor"], _say(lang, ", ", "、").join(job["units"])
+            said.append(
+                _say(
+                    lang,
+                    f"On {processor} ({found}): the rows below may be of another.",
+                    f"{processor}（{found}）；下面各表可能出自另一台机器。",
+                )
+            )
         if job["sittings"] > 1:
             n, count = f"{job['judged_rows']:,}", job["sittings"]
             en = f"Measured in {count} sittings, each going on with `--resume`; rows/s: the longest, {n} rows."

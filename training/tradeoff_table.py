@@ -40,7 +40,8 @@ def tradeoff_block(found: Mapping[str, Any], lang: Language = "en") -> str:
                 cells.append(change(gained) if gained else percent(find(entry, ("sets", name, "figures", figure))))
         lines.append(row(_say(lang, *NAMES.get(entry["name"], (entry["name"],) * 2)), cells))
     members = max(int(entry.get("members", 1)) for entry in found["checkpoints"])
-    command, folder = COMMAND.format(members), f"runs/large/ensemble-{members}"
+    command, made = COMMAND.format(members), "export" if members == 1 else f"ensemble-{members}"
+    folder = f"runs/large/{made}"
     note = _say(
         lang,
         "First checkpoint: F1 of service mentions with their sentiment and accuracy of the overall sentiment, in "

@@ -229,7 +229,7 @@ def _compare(
     from training.labelled_files import read_labelled
 
     old, new = (load_checkpoint(None if str(path) == "embedded" else path) for path in folders)
-    (chosen, _) = (choose_runtime(options["runtime"], one.folder) for one in (old, new))
+    chosen, _ = (choose_runtime(options["runtime"], one.folder) for one in (old, new))  # before anything takes long
     for key in options["exclude"]:
         old.taxonomy[key]  # raises TaxonomyError, which lists the keys
     verdict = compare_checkpoints(old, new, read_labelled(files, old.taxonomy, **reading), **options)

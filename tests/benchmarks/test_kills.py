@@ -11,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 if find_spec("ray") is None:
@@ -19,7 +21,7 @@ if find_spec("ray") is None:
 from benchmarks import distributed, jobs, kills
 from benchmarks.jobs import Bench, sha256, steady_rate, summarised
 from benchmarks.journal import Journal
-from benchmarks.kills import driver_faults, kill_driver, worker_faults
+from benchmarks.kills import driver_faults, kill_driver, kill_worker, worker_faults
 from sentiment.batch import Tick
 from sentiment.runtimes import Choice
 
@@ -63,6 +65,24 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(kills, "SETTLE", 0.0)
     nothing: Any = SimpleNamespace(folder=tmp_path)
     return Bench(nothing, nothing, Choice("onnxruntime", "1", "float32"), tmp_path, 5)
+
+
+def test_kills_count_what_is_lost_from_the_input(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not from the job's own count, which would leave it out as well."""
+
+    def job(self: Bench, output: Path, start: Any, workers: int, watch: Any) -> dict[str, Any]:
+        watch(Tick("score", 20, 20, 0, 0))
+        output.parent.mkdir()
+        pq.write_table(pa.table({"id": ["1", "2", "2", "3", "4", "5", "6"]}), output)
+        return {"rows": 7, "seconds": 0.1, "sha256": "others"}
+
+    monkeypatch.setattr(Bench, "rows", lambda self: 10)
+    monkeypatch.setattr(Bench, "job", job)
+    monkeypatch.setattr(kills, "workers_below", lambda pid: [1])
+    monkeypatch.setattr(kills.os, "kill", lambda *_: None)
+    found = kill_worker(bench, 0, "right")
+    assert (found["killed"], found["rows"], found["lost"], found["doubled"]) == (1, 7, 4, 1)
+    assert not found["bytes_equal"] and len(worker_faults(found)) == 2
 
 
 @linux

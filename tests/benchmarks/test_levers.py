@@ -55,6 +55,17 @@ def test_levers_compare_rounds_and_judge() -> None:
     assert verdict([even, wide]) == "undecided"
 
 
+def test_levers_as_committed_follow_from_the_seconds_that_were_measured() -> None:
+    found = json.loads((Path(levers.__file__).parent / "results" / "levers.json").read_text("utf-8"))
+    measured = [one for entry in found["levers"] for one in entry["runtimes"].values() if "skipped" not in one]
+    assert len(measured) >= 8 and len(found["depths"]) >= 3
+    for one in [*measured, *found["depths"]]:
+        parts = [one["short"], one["long"]]
+        assert one["verdict"] == verdict(parts)
+        for part in parts:
+            assert compared(part["seconds"]["pulled"], part["seconds"]["released"]).items() <= part.items()
+
+
 def test_levers_say_what_the_product_should_do_otherwise() -> None:
     def entry(used: bool, verdict: str, equal: bool = True) -> dict[str, Any]:
         return {"name": "x", "used": used, "runtimes": {"a": {"verdict": verdict, "records": {"equal": equal}}}}

@@ -142,3 +142,14 @@ def test_machine_tokenising_on_one_core_leaves_the_variable_as_it_was(monkeypatc
     with tokenising_on_one_core():
         assert os.environ[machine.TOKENIZERS] == "false"
     assert os.environ[machine.TOKENIZERS] == "true"
+
+
+@linux
+def test_machine_tells_processors_of_one_name_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "processor : 0\ncpu family : 25\nmodel : {}\nmodel name : Some CPU\nstepping : 1\n"
+    found = []
+    for model in (17, 160):
+        text = told.format(model)
+        monkeypatch.setattr(Path, "read_text", lambda *_, text=text: text)
+        found.append((machine.machine()["processor"], machine.processor()))
+    assert found == [("Some CPU", "Some CPU 25/17/1"), ("Some CPU", "Some CPU 25/160/1")]

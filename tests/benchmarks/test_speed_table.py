@@ -176,6 +176,12 @@ def test_speed_table_of_the_large_file(found: dict[str, Any]) -> None:
     said = "0.50 cores.** For a part of the measurement it is not known whether other processes were busy."
     assert said in speed_block(found) and "not known" not in block
     assert "0.50 核。**部分测量期间其他进程是否繁忙未知。" in speed_block(found, lang="zh")
+    fast |= {"machine": {"processor": "Some CPU"}, "units": ["avx_vnni", "avx2"]}  # of another than the rounds
+    assert "- ONNX Runtime 1, int8: On Some CPU (avx_vnni, avx2): the rows below may be of another." in speed_block(
+        found
+    )
+    assert "- ONNX Runtime 1, int8：Some CPU（avx_vnni、avx2）；下面" in speed_block(found, lang="zh")
+    del fast["units"]
     fast |= {"sittings": 2, "judged_rows": 600_000}
     block = speed_block(found)
     assert "- ONNX Runtime 1, int8: Measured in 2 sittings" in block and "the longest, 600,000 rows" in block
