@@ -22,11 +22,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 from sentiment.analyzer import Analyzer
 from sentiment.batch import LocalRunner, Runner, ScoreOptions, Tick, score_with
 from sentiment.blocks import BlockRules, Shard
 from sentiment.checkpoint import load_checkpoint
+from sentiment.cli import main
 from sentiment.parts import PartStore, StoppedError, Summary, partial_folder, rejects_file
 from sentiment.tables import ReadOptions, open_tables
 from sentiment.tables.base import Row
@@ -305,6 +307,33 @@ def test_distributed_an_error_in_a_worker_names_the_place_but_no_text(
     ) as caught:
         job(dump, runner(tiny_checkpoint), tmp_path / "out.csv")
     assert "座椅" not in str(caught.value)
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_distributed_exit_codes_are_those_of_the_local_engine(
+    cluster: None, engine: str, dump: Path, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentiment import distributed
+
+    clean = tmp_path / "clean.csv"
+    clean.write_text("评论\n座椅太硬，坐得腰疼\n音响震撼\n", "utf-8")
+    output = tmp_path / "out.csv"
+
+    def ended(source: Path) -> int:
+        words = ["score", source, "-o", output, "--overwrite", "--model", tiny_checkpoint, "--engine", engine]
+        words += ["--workers", 1] if engine == "ray" else []
+        return CliRunner().invoke(main, [str(word) for word in words]).exit_code
+
+    assert [ended(clean), ended(dump), ended(tmp_path / "missing.csv")] == [0, 1, 2]
+
+    class Broken(distributed.Worker):
+        def __init__(self, files: dict[str, bytes], options: dict[str, Any]) -> None:
+            super().__init__(files, options)
+            self._analyzer = None  # type: ignore[assignment]
+
+    monkeypatch.setattr(distributed, "Worker", Broken)
+    monkeypatch.setattr(Analyzer, "analyze_block", None)
+    assert ended(clean) == 4
 
 
 def test_distributed_shards_of_both_engines_join(
