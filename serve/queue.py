@@ -259,8 +259,11 @@ class Worker:
             self._scoring = 0
             weight = min(len(block) / 64, 0.5)  # one text alone says little of the pace of many
             self._seconds_per_text += weight * (seconds / len(block) - self._seconds_per_text)
-            if self._listener is not None:
-                self._listener.scored(outcomes, seconds)
+            try:
+                if self._listener is not None:  # before the answers go: whoever has one finds it counted
+                    self._listener.scored(outcomes, seconds)
+            finally:
+                _settle(block, outcomes)
             del analyzer, outcomes, block  # while it waits, a replaced checkpoint need not stay in memory
 
     def _take(self) -> list[tuple[_Request, int]]:
@@ -283,7 +286,7 @@ class Worker:
         return block
 
     def _score(self, analyzer: AnalyzerLike, block: list[tuple[_Request, int]]) -> list[Analysis | Failure]:
-        """Settles every text of the block. One on which the analyzer fails does not take the others with it."""
+        """An outcome for every text of the block. One on which the analyzer fails does not take the others with it."""
         texts = [request.texts[index] for request, index in block]
         try:
             outcomes: list[Analysis | Failure] = [*analyzer.analyze_block(texts)]
@@ -294,6 +297,9 @@ class Worker:
                 return [outcome for entry in block for outcome in self._score(analyzer, [entry])]
             _LOG.error("a text could not be scored: %s", where(error))
             outcomes = [Failure.INTERNAL]
-        for (request, index), outcome in zip(block, outcomes, strict=True):
-            request.settle(index, outcome)
         return outcomes
+
+
+def _settle(block: Sequence[tuple[_Request, int]], outcomes: Sequence[Analysis | Failure]) -> None:
+    for (request, index), outcome in zip(block, outcomes, strict=True):
+        request.settle(index, outcome)

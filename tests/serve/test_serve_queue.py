@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -231,3 +231,28 @@ def test_queue_tells_of_a_failed_load(caplog: pytest.LogCaptureFixture) -> None:
         _ = worker.analyzer
     assert "座椅" not in caplog.text
     worker.stop()
+
+
+async def test_queue_counts_what_was_scored_before_the_answer_goes(fake: Any) -> None:
+    """Else who asks for the metrics after an answer may not find it in them."""
+
+    class Slow:
+        texts = 0
+
+        def queued(self, texts: int) -> None: ...
+
+        def using(self, model: str) -> None: ...
+
+        def scored(self, outcomes: Sequence[Analysis | Failure], seconds: float) -> None:
+            time.sleep(0.2)
+            self.texts += len(outcomes)
+
+    listener = Slow()
+    worker = Worker(lambda: fake, queue_size=100, block_characters=1000, listener=listener)
+    worker.start()
+    try:
+        await wait_until(lambda: worker.state == "ready")
+        assert len(await worker.analyze(["座椅", "炸弹"], 10)) == 2
+        assert listener.texts == 2
+    finally:
+        worker.stop()

@@ -28,7 +28,7 @@ print(found, resident())
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps nothing that was freed")
-def test_memory_of_a_block_is_given_back(tiny_checkpoint: Path) -> None:
+def test_block_memory_is_given_back(tiny_checkpoint: Path) -> None:
     command, root = [sys.executable, "-c", BLOCK, str(tiny_checkpoint)], Path(__file__).parent.parent
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -36,7 +36,7 @@ def test_memory_of_a_block_is_given_back(tiny_checkpoint: Path) -> None:
     assert trimmed > 0.97 * found
 
 
-def test_memory_is_not_given_back_after_a_few_texts(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_block_memory_stays_after_a_few_texts(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would cost more than they do."""
     given: list[None] = []
     analyzer = Analyzer.load(tiny_checkpoint, threads=1)
