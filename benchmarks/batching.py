@@ -43,7 +43,7 @@ from sentiment.runtimes import Choice, RuntimeChoiceError
 from training.results import write_results
 
 RESULTS = Path(__file__).parent / "results" / "batching.json"
-TEXTS, ROUNDS, LONG_CHARACTERS = 1000, 5, 20_000
+TEXTS, ROUNDS, LONG_CHARACTERS = 1000, 15, 20_000
 SIZES = (1, 4, 16, 64)
 BUDGETS = tuple(
     TOKEN_BUDGET * numerator // 4 for numerator in (1, 2, 8, 16)
